@@ -1,0 +1,1 @@
+//! measurements against peers and limits.

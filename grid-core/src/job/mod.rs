@@ -1,0 +1,1 @@
+//! The state of a job and the rules that change it.

@@ -1,0 +1,88 @@
+//! Where everything lies in the bucket (INTERFACE §4): the only place that spells object keys.
+
+use crate::ids::{AttemptKey, ItemIndex, JobId, StageName};
+use crate::limits::SHARD_ITEMS;
+
+/// The submission as accepted; immutable.
+pub fn submission(job: &JobId) -> String {
+    format!("jobs/{job}/job.json")
+}
+
+/// A raw upload, or what was read from standard input.
+pub fn upload(job: &JobId, input: &str, file: &str) -> String {
+    format!("jobs/{job}/input/{input}/{file}")
+}
+
+/// Items `chunk * SHARD_ITEMS ..` of a planned stage; immutable.
+pub fn plan_chunk(job: &JobId, stage: &StageName, chunk: u32) -> String {
+    format!("jobs/{job}/{stage}/plan/{chunk:06}.json")
+}
+
+/// What was planned in all: written last, once.
+pub fn plan_summary(job: &JobId, stage: &StageName) -> String {
+    format!("jobs/{job}/{stage}/plan/summary.json")
+}
+
+/// The upstream attempts of one task, where they are too many for its message; immutable.
+pub fn task_inputs(job: &JobId, stage: &StageName, key: AttemptKey) -> String {
+    format!("jobs/{job}/{stage}/plan/inputs/{}/{key}.json", spread(job, stage, key.first))
+}
+
+/// What one execution of an attempt wrote; visible only through the manifest that names it.
+pub fn data(job: &JobId, stage: &StageName, key: AttemptKey, nonce: &str) -> String {
+    format!("jobs/{job}/{stage}/data/{}/{key}-{nonce}", spread(job, stage, key.first))
+}
+
+/// How an attempt ended; created once.
+pub fn manifest(job: &JobId, stage: &StageName, key: AttemptKey) -> String {
+    format!("jobs/{job}/{stage}/done/{}/{key}.json", spread(job, stage, key.first))
+}
+
+/// Standard error of an attempt's items.
+pub fn log(job: &JobId, stage: &StageName, key: AttemptKey, nonce: &str) -> String {
+    format!("jobs/{job}/{stage}/logs/{}/{key}-{nonce}.ndjson", spread(job, stage, key.first))
+}
+
+/// Tells the workers that a job is cancelled.
+pub fn tombstone(job: &JobId) -> String {
+    format!("jobs/{job}/cancelled")
+}
+
+/// The balance of a finished job.
+pub fn receipt(job: &JobId) -> String {
+    format!("jobs/{job}/receipt.json")
+}
+
+/// Marks that a job has results of a stage whose definition has this digest: the index of reuse.
+pub fn reuse_mark(stage_digest: &str, job: &JobId) -> String {
+    format!("{}{job}", reuse_marks(stage_digest))
+}
+
+/// The folder of [`reuse_mark`]s of one stage definition.
+pub fn reuse_marks(stage_digest: &str) -> String {
+    format!("reuse/{stage_digest}/")
+}
+
+/// Two hash digits, the same for all items of a shard, so that the store can spread the load (3,500 writes a second a
+/// prefix on S3).
+fn spread(job: &JobId, stage: &StageName, item: ItemIndex) -> String {
+    let mut hash = crc32fast::Hasher::new();
+    hash.update(job.as_str().as_bytes());
+    hash.update(stage.as_str().as_bytes());
+    hash.update(&(item / SHARD_ITEMS).to_le_bytes());
+    format!("{:02x}", hash.finalize() & 0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_lies_where_the_interface_says() {
+        let job = JobId::new("0190");
+        let key = manifest(&job, &StageName::new("clean"), AttemptKey { first: 12, attempt: 3 });
+        let (prefix, rest) = key.split_at("jobs/0190/clean/done/".len());
+        assert_eq!(prefix, "jobs/0190/clean/done/");
+        assert_eq!(&rest[2..], "/0000000012.3.json");
+    }
+}

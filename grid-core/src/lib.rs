@@ -1,0 +1,16 @@
+//! The rules of gridmill: pipeline file, splitting, plan, job state, retry, bundles, receipt.
+//!
+//! **Architecture invariant:** nothing here reads a clock, a file, the environment or the network, and nothing
+//! waits. What a rule needs comes in as an argument; what it wants done goes out as a value.
+
+pub mod ids;
+pub mod items;
+pub mod job;
+pub mod layout;
+pub mod limits;
+pub mod pipeline;
+pub mod reason;
+pub mod split;
+pub mod submission;
+pub mod units;
+pub mod wire;

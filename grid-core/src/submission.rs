@@ -1,0 +1,76 @@
+//! A job as it was submitted: the pipeline with values for its parameters and files for its inputs.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::JobId;
+use crate::pipeline::Pipeline;
+
+/// The content of `job.json`; immutable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Submission {
+    /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
+    pub v: u32,
+    /// The job.
+    pub job: JobId,
+    /// When it was accepted.
+    pub submitted: Timestamp,
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// A value for every parameter.
+    pub params: BTreeMap<String, String>,
+    /// The files of every input, pinned, in reading order.
+    pub inputs: BTreeMap<String, Vec<PinnedFile>>,
+    /// The files of every `list: FILE`, pinned, by stage name.
+    #[serde(default)]
+    pub lists: BTreeMap<String, PinnedFile>,
+    /// The folder in which commands run: that of the pipeline file.
+    pub workdir: String,
+}
+
+/// A file of an input, pinned: reading it fails with reason `input` when it is no longer the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PinnedFile {
+    /// `file:///..` or `s3://bucket/key`; the scheme chooses the store.
+    pub uri: String,
+    /// The item's dimension `file`: the path relative to the folder or glob it was found under, else the file name.
+    pub name: String,
+    /// Bytes as stored (compressed, if so).
+    pub size: u64,
+    /// What the store says about this version: modification time in nanoseconds, or ETag.
+    pub version: String,
+    /// BLAKE3 of the stored bytes, or the store's own checksum: what the file *is*, wherever and whenever it lies.
+    pub digest: String,
+    /// How it is compressed, seen by its first bytes.
+    pub compression: Compression,
+}
+
+/// How a file is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// RFC 1952, any number of members.
+    Gzip,
+    /// RFC 8878, any number of frames.
+    Zstd,
+    /// bzip2, any number of streams.
+    Bzip2,
+}
+
+impl Compression {
+    /// Told by the first bytes of a file; six are enough.
+    pub fn sniff(first_bytes: &[u8]) -> Self {
+        match first_bytes {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, ..] | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, ..] => {
+                Self::Bzip2
+            }
+            _ => Self::None,
+        }
+    }
+}

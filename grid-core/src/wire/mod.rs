@@ -1,0 +1,10 @@
+//! What passes between manager and workers: task messages one way, reports the other, manifests through the store.
+//! ASCII JSON, versioned; a golden file for each lies in `tests/golden`.
+
+pub mod manifest;
+pub mod report;
+pub mod task;
+
+pub use manifest::{ItemFailure, Manifest, Outputs, Pack};
+pub use report::{Completion, Heartbeat, Report, RunningTask};
+pub use task::{OutputRef, TaskInputs, TaskMessage};

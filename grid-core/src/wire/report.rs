@@ -1,0 +1,66 @@
+//! What workers tell: that an attempt's manifest exists, and that they are alive.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AttemptKey, JobId, StageName, WorkerId};
+
+/// A message on the output queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// Manifests were committed.
+    Completed(Completion),
+    /// A worker lives.
+    Heartbeat(Heartbeat),
+}
+
+/// Says that an attempt has a manifest. A hint: the manifest is the truth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
+    pub v: u32,
+    /// The job.
+    pub job: JobId,
+    /// The stage.
+    pub stage: StageName,
+    /// The attempt.
+    #[serde(flatten)]
+    pub key: AttemptKey,
+}
+
+/// Says that a worker lives and what it is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
+    pub v: u32,
+    /// Who.
+    pub worker: WorkerId,
+    /// Rises with every heartbeat of this worker, so that a late one is seen as such.
+    pub sequence: u64,
+    /// The pool that it serves.
+    pub pool: String,
+    /// Parallel places it has; 0 once it drains.
+    pub slots: u32,
+    /// What runs there.
+    pub running: Vec<RunningTask>,
+}
+
+/// An attempt that is being executed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunningTask {
+    /// The job.
+    pub job: JobId,
+    /// The stage.
+    pub stage: StageName,
+    /// The attempt.
+    #[serde(flatten)]
+    pub key: AttemptKey,
+    /// Items of it that have ended.
+    pub items_done: u32,
+    /// What the command said of the item in hand, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<f32>,
+    /// The command's own words for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! pull, stage in, execute, commit, report; drain.

@@ -1,0 +1,2 @@
+//! The command `gridmill`.
+fn main() {}

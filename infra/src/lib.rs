@@ -1,0 +1,14 @@
+//! What the grid stands on: objects, queues, state and the clock, each a small trait with several back ends that pass
+//! one contract suite.
+//!
+//! **Architecture invariant:** only this crate names AWS, and its traits speak in `grid-core` types.
+
+pub mod clock;
+pub mod error;
+pub mod grid;
+pub mod objects;
+pub mod queue;
+pub mod state;
+
+pub use error::{Error, ErrorKind, Result};
+pub use grid::Grid;

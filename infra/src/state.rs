@@ -1,0 +1,70 @@
+//! State: small rows, written conditionally. DynamoDB, SQLite, or memory.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::Result;
+
+/// Names a row: rows of one partition are read together, ascending by `sort`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey {
+    /// The partition, such as `JOB#0190..`.
+    pub partition: String,
+    /// The place in it, such as `STAGE#clean/SHARD#000000`.
+    pub sort: String,
+}
+
+/// A row as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its name.
+    pub key: RowKey,
+    /// 1 when it was created, one more with every write.
+    pub version: u64,
+    /// The epoch of its last writer.
+    pub epoch: u64,
+    /// What was written.
+    pub body: Vec<u8>,
+}
+
+/// What must hold for a write to be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// There is no such row.
+    Absent,
+    /// The row has this version.
+    Version(u64),
+}
+
+/// One conditional write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The row.
+    pub key: RowKey,
+    /// The condition.
+    pub expect: Expect,
+    /// The writer's epoch; refused where the row was written under a higher one.
+    pub epoch: u64,
+    /// The new content; `None` removes the row.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Small rows (at most 350 KiB each), read and written consistently.
+#[async_trait]
+pub trait StateStore: Debug + Send + Sync {
+    /// Reads a row.
+    async fn get(&self, key: &RowKey) -> Result<Option<Row>>;
+
+    /// Reads the rows of a partition whose `sort` begins with `prefix` and comes after `after`, ascending; at most
+    /// `limit`. Fewer than `limit` means that there are no more.
+    async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
+
+    /// Applies every write by itself, in order, and answers for each in its place with the row's new version (0 for a
+    /// removed row), or `Conflict` with nothing changed. What is `Ok` is durable. A repeat of an applied write is a
+    /// `Conflict`: read the row back.
+    async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>>;
+
+    /// Applies all writes (at most 100) or, with a `Conflict`, none.
+    async fn transact(&self, writes: Vec<Write>) -> Result<()>;
+}

@@ -1,0 +1,1 @@
+//! submit, plan, dispatch, collect, chain, reconcile.

@@ -1,0 +1,1 @@
+//! flows through real processes.
