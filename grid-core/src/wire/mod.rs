@@ -5,6 +5,6 @@ pub mod manifest;
 pub mod report;
 pub mod task;
 
-pub use manifest::{ItemFailure, Manifest, Outputs, Pack};
+pub use manifest::{ItemFailure, Manifest, OutputFile, Outputs, Pack};
 pub use report::{Completion, Heartbeat, Report, RunningTask};
 pub use task::{OutputRef, TaskInputs, TaskMessage};
