@@ -7,4 +7,4 @@ pub mod task;
 
 pub use manifest::{ItemFailure, Manifest, OutputFile, Outputs, Pack};
 pub use report::{Completion, Heartbeat, Report, RunningTask};
-pub use task::{OutputRef, TaskInputs, TaskMessage};
+pub use task::{KeySource, OutputRef, TaskInputs, TaskMessage};

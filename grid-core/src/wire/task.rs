@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, ItemIndex, JobId, StageItems, StageName};
+use crate::items::Key;
 
 /// One attempt of a task, for a worker to execute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskMessage {
     /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
     pub v: u32,
@@ -21,8 +22,24 @@ pub struct TaskMessage {
     pub attempt: u32,
     /// Executions of this task's items that counted against `retry.attempts` before this one.
     pub failures: u32,
+    /// The stage's memory limit is this many times what the pipeline says, by a retry rule (`memory: x2`).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub memory_factor: f64,
+    /// Where the items' keys come from.
+    pub keys: KeySource,
     /// Where the items' data comes from.
     pub inputs: TaskInputs,
+}
+
+/// Where the items' keys come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeySource {
+    /// They are the keys of these items, one by one: the task's own items, or, along `each`, those of the stage where
+    /// the chain begins - a `split`, `range`, `list`, `matrix` or `group`.
+    Items(StageItems),
+    /// There is one item, with this key: an item of `all`, or of an `each` after it.
+    Given(Key),
 }
 
 /// Where the items' data comes from.
@@ -58,4 +75,12 @@ impl TaskMessage {
     pub fn key(&self) -> AttemptKey {
         AttemptKey { first: self.first, attempt: self.attempt }
     }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
 }
