@@ -1,5 +1,10 @@
 //! Objects: named bytes. S3, a folder, or memory.
 
+mod folder;
+mod key;
+mod memory;
+mod probe;
+
 use std::fmt::Debug;
 use std::ops::Range;
 use std::path::Path;
@@ -7,6 +12,11 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+
+pub use self::folder::FolderObjects;
+pub(crate) use self::folder::{io_error, remove_all, sync_folder, write_durably};
+pub use self::memory::MemoryObjects;
+pub use self::probe::probe;
 
 use crate::Result;
 
@@ -51,7 +61,12 @@ pub trait ObjectStore: Debug + Send + Sync {
 
     /// Objects whose keys begin with `prefix` and come after `after`, ascending by bytes of the key; at most `limit`.
     /// Fewer than `limit` means that there are no more.
-    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<ObjectMeta>>;
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ObjectMeta>>;
 
     /// Removes an object; it is no error when there is none.
     async fn delete(&self, key: &str) -> Result<()>;
