@@ -21,6 +21,27 @@ pub const QUEUE_BATCH: usize = 10;
 /// Messages in flight that a standard SQS queue allows; at the limit long polling returns nothing, silently.
 pub const MAX_IN_FLIGHT: usize = 120_000;
 
+/// A lease that is extended again and again ends 12 hours after the receive all the same (SQS).
+pub const MAX_LEASE: Duration = Duration::from_secs(12 * 3_600);
+
+/// The longest wait of one receive (SQS); a longer one ends early.
+pub const MAX_POLL: Duration = Duration::from_secs(20);
+
+/// How long a queue keeps a message: the most that SQS allows.
+pub const QUEUE_RETENTION: Duration = Duration::from_secs(14 * 86_400);
+
+/// A row of the state table: DynamoDB takes 400 KB with keys and attribute names.
+pub const MAX_ROW_BYTES: usize = 350 << 10;
+
+/// A row's partition name in bytes (DynamoDB).
+pub const MAX_PARTITION_BYTES: usize = 2_048;
+
+/// A row's sort name in bytes (DynamoDB).
+pub const MAX_SORT_BYTES: usize = 1_024;
+
+/// Writes in one transaction (DynamoDB).
+pub const MAX_TRANSACT_WRITES: usize = 100;
+
 /// A lease of SQS ends 12 hours after the receive, whatever the heartbeats say: longer steps are refused.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(11 * 3_600);
 
@@ -33,6 +54,9 @@ pub const BUNDLE_TARGET: Duration = Duration::from_millis(500);
 
 /// Workers that die under one task before it is given up as poison.
 pub const MAX_DEATHS: u32 = 5;
+
+/// Receives of one task message before it goes to the dead tasks, whose reader judges what became of it.
+pub const MAX_RECEIVES: u32 = MAX_DEATHS;
 
 /// Upstream attempts that a task message names itself; more are listed in an object of their own.
 pub const MAX_INLINE_REFS: usize = 32;

@@ -4,10 +4,13 @@
 //! **Architecture invariant:** only this crate names AWS, and its traits speak in `grid-core` types.
 
 pub mod clock;
+pub mod embedded;
 pub mod error;
 pub mod grid;
+pub mod memory;
 pub mod objects;
 pub mod queue;
+mod random;
 pub mod state;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,9 +1,13 @@
 //! Queues: messages that are delivered at least once. SQS, or memory that is stricter than SQS.
 
+mod memory;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use self::memory::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
 
 use crate::Result;
 

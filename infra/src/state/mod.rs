@@ -1,8 +1,15 @@
 //! State: small rows, written conditionally. DynamoDB, SQLite, or memory.
 
+mod memory;
+mod rules;
+mod sqlite;
+
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+
+pub use self::memory::MemoryState;
+pub use self::sqlite::SqliteState;
 
 use crate::Result;
 
