@@ -1,4 +1,6 @@
 //! The state folder: who may have it, and what is refused.
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
