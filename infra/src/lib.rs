@@ -4,6 +4,8 @@
 //! **Architecture invariant:** only this crate names AWS, and its traits speak in `grid-core` types.
 
 pub mod clock;
+#[doc(hidden)]
+pub mod contract;
 pub mod embedded;
 pub mod error;
 pub mod grid;

@@ -18,20 +18,8 @@ pub fn grid() -> Grid {
     let sources = Sources::default().with("grid", objects.clone());
     let state: Arc<dyn StateStore> = Arc::new(MemoryState::new());
     let clock = Arc::new(TokioClock::starting_at(START_MS));
-    let Queues {
-        tasks,
-        dead_tasks,
-        reports,
-    } = Queues::new();
-    Grid {
-        objects,
-        sources,
-        tasks,
-        dead_tasks,
-        reports,
-        state,
-        clock,
-    }
+    let Queues { tasks, dead_tasks, reports } = Queues::new();
+    Grid { objects, sources, tasks, dead_tasks, reports, state, clock }
 }
 
 /// The queues of a grid that lives in one process.
@@ -44,18 +32,8 @@ pub(crate) struct Queues {
 impl Queues {
     pub(crate) fn new() -> Self {
         let dead_tasks = Arc::new(MemoryQueue::default());
-        let dead_letters = DeadLetters {
-            max_receives: MAX_RECEIVES,
-            queue: dead_tasks.clone(),
-        };
-        let settings = QueueSettings {
-            dead_letters: Some(dead_letters),
-            ..QueueSettings::default()
-        };
-        Self {
-            tasks: Arc::new(MemoryQueue::new(settings)),
-            dead_tasks,
-            reports: Arc::new(MemoryQueue::default()),
-        }
+        let dead_letters = DeadLetters { max_receives: MAX_RECEIVES, queue: dead_tasks.clone() };
+        let settings = QueueSettings { dead_letters: Some(dead_letters), ..QueueSettings::default() };
+        Self { tasks: Arc::new(MemoryQueue::new(settings)), dead_tasks, reports: Arc::new(MemoryQueue::default()) }
     }
 }

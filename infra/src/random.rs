@@ -57,9 +57,7 @@ mod tests {
     #[test]
     fn durations_stay_within_their_limit() {
         let mut random = Random::from_seed(1);
-        assert!(
-            (0..1_000).all(|_| random.duration(Duration::from_nanos(3)) <= Duration::from_nanos(3))
-        );
+        assert!((0..1_000).all(|_| random.duration(Duration::from_nanos(3)) <= Duration::from_nanos(3)));
         assert_eq!(random.duration(Duration::ZERO), Duration::ZERO);
         random.duration(Duration::MAX);
     }

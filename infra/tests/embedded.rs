@@ -1,7 +1,6 @@
 //! The state folder: who may have it, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -17,16 +16,8 @@ fn refusal<T>(opened: infra::Result<T>) -> (ErrorKind, String) {
 }
 
 fn row(body: &[u8]) -> Write {
-    let key = RowKey {
-        partition: "JOB#1".to_owned(),
-        sort: "META".to_owned(),
-    };
-    Write {
-        key,
-        expect: Expect::Absent,
-        epoch: 1,
-        body: Some(body.to_vec()),
-    }
+    let key = RowKey { partition: "JOB#1".to_owned(), sort: "META".to_owned() };
+    Write { key, expect: Expect::Absent, epoch: 1, body: Some(body.to_vec()) }
 }
 
 #[tokio::test]
@@ -34,28 +25,13 @@ async fn what_was_written_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("new/.gridmill");
     let (state_dir, grid) = StateDir::open(&dir).unwrap();
-    grid.objects
-        .create("jobs/1/job.json", Bytes::from_static(b"{}"))
-        .await
-        .unwrap();
-    grid.state
-        .write(vec![row(b"one")])
-        .await
-        .unwrap()
-        .pop()
-        .unwrap()
-        .unwrap();
+    grid.objects.create("jobs/1/job.json", Bytes::from_static(b"{}")).await.unwrap();
+    grid.state.write(vec![row(b"one")]).await.unwrap().pop().unwrap().unwrap();
     drop((grid, state_dir));
 
     let (_state_dir, grid) = StateDir::open(&dir).unwrap();
-    assert_eq!(
-        grid.objects.get("jobs/1/job.json", None).await.unwrap(),
-        "{}"
-    );
-    assert_eq!(
-        grid.state.get(&row(b"").key).await.unwrap().unwrap().body,
-        b"one"
-    );
+    assert_eq!(grid.objects.get("jobs/1/job.json", None).await.unwrap(), "{}");
+    assert_eq!(grid.state.get(&row(b"").key).await.unwrap().unwrap().body, b"one");
     let (store, key) = grid.sources.locate("grid://jobs/1/job.json").unwrap();
     assert_eq!(store.get(key, None).await.unwrap(), "{}");
     let uri = format!("file://{}", dir.join("version").display());
@@ -72,10 +48,7 @@ async fn a_second_run_is_refused_at_once_and_told_by_whom() {
         held.0.path().display(),
         std::process::id()
     );
-    assert_eq!(
-        refusal(StateDir::open(dir.path())),
-        (ErrorKind::Conflict, expected)
-    );
+    assert_eq!(refusal(StateDir::open(dir.path())), (ErrorKind::Conflict, expected));
     drop(held);
     assert!(StateDir::open(dir.path()).is_ok());
 }
@@ -85,53 +58,24 @@ async fn others_may_read_beside_a_run_but_not_write() {
     let dir = tempfile::tempdir().unwrap();
     let (_state_dir, grid) = StateDir::open(dir.path()).unwrap();
     let reader = embedded::open_read_only(dir.path()).unwrap();
-    grid.objects
-        .put("jobs/1/a", Bytes::from_static(b"a"))
-        .await
-        .unwrap();
-    grid.state
-        .write(vec![row(b"one")])
-        .await
-        .unwrap()
-        .pop()
-        .unwrap()
-        .unwrap();
+    grid.objects.put("jobs/1/a", Bytes::from_static(b"a")).await.unwrap();
+    grid.state.write(vec![row(b"one")]).await.unwrap().pop().unwrap().unwrap();
 
     assert_eq!(reader.objects.get("jobs/1/a", None).await.unwrap(), "a");
-    assert_eq!(
-        reader.state.get(&row(b"").key).await.unwrap().unwrap().body,
-        b"one"
-    );
-    assert_eq!(
-        refusal(reader.objects.put("jobs/1/a", Bytes::new()).await).0,
-        ErrorKind::Denied
-    );
-    assert_eq!(
-        refusal(reader.objects.delete("jobs/1/a").await).0,
-        ErrorKind::Denied
-    );
-    assert_eq!(
-        refusal(reader.state.write(vec![row(b"two")]).await).0,
-        ErrorKind::Denied
-    );
-    assert_eq!(
-        refusal(reader.state.transact(vec![row(b"two")]).await).0,
-        ErrorKind::Denied
-    );
+    assert_eq!(reader.state.get(&row(b"").key).await.unwrap().unwrap().body, b"one");
+    assert_eq!(refusal(reader.objects.put("jobs/1/a", Bytes::new()).await).0, ErrorKind::Denied);
+    assert_eq!(refusal(reader.objects.delete("jobs/1/a").await).0, ErrorKind::Denied);
+    assert_eq!(refusal(reader.state.write(vec![row(b"two")]).await).0, ErrorKind::Denied);
+    assert_eq!(refusal(reader.state.transact(vec![row(b"two")]).await).0, ErrorKind::Denied);
 }
 
 #[tokio::test]
 async fn a_folder_without_state_cannot_be_read() {
     let dir = tempfile::tempdir().unwrap();
     for missing in [dir.path().to_owned(), dir.path().join("nowhere")] {
-        let expected = format!(
-            "there is no gridmill state in {}: run a pipeline first, or name its folder",
-            missing.display()
-        );
-        assert_eq!(
-            refusal(embedded::open_read_only(&missing)),
-            (ErrorKind::NotFound, expected)
-        );
+        let expected =
+            format!("there is no gridmill state in {}: run a pipeline first, or name its folder", missing.display());
+        assert_eq!(refusal(embedded::open_read_only(&missing)), (ErrorKind::NotFound, expected));
     }
 }
 
@@ -140,14 +84,9 @@ async fn a_folder_from_a_newer_version_is_refused_with_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     drop(StateDir::open(dir.path()).unwrap());
     fs::write(dir.path().join("version"), "2\n").unwrap();
-    for (kind, message) in [
-        refusal(StateDir::open(dir.path())),
-        refusal(embedded::open_read_only(dir.path())),
-    ] {
+    for (kind, message) in [refusal(StateDir::open(dir.path())), refusal(embedded::open_read_only(dir.path()))] {
         assert_eq!(kind, ErrorKind::Invalid);
-        assert!(message.contains(
-            "was written by a newer gridmill (layout 2, this one knows 1): upgrade gridmill"
-        ));
+        assert!(message.contains("was written by a newer gridmill (layout 2, this one knows 1): upgrade gridmill"));
     }
 }
 
@@ -158,10 +97,7 @@ async fn a_folder_of_other_things_is_left_alone() {
     fs::write(dir.path().join("scratch/thesis.txt"), "mine").unwrap();
     let (kind, message) = refusal(StateDir::open(dir.path()));
     assert_eq!(kind, ErrorKind::Invalid);
-    assert!(
-        message.contains("it has no file `version` but holds `scratch`; choose an empty folder"),
-        "{message}"
-    );
+    assert!(message.contains("it has no file `version` but holds `scratch`; choose an empty folder"), "{message}");
     assert_eq!(names(dir.path()), ["scratch"]);
     assert_eq!(names(&dir.path().join("scratch")), ["thesis.txt"]);
 }
@@ -189,20 +125,12 @@ async fn a_path_that_cannot_be_a_folder_is_named() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let (_, message) = refusal(StateDir::open(&file.join("state")));
-    assert_eq!(
-        message,
-        format!(
-            "failed to create the state folder {}",
-            file.join("state").display()
-        )
-    );
+    assert_eq!(message, format!("failed to create the state folder {}", file.join("state").display()));
 }
 
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }

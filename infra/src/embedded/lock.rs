@@ -23,12 +23,7 @@ impl Lock {
     /// Takes the folder, or says at once who has it.
     pub(super) fn take(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
-        let opened = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(|cause| io_error("open", &path, cause))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -49,17 +44,11 @@ fn sign(file: &mut File) -> std::io::Result<()> {
 fn taken(dir: &Path, file: &mut File) -> Error {
     let mut text = String::new();
     // Who it is may not be written yet; that somebody is there is certain.
-    let owner = match file
-        .read_to_string(&mut text)
-        .ok()
-        .and_then(|_| text.trim().parse::<u32>().ok())
-    {
+    let owner = match file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok()) {
         Some(pid) => format!("process {pid}"),
         None => "another process".to_owned(),
     };
-    let context = format!(
-        "state folder {} is in use by {owner}: wait until it is done, or choose another folder",
-        dir.display()
-    );
+    let context =
+        format!("state folder {} is in use by {owner}: wait until it is done, or choose another folder", dir.display());
     Error::new(ErrorKind::Conflict, context)
 }

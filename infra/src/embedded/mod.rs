@@ -54,10 +54,7 @@ impl StateDir {
             objects.probe()?;
         }
         let state = SqliteState::open(state_file(&dir))?;
-        Ok((
-            Self { dir, _lock: lock },
-            grid(Arc::new(objects), Arc::new(state)),
-        ))
+        Ok((Self { dir, _lock: lock }, grid(Arc::new(objects), Arc::new(state))))
     }
 
     /// The folder, as an absolute path.
@@ -77,38 +74,19 @@ impl StateDir {
 pub fn open_read_only(dir: &Path) -> Result<Grid> {
     let state_file = state_file(dir);
     if read_version(dir)?.is_none() || !state_file.exists() {
-        let context = format!(
-            "there is no gridmill state in {}: run a pipeline first, or name its folder",
-            dir.display()
-        );
+        let context =
+            format!("there is no gridmill state in {}: run a pipeline first, or name its folder", dir.display());
         return Err(Error::new(ErrorKind::NotFound, context));
     }
     let objects = FolderObjects::read_only(objects_dir(dir));
-    Ok(grid(
-        Arc::new(objects),
-        Arc::new(SqliteState::open_read_only(state_file)?),
-    ))
+    Ok(grid(Arc::new(objects), Arc::new(SqliteState::open_read_only(state_file)?)))
 }
 
 fn grid(objects: Arc<dyn ObjectStore>, state: Arc<dyn StateStore>) -> Grid {
     let files = Arc::new(FolderObjects::read_only("/"));
-    let sources = Sources::default()
-        .with("file", files)
-        .with("grid", objects.clone());
-    let Queues {
-        tasks,
-        dead_tasks,
-        reports,
-    } = Queues::new();
-    Grid {
-        objects,
-        sources,
-        tasks,
-        dead_tasks,
-        reports,
-        state,
-        clock: Arc::new(SystemClock),
-    }
+    let sources = Sources::default().with("file", files).with("grid", objects.clone());
+    let Queues { tasks, dead_tasks, reports } = Queues::new();
+    Grid { objects, sources, tasks, dead_tasks, reports, state, clock: Arc::new(SystemClock) }
 }
 
 fn objects_dir(dir: &Path) -> PathBuf {
@@ -145,9 +123,7 @@ fn is_new(dir: &Path) -> Result<bool> {
 /// Something in a folder that was there before a version could be written.
 fn find_stranger(dir: &Path) -> Result<Option<OsString>> {
     for entry in fs::read_dir(dir).map_err(|cause| io_error("list", dir, cause))? {
-        let name = entry
-            .map_err(|cause| io_error("list", dir, cause))?
-            .file_name();
+        let name = entry.map_err(|cause| io_error("list", dir, cause))?.file_name();
         if name != lock::FILE && name != NEW_VERSION_FILE {
             return Ok(Some(name));
         }
@@ -165,16 +141,9 @@ fn read_version(dir: &Path) -> Result<Option<u32>> {
         }
         Err(cause) => return Err(io_error("read", &path, cause)),
     };
-    let refuse = |why: String| {
-        Err(Error::new(
-            ErrorKind::Invalid,
-            format!("state folder {} {why}", dir.display()),
-        ))
-    };
+    let refuse = |why: String| Err(Error::new(ErrorKind::Invalid, format!("state folder {} {why}", dir.display())));
     match text.trim().parse::<u32>() {
-        Err(_) => refuse(format!(
-            "has no number in its file `{VERSION_FILE}`: choose another folder"
-        )),
+        Err(_) => refuse(format!("has no number in its file `{VERSION_FILE}`: choose another folder")),
         Ok(version) if version > VERSION => refuse(format!(
             "was written by a newer gridmill (layout {version}, this one knows {VERSION}): upgrade gridmill, or choose another folder"
         )),

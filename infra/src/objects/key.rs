@@ -6,18 +6,13 @@ use crate::{Error, ErrorKind, Result};
 pub(super) fn check(key: &str) -> Result<()> {
     match key.split('/').find_map(fault) {
         None => Ok(()),
-        Some(fault) => Err(Error::new(
-            ErrorKind::Invalid,
-            format!("object key `{}` {fault}", key.escape_debug()),
-        )),
+        Some(fault) => Err(Error::new(ErrorKind::Invalid, format!("object key `{}` {fault}", key.escape_debug()))),
     }
 }
 
 /// The folder part of a prefix, with its slash; `None` when no key can begin with that prefix.
 pub(super) fn folder_of_prefix(prefix: &str) -> Option<&str> {
-    let folder = prefix
-        .rsplit_once('/')
-        .map_or("", |(folder, _)| &prefix[..=folder.len()]);
+    let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| &prefix[..=folder.len()]);
     let parts = folder.strip_suffix('/').unwrap_or(folder);
     let can_match = folder.is_empty() || check(parts).is_ok();
     can_match.then_some(folder)
@@ -38,14 +33,10 @@ mod tests {
 
     #[test]
     fn keys_that_leave_their_folder_are_refused() {
-        for key in [
-            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b",
-        ] {
+        for key in ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b"] {
             assert_eq!(check(key).unwrap_err().kind, ErrorKind::Invalid, "{key:?}");
         }
-        for key in [
-            "a", "a/b", "...", "a/.b", "ü/ß", "a b", "a\\b", "a\nb", "-", "~",
-        ] {
+        for key in ["a", "a/b", "...", "a/.b", "ü/ß", "a b", "a\\b", "a\nb", "-", "~"] {
             assert!(check(key).is_ok(), "{key:?}");
         }
     }

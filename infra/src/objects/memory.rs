@@ -54,23 +54,13 @@ impl MemoryObjects {
 impl Shelf {
     fn write(&mut self, key: &str, body: Bytes) {
         self.writes += 1;
-        self.objects.insert(
-            key.to_owned(),
-            Stored {
-                body,
-                version: self.writes,
-            },
-        );
+        self.objects.insert(key.to_owned(), Stored { body, version: self.writes });
     }
 }
 
 impl Stored {
     fn meta(&self, key: &str) -> ObjectMeta {
-        ObjectMeta {
-            key: key.to_owned(),
-            size: self.body.len() as u64,
-            version: self.version.to_string(),
-        }
+        ObjectMeta { key: key.to_owned(), size: self.body.len() as u64, version: self.version.to_string() }
     }
 
     fn slice(&self, range: Option<Range<u64>>) -> Bytes {
@@ -88,10 +78,7 @@ impl ObjectStore for MemoryObjects {
         key::check(key)?;
         let mut shelf = self.shelf();
         if shelf.objects.contains_key(key) {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("object {key} exists"),
-            ));
+            return Err(Error::new(ErrorKind::Conflict, format!("object {key} exists")));
         }
         shelf.write(key, body);
         Ok(())
@@ -117,33 +104,21 @@ impl ObjectStore for MemoryObjects {
     async fn stream(&self, key: &str, range: Option<Range<u64>>) -> Result<ByteStream> {
         let body = self.stored(key)?.slice(range);
         let pieces = (0..body.len()).step_by(PIECE_BYTES);
-        Ok(
-            stream::iter(
-                pieces.map(move |at| Ok(body.slice(at..body.len().min(at + PIECE_BYTES)))),
-            )
-            .boxed(),
-        )
+        Ok(stream::iter(pieces.map(move |at| Ok(body.slice(at..body.len().min(at + PIECE_BYTES))))).boxed())
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
         Ok(self.stored(key)?.meta(key))
     }
 
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ObjectMeta>> {
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<ObjectMeta>> {
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         let shelf = self.shelf();
         let found = shelf.objects.range::<str, _>((from, Bound::Unbounded));
-        let found = found
-            .take_while(|(key, _)| key.starts_with(prefix))
-            .take(limit);
+        let found = found.take_while(|(key, _)| key.starts_with(prefix)).take(limit);
         Ok(found.map(|(key, stored)| stored.meta(key)).collect())
     }
 

@@ -61,12 +61,7 @@ pub trait ObjectStore: Debug + Send + Sync {
 
     /// Objects whose keys begin with `prefix` and come after `after`, ascending by bytes of the key; at most `limit`.
     /// Fewer than `limit` means that there are no more.
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ObjectMeta>>;
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<ObjectMeta>>;
 
     /// Removes an object; it is no error when there is none.
     async fn delete(&self, key: &str) -> Result<()>;

@@ -32,25 +32,14 @@ impl MemoryState {
 
 impl Rows {
     fn judge(&self, write: &Write) -> Result<u64> {
-        let stamp = |row: &Row| Stamp {
-            version: row.version,
-            epoch: row.epoch,
-        };
+        let stamp = |row: &Row| Stamp { version: row.version, epoch: row.epoch };
         rules::judge(self.0.get(&write.key).map(stamp), write)
     }
 
     fn apply(&mut self, write: Write, version: u64) {
         match write.body {
             None => self.0.remove(&write.key),
-            Some(body) => self.0.insert(
-                write.key.clone(),
-                Row {
-                    key: write.key,
-                    version,
-                    epoch: write.epoch,
-                    body,
-                },
-            ),
+            Some(body) => self.0.insert(write.key.clone(), Row { key: write.key, version, epoch: write.epoch, body }),
         };
     }
 }
@@ -61,27 +50,15 @@ impl StateStore for MemoryState {
         Ok(self.rows().0.get(key).cloned())
     }
 
-    async fn query(
-        &self,
-        partition: &str,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Row>> {
-        let key = |sort: &str| RowKey {
-            partition: partition.to_owned(),
-            sort: sort.to_owned(),
-        };
+    async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let key = |sort: &str| RowKey { partition: partition.to_owned(), sort: sort.to_owned() };
         let from = match after {
             Some(after) if after >= prefix => Bound::Excluded(key(after)),
             _ => Bound::Included(key(prefix)),
         };
         let is_wanted = |key: &RowKey| key.partition == partition && key.sort.starts_with(prefix);
         let rows = self.rows();
-        let found = rows
-            .0
-            .range((from, Bound::Unbounded))
-            .take_while(|(key, _)| is_wanted(key));
+        let found = rows.0.range((from, Bound::Unbounded)).take_while(|(key, _)| is_wanted(key));
         Ok(found.take(limit).map(|(_, row)| row.clone()).collect())
     }
 
@@ -98,14 +75,8 @@ impl StateStore for MemoryState {
     async fn transact(&self, writes: Vec<Write>) -> Result<()> {
         rules::check_transaction(&writes)?;
         let mut rows = self.rows();
-        let versions = writes
-            .iter()
-            .map(|write| rows.judge(write))
-            .collect::<Result<Vec<u64>>>()?;
-        writes
-            .into_iter()
-            .zip(versions)
-            .for_each(|(write, version)| rows.apply(write, version));
+        let versions = writes.iter().map(|write| rows.judge(write)).collect::<Result<Vec<u64>>>()?;
+        writes.into_iter().zip(versions).for_each(|(write, version)| rows.apply(write, version));
         Ok(())
     }
 }

@@ -65,13 +65,7 @@ pub trait StateStore: Debug + Send + Sync {
 
     /// Reads the rows of a partition whose `sort` begins with `prefix` and comes after `after`, ascending; at most
     /// `limit`. Fewer than `limit` means that there are no more.
-    async fn query(
-        &self,
-        partition: &str,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Row>>;
+    async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
 
     /// Applies every write by itself, in order, and answers for each in its place with the row's new version (0 for a
     /// removed row), or `Conflict` with nothing changed. What is `Ok` is durable. A repeat of an applied write is a

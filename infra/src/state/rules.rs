@@ -17,21 +17,13 @@ pub(super) struct Stamp {
 /// The version that the row will have, 0 when it will be gone; `Conflict` or `Invalid` when the write is refused.
 pub(super) fn judge(current: Option<Stamp>, write: &Write) -> Result<u64> {
     check_sizes(write)?;
-    let refuse = |why: String| {
-        Err(Error::new(
-            ErrorKind::Conflict,
-            format!("row {} {why}", name(&write.key)),
-        ))
-    };
+    let refuse = |why: String| Err(Error::new(ErrorKind::Conflict, format!("row {} {why}", name(&write.key))));
     match (current, write.expect) {
-        (Some(row), _) if row.epoch > write.epoch => refuse(format!(
-            "was written in epoch {}, after this writer's {}",
-            row.epoch, write.epoch
-        )),
+        (Some(row), _) if row.epoch > write.epoch => {
+            refuse(format!("was written in epoch {}, after this writer's {}", row.epoch, write.epoch))
+        }
         (Some(row), Expect::Absent) => refuse(format!("exists, at version {}", row.version)),
-        (None, Expect::Version(version)) => refuse(format!(
-            "does not exist, though expected at version {version}"
-        )),
+        (None, Expect::Version(version)) => refuse(format!("does not exist, though expected at version {version}")),
         (Some(row), Expect::Version(version)) if row.version != version => {
             refuse(format!("has version {}, not {version}", row.version))
         }
@@ -45,10 +37,7 @@ pub(super) fn judge(current: Option<Stamp>, write: &Write) -> Result<u64> {
 /// Refuses what no store could apply at once: too many writes, or two to one row.
 pub(super) fn check_transaction(writes: &[Write]) -> Result<()> {
     if writes.len() > MAX_TRANSACT_WRITES {
-        let context = format!(
-            "a transaction holds at most {MAX_TRANSACT_WRITES} writes, not {}",
-            writes.len()
-        );
+        let context = format!("a transaction holds at most {MAX_TRANSACT_WRITES} writes, not {}", writes.len());
         return Err(Error::new(ErrorKind::Invalid, context));
     }
     let mut keys = BTreeSet::new();
@@ -62,20 +51,8 @@ pub(super) fn check_transaction(writes: &[Write]) -> Result<()> {
 }
 
 fn check_sizes(write: &Write) -> Result<()> {
-    check_size(
-        "partition name",
-        &write.key,
-        write.key.partition.len(),
-        1,
-        MAX_PARTITION_BYTES,
-    )?;
-    check_size(
-        "sort name",
-        &write.key,
-        write.key.sort.len(),
-        1,
-        MAX_SORT_BYTES,
-    )?;
+    check_size("partition name", &write.key, write.key.partition.len(), 1, MAX_PARTITION_BYTES)?;
+    check_size("sort name", &write.key, write.key.sort.len(), 1, MAX_SORT_BYTES)?;
     let body = write.body.as_ref().map_or(0, Vec::len);
     check_size("body", &write.key, body, 0, MAX_ROW_BYTES)
 }
@@ -84,10 +61,7 @@ fn check_size(what: &str, key: &RowKey, bytes: usize, least: usize, most: usize)
     if (least..=most).contains(&bytes) {
         return Ok(());
     }
-    let context = format!(
-        "the {what} of row {} has {bytes} bytes, not {least} to {most}",
-        name(key)
-    );
+    let context = format!("the {what} of row {} has {bytes} bytes, not {least} to {most}", name(key));
     Err(Error::new(ErrorKind::Invalid, context))
 }
 

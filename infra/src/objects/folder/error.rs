@@ -9,11 +9,7 @@ use crate::{Error, ErrorKind};
 
 /// "failed to `verb` `path`", with the kind that the cause calls for.
 pub(crate) fn io_error(verb: &str, path: &Path, cause: io::Error) -> Error {
-    Error::caused(
-        kind(&cause),
-        format!("failed to {verb} {}", path.display()),
-        cause,
-    )
+    Error::caused(kind(&cause), format!("failed to {verb} {}", path.display()), cause)
 }
 
 fn kind(cause: &io::Error) -> ErrorKind {

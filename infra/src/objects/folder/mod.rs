@@ -46,19 +46,12 @@ impl FolderObjects {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         let writer = Some(Writer::open(&root)?);
-        Ok(Self {
-            folder: Arc::new(Folder { root, writer }),
-        })
+        Ok(Self { folder: Arc::new(Folder { root, writer }) })
     }
 
     /// The files below `root` as they are, such as inputs below `/`; every write is `Denied`.
     pub fn read_only(root: impl Into<PathBuf>) -> Self {
-        Self {
-            folder: Arc::new(Folder {
-                root: root.into(),
-                writer: None,
-            }),
-        }
+        Self { folder: Arc::new(Folder { root: root.into(), writer: None }) }
     }
 
     /// [`probe`](super::probe()) for callers that block.
@@ -80,17 +73,9 @@ impl FolderObjects {
     }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|lost| {
-        Error::caused(
-            ErrorKind::Unavailable,
-            "failed to finish work on a file",
-            lost,
-        )
-    })?
+    done.map_err(|lost| Error::caused(ErrorKind::Unavailable, "failed to finish work on a file", lost))?
 }
 
 impl Folder {
@@ -110,9 +95,7 @@ impl Folder {
 
     fn writer(&self) -> Result<&Writer> {
         let context = || format!("{} was opened for reading only", self.root.display());
-        self.writer
-            .as_ref()
-            .ok_or_else(|| Error::new(ErrorKind::Denied, context()))
+        self.writer.as_ref().ok_or_else(|| Error::new(ErrorKind::Denied, context()))
     }
 
     fn write(&self, key: &str, body: &[u8], name: Name) -> Result<()> {
@@ -132,26 +115,22 @@ impl Folder {
 impl ObjectStore for FolderObjects {
     async fn create(&self, key: &str, body: Bytes) -> Result<()> {
         let key = key.to_owned();
-        self.on_thread(move |folder| folder.write(&key, &body, Name::New))
-            .await
+        self.on_thread(move |folder| folder.write(&key, &body, Name::New)).await
     }
 
     async fn put(&self, key: &str, body: Bytes) -> Result<()> {
         let key = key.to_owned();
-        self.on_thread(move |folder| folder.write(&key, &body, Name::Replaced))
-            .await
+        self.on_thread(move |folder| folder.write(&key, &body, Name::Replaced)).await
     }
 
     async fn put_file(&self, key: &str, file: &Path) -> Result<()> {
         let (key, file) = (key.to_owned(), file.to_owned());
-        self.on_thread(move |folder| folder.writer()?.adopt(&folder.path(&key)?, &file))
-            .await
+        self.on_thread(move |folder| folder.writer()?.adopt(&folder.path(&key)?, &file)).await
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes> {
         let key = key.to_owned();
-        self.on_thread(move |folder| folder.open(&key, range)?.rest())
-            .await
+        self.on_thread(move |folder| folder.open(&key, range)?.rest()).await
     }
 
     async fn stream(&self, key: &str, range: Option<Range<u64>>) -> Result<ByteStream> {
@@ -167,24 +146,13 @@ impl ObjectStore for FolderObjects {
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
         let key = key.to_owned();
-        self.on_thread(move |folder| read::head(&folder.path(&key)?, &key))
-            .await
+        self.on_thread(move |folder| read::head(&folder.path(&key)?, &key)).await
     }
 
-    async fn list(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ObjectMeta>> {
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<ObjectMeta>> {
         let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
         self.on_thread(move |folder| {
-            let query = Query {
-                prefix: &prefix,
-                after: after.as_deref(),
-                limit,
-                hidden: folder.hidden(),
-            };
+            let query = Query { prefix: &prefix, after: after.as_deref(), limit, hidden: folder.hidden() };
             walk::list(&folder.root, query)
         })
         .await

@@ -28,23 +28,13 @@ impl Reading {
     pub(super) fn open(path: PathBuf, range: Option<Range<u64>>) -> Result<Self> {
         // Without NONBLOCK, a named pipe would hang here for ever.
         let flags = OFlags::NONBLOCK.bits() as i32;
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(&path);
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&path);
         let file = opened.map_err(|cause| io_error("open", &path, cause))?;
-        let metadata = file
-            .metadata()
-            .map_err(|cause| io_error("examine", &path, cause))?;
+        let metadata = file.metadata().map_err(|cause| io_error("examine", &path, cause))?;
         check_regular(&path, &metadata)?;
         let range = range.unwrap_or(0..metadata.len());
         let end = range.end.min(metadata.len());
-        Ok(Self {
-            path,
-            file,
-            at: range.start.min(end),
-            end,
-        })
+        Ok(Self { path, file, at: range.start.min(end), end })
     }
 
     /// Everything that is left.
@@ -54,16 +44,10 @@ impl Reading {
 
     /// The next `most` bytes, or fewer at the end; empty when all is read.
     pub(super) fn piece(&mut self, most: usize) -> Result<Bytes> {
-        let wanted = usize::try_from(self.end - self.at)
-            .unwrap_or(usize::MAX)
-            .min(most);
+        let wanted = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(most);
         let mut piece = Vec::new();
         piece.try_reserve_exact(wanted).map_err(|cause| {
-            let context = format!(
-                "failed to read {} bytes of {} at once",
-                wanted,
-                self.path.display()
-            );
+            let context = format!("failed to read {} bytes of {} at once", wanted, self.path.display());
             Error::caused(ErrorKind::Full, context, cause)
         })?;
         while piece.len() < wanted {
@@ -97,25 +81,15 @@ pub(super) fn head(path: &Path, key: &str) -> Result<ObjectMeta> {
 pub(super) fn meta(key: String, metadata: &Metadata) -> ObjectMeta {
     let mtime_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
     let version = format!("{mtime_ns}-{}-{}", metadata.len(), metadata.ino());
-    ObjectMeta {
-        key,
-        size: metadata.len(),
-        version,
-    }
+    ObjectMeta { key, size: metadata.len(), version }
 }
 
 fn check_regular(path: &Path, metadata: &Metadata) -> Result<()> {
     if metadata.is_file() {
         Ok(())
     } else if metadata.is_dir() {
-        Err(Error::new(
-            ErrorKind::NotFound,
-            format!("{} is a folder, not a file", path.display()),
-        ))
+        Err(Error::new(ErrorKind::NotFound, format!("{} is a folder, not a file", path.display())))
     } else {
-        Err(Error::new(
-            ErrorKind::Invalid,
-            format!("{} is not a regular file", path.display()),
-        ))
+        Err(Error::new(ErrorKind::Invalid, format!("{} is not a regular file", path.display())))
     }
 }

@@ -65,30 +65,21 @@ impl Query<'_> {
 
     fn wants(&self, key: &str) -> bool {
         let is_hidden = self.hidden.is_some() && key.strip_suffix('/') == self.hidden;
-        let is_after = self
-            .after
-            .is_none_or(|after| key > after || (key.ends_with('/') && after.starts_with(key)));
-        let has_prefix =
-            key.starts_with(self.prefix) || (key.ends_with('/') && self.prefix.starts_with(key));
+        let is_after = self.after.is_none_or(|after| key > after || (key.ends_with('/') && after.starts_with(key)));
+        let has_prefix = key.starts_with(self.prefix) || (key.ends_with('/') && self.prefix.starts_with(key));
         !is_hidden && is_after && has_prefix
     }
 }
 
 fn key_of(folder: &str, entry: &DirEntry) -> Result<String> {
     let path = entry.path();
-    let is_folder = entry
-        .file_type()
-        .map_err(|cause| io_error("examine", &path, cause))?
-        .is_dir();
+    let is_folder = entry.file_type().map_err(|cause| io_error("examine", &path, cause))?.is_dir();
     let name = entry.file_name();
     let name = name.to_str().ok_or_else(|| {
         let context = format!("{} has a name that is not UTF-8: rename it", path.display());
         Error::new(ErrorKind::Invalid, context)
     })?;
-    Ok(format!(
-        "{folder}{name}{}",
-        if is_folder { "/" } else { "" }
-    ))
+    Ok(format!("{folder}{name}{}", if is_folder { "/" } else { "" }))
 }
 
 /// A regular file, unless it has gone since, or is something else.

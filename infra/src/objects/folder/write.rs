@@ -46,18 +46,11 @@ impl Writer {
         let temporary = root.join(TEMPORARY);
         remove_all(&temporary)?;
         fs::create_dir_all(&temporary).map_err(|cause| io_error("create", &temporary, cause))?;
-        if let Some(parent) = root
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty())
-        {
+        if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync_folder(parent)?;
         }
         sync_folder(root)?;
-        Ok(Self {
-            root: root.to_owned(),
-            written: AtomicU64::new(0),
-            durable: Mutex::default(),
-        })
+        Ok(Self { root: root.to_owned(), written: AtomicU64::new(0), durable: Mutex::default() })
     }
 
     /// Writes `body` to `target`.
@@ -72,8 +65,7 @@ impl Writer {
 
     /// Moves `file` to `target`, or copies it where it lies in another file system.
     pub(super) fn adopt(&self, target: &Path, file: &Path) -> Result<()> {
-        let metadata =
-            fs::symlink_metadata(file).map_err(|cause| io_error("examine", file, cause))?;
+        let metadata = fs::symlink_metadata(file).map_err(|cause| io_error("examine", file, cause))?;
         if !metadata.is_file() {
             let context = format!("{} is not a regular file", file.display());
             return Err(Error::new(ErrorKind::Invalid, context));
@@ -120,10 +112,7 @@ impl Writer {
     /// The refusal of a second create. The loser may act on the winner's object at once, so it must be durable.
     fn taken(&self, target: &Path) -> Error {
         if target.is_dir() {
-            return Error::new(
-                ErrorKind::Invalid,
-                format!("{} is a folder of other objects", target.display()),
-            );
+            return Error::new(ErrorKind::Invalid, format!("{} is a folder of other objects", target.display()));
         }
         match sync_folder(target.parent().unwrap_or(&self.root)) {
             Ok(()) => Error::new(ErrorKind::Conflict, format!("{} exists", target.display())),
@@ -134,9 +123,7 @@ impl Writer {
     /// Makes a folder and those above it, and their names durable: one fsync a folder in the life of this process.
     fn make_durable_folder(&self, folder: &Path) -> Result<()> {
         let known = |durable: &HashSet<PathBuf>| durable.contains(folder);
-        if folder == self.root
-            || known(&self.durable.lock().unwrap_or_else(PoisonError::into_inner))
-        {
+        if folder == self.root || known(&self.durable.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
         }
         let parent = folder.parent().unwrap_or(&self.root);
@@ -212,7 +199,6 @@ fn rename_to_new(file: &Path, target: &Path) -> rustix::io::Result<()> {
 }
 
 fn crosses_devices(refused: &Error) -> bool {
-    let cause =
-        std::error::Error::source(refused).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let cause = std::error::Error::source(refused).and_then(|cause| cause.downcast_ref::<std::io::Error>());
     cause.is_some_and(|cause| cause.kind() == IoKind::CrossesDevices)
 }

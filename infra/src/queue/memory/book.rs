@@ -92,19 +92,8 @@ impl Book {
         // A drawn place lies anywhere among the messages so far, or as far behind them.
         let place = (place.map_or(id, |drawn| drawn % (2 * id + 1)), id);
         self.ages.insert((letter.sent, id));
-        self.messages.insert(
-            id,
-            Message {
-                letter,
-                place,
-                receives: 0,
-                status: Status::Waiting,
-            },
-        );
-        self.set(
-            id,
-            due.map_or(Status::Waiting, |until| Status::Delayed { until }),
-        );
+        self.messages.insert(id, Message { letter, place, receives: 0, status: Status::Waiting });
+        self.set(id, due.map_or(Status::Waiting, |until| Status::Delayed { until }));
     }
 
     /// Ends what is over at `now`: leases, delays, and the lives of old messages.
@@ -148,12 +137,7 @@ impl Book {
         taken
     }
 
-    fn take_one(
-        &mut self,
-        id: Id,
-        now: Instant,
-        until: Instant,
-    ) -> std::result::Result<Received, Option<Letter>> {
+    fn take_one(&mut self, id: Id, now: Instant, until: Instant) -> std::result::Result<Received, Option<Letter>> {
         let Some(message) = self.messages.get_mut(&id) else {
             return Err(None);
         };
@@ -163,19 +147,8 @@ impl Book {
         self.receives += 1;
         message.receives += 1;
         let (body, receives) = (message.letter.body.clone(), message.receives);
-        self.set(
-            id,
-            Status::Leased(Lease {
-                receive: self.receives,
-                since: now,
-                until,
-            }),
-        );
-        Ok(Received {
-            body,
-            receipt: Receipt(format!("{id}-{}", self.receives)),
-            receives,
-        })
+        self.set(id, Status::Leased(Lease { receive: self.receives, since: now, until }));
+        Ok(Received { body, receipt: Receipt(format!("{id}-{}", self.receives)), receives })
     }
 
     /// Removes the message if the receipt is its latest and the lease lasts; else leaves everything as it is.
@@ -189,42 +162,25 @@ impl Book {
     /// Makes a lease end at `until`; `NotFound` when it is over, `Invalid` when it would last too long in all.
     pub(super) fn extend(&mut self, receipt: &Receipt, now: Instant, until: Instant) -> Result<()> {
         let Some((id, lease)) = self.leased(receipt)? else {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "the lease of this message is over",
-            ));
+            return Err(Error::new(ErrorKind::NotFound, "the lease of this message is over"));
         };
         if until > lease.since + MAX_LEASE {
-            let context = format!(
-                "a lease lasts at most {} s from its receive on",
-                MAX_LEASE.as_secs()
-            );
+            let context = format!("a lease lasts at most {} s from its receive on", MAX_LEASE.as_secs());
             return Err(Error::new(ErrorKind::Invalid, context));
         }
-        self.set(
-            id,
-            if until > now {
-                Status::Leased(Lease { until, ..lease })
-            } else {
-                Status::Waiting
-            },
-        );
+        self.set(id, if until > now { Status::Leased(Lease { until, ..lease }) } else { Status::Waiting });
         Ok(())
     }
 
     pub(super) fn depth(&self) -> Depth {
         let in_flight = self.in_flight as u64;
-        Depth {
-            waiting: self.messages.len() as u64 - in_flight,
-            in_flight,
-        }
+        Depth { waiting: self.messages.len() as u64 - in_flight, in_flight }
     }
 
     /// The message of a receipt while its lease lasts.
     fn leased(&self, receipt: &Receipt) -> Result<Option<(Id, Lease)>> {
         let parts = receipt.0.split_once('-');
-        let parsed = parts
-            .and_then(|(id, receive)| Some((id.parse::<Id>().ok()?, receive.parse::<u64>().ok()?)));
+        let parsed = parts.and_then(|(id, receive)| Some((id.parse::<Id>().ok()?, receive.parse::<u64>().ok()?)));
         let Some((id, receive)) = parsed else {
             let context = format!("`{}` is no receipt of this queue", receipt.0.escape_debug());
             return Err(Error::new(ErrorKind::Invalid, context));

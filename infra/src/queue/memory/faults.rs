@@ -46,17 +46,12 @@ pub(super) struct LostAnswer {
 
 impl FaultSource {
     pub(super) fn new(faults: QueueFaults) -> Self {
-        Self {
-            faults,
-            random: Random::from_seed(faults.seed),
-        }
+        Self { faults, random: Random::from_seed(faults.seed) }
     }
 
     pub(super) fn entry(&mut self) -> Option<LostAnswer> {
         let is_lost = self.random.chance(self.faults.fail_entry);
-        is_lost.then(|| LostAnswer {
-            is_applied: self.random.chance(0.5),
-        })
+        is_lost.then(|| LostAnswer { is_applied: self.random.chance(0.5) })
     }
 
     /// The copies of a message that will be delivered: mostly one.
@@ -64,11 +59,7 @@ impl FaultSource {
         if self.random.chance(self.faults.lose) {
             return Vec::new();
         }
-        let copies = if self.random.chance(self.faults.duplicate) {
-            2
-        } else {
-            1
-        };
+        let copies = if self.random.chance(self.faults.duplicate) { 2 } else { 1 };
         (0..copies).map(|_| self.fate()).collect()
     }
 

@@ -9,9 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grid_core::limits::{
-    MAX_IN_FLIGHT, MAX_LEASE, MAX_MESSAGE_BYTES, MAX_POLL, QUEUE_BATCH, QUEUE_RETENTION,
-};
+use grid_core::limits::{MAX_IN_FLIGHT, MAX_LEASE, MAX_MESSAGE_BYTES, MAX_POLL, QUEUE_BATCH, QUEUE_RETENTION};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -80,20 +78,10 @@ impl Default for MemoryQueue {
 impl MemoryQueue {
     /// An empty queue.
     pub fn new(settings: QueueSettings) -> Self {
-        let max_receives = settings
-            .dead_letters
-            .as_ref()
-            .map_or(u32::MAX, |dead| dead.max_receives);
+        let max_receives = settings.dead_letters.as_ref().map_or(u32::MAX, |dead| dead.max_receives);
         let book = Book::new(settings.retention, settings.max_in_flight, max_receives);
-        let state = State {
-            book,
-            faults: FaultSource::new(settings.faults),
-        };
-        Self {
-            dead_letters: settings.dead_letters,
-            state: Mutex::new(state),
-            changed: Notify::new(),
-        }
+        let state = State { book, faults: FaultSource::new(settings.faults) };
+        Self { dead_letters: settings.dead_letters, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// The state as of now: leases that are over have ended, and old messages are gone.
@@ -104,11 +92,7 @@ impl MemoryQueue {
     }
 
     /// Takes what can be had now; else says when to look again.
-    fn take(
-        &self,
-        max: usize,
-        lease: Duration,
-    ) -> std::result::Result<Vec<Received>, Option<Instant>> {
+    fn take(&self, max: usize, lease: Duration) -> std::result::Result<Vec<Received>, Option<Instant>> {
         let now = Instant::now();
         let mut state = self.state(now);
         let alarm = state.book.next_event();
@@ -117,11 +101,7 @@ impl MemoryQueue {
         drop(state);
         self.bury(taken.dead);
         self.set_alarms(alarm, next_event);
-        if taken.received.is_empty() {
-            Err(next_event)
-        } else {
-            Ok(taken.received)
-        }
+        if taken.received.is_empty() { Err(next_event) } else { Ok(taken.received) }
     }
 
     /// Wakes all who wait when their alarms, set for the next event that they saw, would come too late.
@@ -159,10 +139,7 @@ impl MemoryQueue {
                 if fault.is_applied {
                     let _lost_answer = apply(&mut state, entry, now);
                 }
-                Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "the queue gave no answer for this entry (a fault on purpose)",
-                ))
+                Err(Error::new(ErrorKind::Unavailable, "the queue gave no answer for this entry (a fault on purpose)"))
             }
         });
         let answers = answers.collect();
@@ -181,13 +158,8 @@ impl TaskQueue for MemoryQueue {
         self.each(bodies, |state, body, now| {
             check_body(body)?;
             for fate in state.faults.copies() {
-                let letter = Letter {
-                    body: body.clone(),
-                    sent: now,
-                };
-                state
-                    .book
-                    .add(letter, fate.place, fate.delay.map(|delay| now + delay));
+                let letter = Letter { body: body.clone(), sent: now };
+                state.book.add(letter, fate.place, fate.delay.map(|delay| now + delay));
             }
             Ok(())
         })
@@ -196,10 +168,7 @@ impl TaskQueue for MemoryQueue {
     async fn receive(&self, max: usize, lease: Duration, wait: Duration) -> Result<Vec<Received>> {
         check_lease(lease)?;
         if max == 0 {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "a receive of no message at all was asked for",
-            ));
+            return Err(Error::new(ErrorKind::Invalid, "a receive of no message at all was asked for"));
         }
         check_batch(max)?;
         let deadline = Instant::now() + wait.min(MAX_POLL);
@@ -229,9 +198,7 @@ impl TaskQueue for MemoryQueue {
 
     async fn extend(&self, receipts: &[Receipt], lease: Duration) -> Result<Vec<Result<()>>> {
         check_lease(lease)?;
-        self.each(receipts, |state, receipt, now| {
-            state.book.extend(receipt, now, now + lease)
-        })
+        self.each(receipts, |state, receipt, now| state.book.extend(receipt, now, now + lease))
     }
 
     async fn depth(&self) -> Result<Depth> {
@@ -249,11 +216,7 @@ fn check_batch(entries: usize) -> Result<()> {
 
 fn check_lease(lease: Duration) -> Result<()> {
     if lease > MAX_LEASE {
-        let context = format!(
-            "a lease lasts at most {} s, not {} s",
-            MAX_LEASE.as_secs(),
-            lease.as_secs()
-        );
+        let context = format!("a lease lasts at most {} s, not {} s", MAX_LEASE.as_secs(), lease.as_secs());
         return Err(Error::new(ErrorKind::Invalid, context));
     }
     Ok(())
@@ -269,8 +232,5 @@ fn check_body(body: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(
-        ErrorKind::Invalid,
-        format!("a message body {fault}"),
-    ))
+    Err(Error::new(ErrorKind::Invalid, format!("a message body {fault}")))
 }

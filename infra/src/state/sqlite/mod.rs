@@ -41,27 +41,16 @@ impl SqliteState {
         let path = path.into();
         let writer = Writer::new(path.clone(), schema::open_writer(&path)?);
         let reader = Arc::new(Mutex::new(schema::open_reader(&path)?));
-        Ok(Self {
-            writer: Some(WriterThread::start(&path, writer)?),
-            reader,
-            path,
-        })
+        Ok(Self { writer: Some(WriterThread::start(&path, writer)?), reader, path })
     }
 
     /// Opens a database that exists, beside the process that writes it; every write is `Denied`. Blocks.
     pub fn open_read_only(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if !path.exists() {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!("there is no state at {}", path.display()),
-            ));
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no state at {}", path.display())));
         }
-        Ok(Self {
-            reader: Arc::new(Mutex::new(schema::open_reader(&path)?)),
-            writer: None,
-            path,
-        })
+        Ok(Self { reader: Arc::new(Mutex::new(schema::open_reader(&path)?)), writer: None, path })
     }
 
     /// Reads on a thread that may block.
@@ -72,36 +61,18 @@ impl SqliteState {
         let reader = self.reader.clone();
         let read = move || query(&reader.lock().unwrap_or_else(PoisonError::into_inner));
         let done = tokio::task::spawn_blocking(read).await;
-        let found = done.map_err(|lost| {
-            Error::caused(ErrorKind::Unavailable, "failed to finish a read", lost)
-        })?;
+        let found = done.map_err(|lost| Error::caused(ErrorKind::Unavailable, "failed to finish a read", lost))?;
         found.map_err(|cause| sql_error("read", &self.path, &cause))
     }
 
-    async fn ask<T>(
-        &self,
-        writes: Vec<Write>,
-        reply: impl FnOnce(oneshot::Sender<Result<T>>) -> Reply,
-    ) -> Result<T> {
-        let gone = || {
-            Error::new(
-                ErrorKind::Unavailable,
-                format!("the writer of {} has ended", self.path.display()),
-            )
-        };
+    async fn ask<T>(&self, writes: Vec<Write>, reply: impl FnOnce(oneshot::Sender<Result<T>>) -> Reply) -> Result<T> {
+        let gone = || Error::new(ErrorKind::Unavailable, format!("the writer of {} has ended", self.path.display()));
         let Some(writer) = &self.writer else {
             let context = format!("{} was opened for reading only", self.path.display());
             return Err(Error::new(ErrorKind::Denied, context));
         };
         let (sender, answer) = oneshot::channel();
-        writer
-            .inbox
-            .send(Work {
-                writes,
-                reply: reply(sender),
-            })
-            .await
-            .map_err(|_| gone())?;
+        writer.inbox.send(Work { writes, reply: reply(sender) }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -109,9 +80,7 @@ impl SqliteState {
 impl WriterThread {
     fn start(path: &Path, writer: Writer) -> Result<Self> {
         let (inbox, work) = writer::inbox();
-        let started = std::thread::Builder::new()
-            .name("state-writer".to_owned())
-            .spawn(move || writer.run(work));
+        let started = std::thread::Builder::new().name("state-writer".to_owned()).spawn(move || writer.run(work));
         let thread = started.map_err(|cause| {
             let context = format!("failed to start a thread for {}", path.display());
             Error::caused(ErrorKind::Unavailable, context, cause)
@@ -139,20 +108,9 @@ impl StateStore for SqliteState {
         self.read(move |connection| get(connection, key)).await
     }
 
-    async fn query(
-        &self,
-        partition: &str,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Row>> {
-        let (partition, prefix, after) = (
-            partition.to_owned(),
-            prefix.to_owned(),
-            after.map(str::to_owned),
-        );
-        self.read(move |connection| query(connection, &partition, &prefix, after.as_deref(), limit))
-            .await
+    async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let (partition, prefix, after) = (partition.to_owned(), prefix.to_owned(), after.map(str::to_owned));
+        self.read(move |connection| query(connection, &partition, &prefix, after.as_deref(), limit)).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>> {
@@ -168,11 +126,7 @@ impl StateStore for SqliteState {
 fn get(connection: &Connection, key: RowKey) -> rusqlite::Result<Option<Row>> {
     let sql = "SELECT sort, version, epoch, body FROM rows WHERE partition = ?1 AND sort = ?2";
     let mut select = connection.prepare_cached(sql)?;
-    select
-        .query_row(params![key.partition, key.sort], |row| {
-            read_row(row, &key.partition)
-        })
-        .optional()
+    select.query_row(params![key.partition, key.sort], |row| read_row(row, &key.partition)).optional()
 }
 
 fn query(
@@ -188,22 +142,14 @@ fn query(
     // The rows of a prefix lie together, so reading ends at the first one without it.
     let from = after.map_or(prefix, |after| after.max(prefix));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![partition, from, after, limit], |row| {
-        read_row(row, partition)
-    })?;
-    let has_prefix = |row: &rusqlite::Result<Row>| {
-        row.as_ref()
-            .map_or(true, |row| row.key.sort.starts_with(prefix))
-    };
+    let rows = select.query_map(params![partition, from, after, limit], |row| read_row(row, partition))?;
+    let has_prefix = |row: &rusqlite::Result<Row>| row.as_ref().map_or(true, |row| row.key.sort.starts_with(prefix));
     rows.take_while(has_prefix).collect()
 }
 
 fn read_row(row: &rusqlite::Row<'_>, partition: &str) -> rusqlite::Result<Row> {
     Ok(Row {
-        key: RowKey {
-            partition: partition.to_owned(),
-            sort: row.get(0)?,
-        },
+        key: RowKey { partition: partition.to_owned(), sort: row.get(0)? },
         version: row.get::<_, i64>(1)?.cast_unsigned(),
         epoch: row.get::<_, i64>(2)?.cast_unsigned(),
         body: row.get(3)?,

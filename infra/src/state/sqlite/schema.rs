@@ -30,26 +30,19 @@ const CREATE: &str = "
 
 /// Opens the database for writing; makes it where it is missing.
 pub(super) fn open_writer(path: &Path) -> Result<Connection> {
-    let connection = open(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-    )?;
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
     let opened = (|| {
         if is_new(&connection)? {
             create(&connection)?;
         }
-        let journal: String =
-            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(journal)
     })();
     let journal = opened.map_err(|cause| sql_error("open", path, &cause))?;
     check(path, &connection)?;
     if journal != "wal" {
-        let context = format!(
-            "{} lies in a file system that cannot share memory: use a local disk",
-            path.display()
-        );
+        let context = format!("{} lies in a file system that cannot share memory: use a local disk", path.display());
         return Err(Error::new(ErrorKind::Invalid, context));
     }
     Ok(connection)
@@ -66,16 +59,12 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection> {
     // Each connection stays on one thread or behind a lock, so SQLite's own mutexes would be for nothing.
     let opened = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let connection = opened.map_err(|cause| sql_error("open", path, &cause))?;
-    connection
-        .busy_timeout(BUSY_TIMEOUT)
-        .map_err(|cause| sql_error("open", path, &cause))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|cause| sql_error("open", path, &cause))?;
     Ok(connection)
 }
 
 fn is_new(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
-        row.get(0)
-    })
+    connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
 fn create(connection: &Connection) -> rusqlite::Result<()> {
@@ -85,18 +74,10 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn check(path: &Path, connection: &Connection) -> Result<()> {
-    let pragma = |name: &str| {
-        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-    };
-    let read =
-        pragma("application_id").and_then(|application| Ok((application, pragma("user_version")?)));
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let read = pragma("application_id").and_then(|application| Ok((application, pragma("user_version")?)));
     let (application, version) = read.map_err(|cause| sql_error("open", path, &cause))?;
-    let refuse = |why: String| {
-        Err(Error::new(
-            ErrorKind::Invalid,
-            format!("{} {why}", path.display()),
-        ))
-    };
+    let refuse = |why: String| Err(Error::new(ErrorKind::Invalid, format!("{} {why}", path.display())));
     if application != APPLICATION {
         return refuse("is a database of another program".to_owned());
     }

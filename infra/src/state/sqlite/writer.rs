@@ -52,9 +52,7 @@ impl Writer {
         while inbox.blocking_recv_many(&mut group, QUEUED_CALLS) > 0 {
             self.serve(std::mem::take(&mut group));
         }
-        let folded = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(cause) = folded {
             tracing::warn!(path = %self.path.display(), %cause, "failed to fold the state's log into the database");
         }
@@ -63,10 +61,7 @@ impl Writer {
     /// Applies a group of calls in one transaction, and answers when it is durable.
     fn serve(&mut self, group: Vec<Work>) {
         match self.commit(&group) {
-            Ok(answers) => group
-                .into_iter()
-                .zip(answers)
-                .for_each(|(work, answer)| work.reply.send(Ok(answer))),
+            Ok(answers) => group.into_iter().zip(answers).for_each(|(work, answer)| work.reply.send(Ok(answer))),
             Err(cause) => {
                 let failed = || Err(sql_error("write to", &self.path, &cause));
                 group.into_iter().for_each(|work| work.reply.send(failed()));
@@ -76,9 +71,7 @@ impl Writer {
 
     /// An error of the database undoes the whole group.
     fn commit(&mut self, group: &[Work]) -> rusqlite::Result<Vec<Vec<Result<u64>>>> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let apply = |work: &Work| match work.reply {
             Reply::Each(_) => apply_each(&transaction, &work.writes),
             Reply::All(_) => apply_all(&transaction, &work.writes),
@@ -95,9 +88,9 @@ impl Reply {
     fn send(self, answer: Result<Vec<Result<u64>>>) {
         match self {
             Self::Each(caller) => drop(caller.send(answer)),
-            Self::All(caller) => drop(
-                caller.send(answer.and_then(|versions| versions.into_iter().try_for_each(drop_ok))),
-            ),
+            Self::All(caller) => {
+                drop(caller.send(answer.and_then(|versions| versions.into_iter().try_for_each(drop_ok))))
+            }
         }
     }
 }
@@ -106,10 +99,7 @@ fn drop_ok(version: Result<u64>) -> Result<()> {
     version.map(drop)
 }
 
-fn apply_each(
-    transaction: &Transaction<'_>,
-    writes: &[Write],
-) -> rusqlite::Result<Vec<Result<u64>>> {
+fn apply_each(transaction: &Transaction<'_>, writes: &[Write]) -> rusqlite::Result<Vec<Result<u64>>> {
     let apply = |write: &Write| match judge(transaction, write)? {
         Ok(version) => put(transaction, write, version).map(|()| Ok(version)),
         Err(refusal) => Ok(Err(refusal)),
@@ -119,10 +109,7 @@ fn apply_each(
 
 /// All conditions are judged before anything is written, so that a refusal leaves nothing to undo. That is right only
 /// because no two writes are to one row.
-fn apply_all(
-    transaction: &Transaction<'_>,
-    writes: &[Write],
-) -> rusqlite::Result<Vec<Result<u64>>> {
+fn apply_all(transaction: &Transaction<'_>, writes: &[Write]) -> rusqlite::Result<Vec<Result<u64>>> {
     let mut versions = Vec::with_capacity(writes.len());
     for write in writes {
         match judge(transaction, write)? {
@@ -137,14 +124,11 @@ fn apply_all(
 }
 
 fn judge(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<Result<u64>> {
-    let mut select = transaction
-        .prepare_cached("SELECT version, epoch FROM rows WHERE partition = ?1 AND sort = ?2")?;
+    let mut select =
+        transaction.prepare_cached("SELECT version, epoch FROM rows WHERE partition = ?1 AND sort = ?2")?;
     let key = params![write.key.partition, write.key.sort];
     let stamp = select.query_row(key, |row| {
-        Ok(Stamp {
-            version: row.get::<_, i64>(0)?.cast_unsigned(),
-            epoch: row.get::<_, i64>(1)?.cast_unsigned(),
-        })
+        Ok(Stamp { version: row.get::<_, i64>(0)?.cast_unsigned(), epoch: row.get::<_, i64>(1)?.cast_unsigned() })
     });
     Ok(rules::judge(stamp.optional()?, write))
 }
@@ -156,7 +140,9 @@ fn put(transaction: &Transaction<'_>, write: &Write, version: u64) -> rusqlite::
             .prepare_cached("DELETE FROM rows WHERE partition = ?1 AND sort = ?2")?
             .execute(params![partition, sort])?,
         Some(body) => transaction
-            .prepare_cached("INSERT OR REPLACE INTO rows (partition, sort, version, epoch, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO rows (partition, sort, version, epoch, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
             .execute(params![partition, sort, version.cast_signed(), write.epoch.cast_signed(), body])?,
     };
     Ok(())

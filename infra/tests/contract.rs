@@ -1,0 +1,71 @@
+//! Every back end against its trait's contract: one line a back end, one test a check.
+
+use std::sync::Arc;
+
+use infra::contract::{objects, queue, state};
+use infra::objects::{FolderObjects, MemoryObjects};
+use infra::queue::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
+use infra::state::{MemoryState, SqliteState};
+use infra::{object_checks, queue_checks, state_checks};
+
+/// Makes a module of tests for one back end. What `fresh` gives beside the back end lives as long as the test; threads
+/// and a paused clock do not go together.
+macro_rules! tests {
+    ([$suite:ident $back_end:ident $fresh:expr; paused = $paused:tt] $($check:ident)*) => {
+        mod $back_end {
+            use super::*;
+
+            $(#[tokio::test(start_paused = $paused)]
+            async fn $check() {
+                let (fresh, _alive) = $fresh;
+                $suite::run(stringify!($check), fresh).await;
+            })*
+        }
+    };
+}
+
+object_checks!(tests! [objects memory_objects (Arc::new(MemoryObjects::new()), ()); paused = true]);
+object_checks!(tests! [objects folder_objects folder(); paused = false]);
+
+state_checks!(tests! [state memory_state (Arc::new(MemoryState::new()), ()); paused = true]);
+state_checks!(tests! [state sqlite_state sqlite(); paused = false]);
+
+queue_checks!(tests! [queue memory_queue (memory_queue(QueueFaults::default()), ()); paused = true]);
+
+fn folder() -> (objects::Fresh, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    (Arc::new(FolderObjects::open(dir.path()).expect("it opens")), dir)
+}
+
+fn sqlite() -> (state::Fresh, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    (Arc::new(SqliteState::open(dir.path().join("state.db")).expect("it opens")), dir)
+}
+
+fn memory_queue(faults: QueueFaults) -> queue::Fresh {
+    let dead_letters = Arc::new(MemoryQueue::default());
+    let max_receives = 3;
+    let settings = QueueSettings {
+        dead_letters: Some(DeadLetters { max_receives, queue: dead_letters.clone() }),
+        faults,
+        ..QueueSettings::default()
+    };
+    queue::Fresh { queue: Arc::new(MemoryQueue::new(settings)), dead_letters, max_receives }
+}
+
+/// The one check that a queue must pass however badly it behaves.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_among_ten_thousand_with_faults_on() {
+    for seed in 0..4 {
+        let faults = QueueFaults {
+            seed,
+            duplicate: 0.1,
+            delay: 0.2,
+            max_delay: std::time::Duration::from_secs(30),
+            lose: 0.0,
+            fail_entry: 0.1,
+            shuffle: 0.5,
+        };
+        queue::run("nothing_is_lost_among_ten_thousand", memory_queue(faults)).await;
+    }
+}
