@@ -81,3 +81,17 @@ pub const MAX_STAGES: usize = 1_000;
 
 /// A pipeline file.
 pub const MAX_PIPELINE_BYTES: usize = 1 << 20;
+
+/// Values in a pipeline file, aliases counted as often as they are used: as many as a file of the longest kind can
+/// hold without aliases, so that only a file that multiplies itself is refused.
+pub const MAX_PIPELINE_VALUES: usize = 1 << 19;
+
+/// Values inside values in a pipeline file; the deepest place of the grammar is eight deep.
+pub const MAX_PIPELINE_DEPTH: usize = 64;
+
+/// Faults that one report lists; people repair the first ones first.
+pub const MAX_FAULTS: usize = 200;
+
+/// Combinations of a matrix with `include` or `exclude`, which must be listed in memory; without them a matrix may
+/// have [`MAX_ITEMS`].
+pub const MAX_LISTED_COMBINATIONS: u64 = 100_000;

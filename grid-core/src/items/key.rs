@@ -18,6 +18,11 @@ const NAME_ESCAPES: &AsciiSet =
 /// Longest file name that we make of a key; file systems allow 255 bytes, and a suffix and an extension follow.
 const MAX_NAME_BYTES: usize = 180;
 
+/// A value as it stands in an item's name.
+pub(crate) fn encode_value(value: &str) -> String {
+    utf8_percent_encode(value, NAME_ESCAPES).to_string()
+}
+
 impl Key {
     /// The value of a dimension.
     pub fn get(&self, dim: &str) -> Option<&str> {
@@ -30,8 +35,7 @@ impl Key {
         if self.0.is_empty() {
             return "all".into();
         }
-        let values: Vec<String> =
-            self.0.iter().map(|(_, value)| utf8_percent_encode(value, NAME_ESCAPES).to_string()).collect();
+        let values: Vec<String> = self.0.iter().map(|(_, value)| encode_value(value)).collect();
         let mut name = values.join(",");
         if name.is_empty() || name.starts_with('.') {
             name.insert(0, '%');

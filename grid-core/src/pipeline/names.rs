@@ -1,0 +1,31 @@
+//! What names may look like. A slip here would let a name leave its folder or its environment variable.
+
+/// Longest name of a stage or input: it becomes part of object keys.
+const MAX_STAGE_NAME: usize = 64;
+
+/// Longest name of a pipeline or pool.
+const MAX_PLAIN_NAME: usize = 128;
+
+/// `[A-Za-z_][A-Za-z0-9_]*`: parameters, dimensions, environment variables.
+pub(crate) fn is_identifier(name: &str) -> bool {
+    begins_with_letter(name) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// `[A-Za-z_][A-Za-z0-9_-]*`, at most 64: stages and inputs.
+pub(crate) fn is_stage_name(name: &str) -> bool {
+    name.len() <= MAX_STAGE_NAME
+        && begins_with_letter(name)
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// `[A-Za-z0-9_][A-Za-z0-9._-]*`, at most 128: pipelines and pools.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    name.len() <= MAX_PLAIN_NAME
+        && !name.is_empty()
+        && !name.starts_with(['.', '-'])
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+fn begins_with_letter(name: &str) -> bool {
+    name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+}

@@ -1,0 +1,77 @@
+//! A map with known keys: unknown, unbuilt and missing ones are told here.
+
+use super::Reader;
+use crate::pipeline::grammar::{Need, Section};
+use crate::pipeline::tree::{Entry, Node, Span, Value};
+
+/// The entries of a map whose keys are all known.
+pub(super) struct Fields<'n> {
+    section: &'static Section,
+    entries: Vec<&'n Entry>,
+    /// Keys that are in the grammar and refused.
+    unbuilt: Vec<&'static str>,
+    /// Where to point when a key is missing.
+    pub at: Span,
+}
+
+impl<'n> Fields<'n> {
+    /// The entry of a key.
+    pub(super) fn entry(&self, name: &str) -> Option<&'n Entry> {
+        debug_assert!(self.section.key(name).is_some(), "`{name}` is not in the grammar of {}", self.section.what);
+        self.entries.iter().copied().find(|entry| entry.key == name)
+    }
+
+    /// The value of a key.
+    pub(super) fn node(&self, name: &str) -> Option<&'n Node> {
+        self.entry(name).map(|entry| &entry.value)
+    }
+
+    /// Whether one of these keys was given and refused; that has been told.
+    pub(super) fn has_unbuilt(&self, names: &[&str]) -> bool {
+        self.unbuilt.iter().any(|key| names.contains(key))
+    }
+
+    /// Which of these keys are there, in the order of the file.
+    pub(super) fn present(&self, names: &[&str]) -> Vec<&'n Entry> {
+        self.entries.iter().copied().filter(|entry| names.contains(&entry.key.as_str())).collect()
+    }
+}
+
+impl Reader<'_, '_> {
+    /// Takes a map apart. `at` is its name's place. Nothing at all is an empty map.
+    pub(super) fn fields<'n>(&mut self, node: &'n Node, at: &Span, section: &'static Section) -> Option<Fields<'n>> {
+        let entries: &[Entry] = match &node.value {
+            Value::Map(entries) => entries,
+            _ if node.is_null() => &[],
+            _ => {
+                self.faults.at(&node.span, format!("{} must be a map of keys", section.what));
+                return None;
+            }
+        };
+        let mut fields = Fields { section, entries: Vec::new(), unbuilt: Vec::new(), at: at.clone() };
+        for entry in entries {
+            self.sort_in(entry, &mut fields);
+        }
+        for key in section.keys.iter().filter(|key| key.need == Need::Required) {
+            if !entries.iter().any(|entry| entry.key == key.name) {
+                self.faults.at(at, format!("`{}` is missing in {}", key.name, section.what));
+            }
+        }
+        Some(fields)
+    }
+
+    fn sort_in<'n>(&mut self, entry: &'n Entry, fields: &mut Fields<'n>) {
+        let section = fields.section;
+        match section.key(&entry.key) {
+            Some(key) if key.need == Need::NotBuilt => {
+                self.faults.at(&entry.key_span, format!("`{}` is not built yet", entry.key));
+                fields.unbuilt.push(key.name);
+            }
+            Some(_) => fields.entries.push(entry),
+            None => {
+                let message = format!("unknown key `{}` in {}", entry.key, section.what);
+                self.faults.nearest(&entry.key_span, message, &entry.key, section.names());
+            }
+        }
+    }
+}

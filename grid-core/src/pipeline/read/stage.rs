@@ -1,0 +1,223 @@
+//! One stage: what it does, and where the names in it stand.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::fields::Fields;
+use super::{Reader, Use};
+use crate::ids::StageName;
+use crate::limits::{DEFAULT_GRACE, MAX_TIMEOUT};
+use crate::pipeline::grammar;
+use crate::pipeline::model::{
+    Command, Format, InputAs, ItemSource, OnFailure, Output, Per, Resources, Stage, Template,
+};
+use crate::pipeline::names;
+use crate::pipeline::tree::{Entry, Node, Span, Value};
+use crate::units::Allowance;
+
+/// Variables that gridmill sets itself.
+const OWN_VARIABLES: &str = "GRIDMILL_";
+
+/// Cores of the largest machine that one could rent, generously.
+const MAX_CPUS: f64 = 4_096.0;
+
+/// A name and its place.
+#[derive(Clone, Debug)]
+pub(in crate::pipeline) struct Named {
+    pub name: String,
+    pub at: Span,
+}
+
+/// A stage whose references are not checked yet.
+pub(in crate::pipeline) struct StageDraft {
+    pub stage: Stage,
+    /// Where the items come from is known; else the fault has been told and `stage.items` means nothing.
+    pub has_source: bool,
+    /// The input of `split`.
+    pub input: Option<Named>,
+    /// The stages of `each`, `group` or `all`.
+    pub upstream: Vec<Named>,
+    pub after: Vec<Named>,
+    /// The dimensions of `group`.
+    pub by: Vec<Named>,
+    /// Expressions in what runs once an item (or once a task).
+    pub uses: Vec<Use>,
+    /// Expressions in what runs once a worker.
+    pub setup_uses: Vec<Use>,
+    /// The place and the expressions of `output.name`.
+    pub output_name: Option<(Span, Vec<Use>)>,
+}
+
+impl StageDraft {
+    fn new(name: &str) -> Self {
+        Self {
+            stage: default_stage(name),
+            has_source: false,
+            input: None,
+            upstream: Vec::new(),
+            after: Vec::new(),
+            by: Vec::new(),
+            uses: Vec::new(),
+            setup_uses: Vec::new(),
+            output_name: None,
+        }
+    }
+}
+
+/// Every default of a stage.
+fn default_stage(name: &str) -> Stage {
+    Stage {
+        name: StageName::new(name),
+        items: ItemSource::Each(Vec::new()),
+        after: Vec::new(),
+        run: Command::Shell(Template::text("")),
+        per: Per::Item,
+        input_as: InputAs::Stdin,
+        env: BTreeMap::new(),
+        setup: None,
+        pool: "default".to_owned(),
+        resources: Resources::default(),
+        output: Output { format: Format::Text, name: None },
+        cache: true,
+        retry: super::trouble::default_retry(),
+        timeout: MAX_TIMEOUT,
+        grace: DEFAULT_GRACE,
+        skip: Allowance::Items(0),
+        on_failure: OnFailure::Continue,
+        max_failures: None,
+    }
+}
+
+impl Reader<'_, '_> {
+    pub(super) fn stage(&mut self, entry: &Entry) -> StageDraft {
+        self.check_name(&entry.key, &entry.key_span, "stage", names::is_stage_name);
+        let mut draft = StageDraft::new(&entry.key);
+        if let Some(fields) = self.fields(&entry.value, &entry.key_span, &grammar::STAGE) {
+            self.source(&fields, &mut draft);
+            self.action(&fields, entry, &mut draft);
+            self.surroundings(&fields, &mut draft);
+            self.trouble(&fields, &mut draft.stage);
+        }
+        draft
+    }
+
+    fn action(&mut self, fields: &Fields<'_>, entry: &Entry, draft: &mut StageDraft) {
+        match fields.node("run") {
+            Some(node) => {
+                let run = self.command(node, &mut draft.uses);
+                draft.stage.run = run.unwrap_or_else(|| draft.stage.run.clone());
+            }
+            // A refused `step` has been told already.
+            None if fields.has_unbuilt(&grammar::ACTIONS) => {}
+            None => self.faults.at(&fields.at, format!("stage `{}` does nothing: `run` is missing", entry.key)),
+        }
+        if let Some(per) = fields.node("per").and_then(|node| self.word(node, "a way to run", grammar::PER)) {
+            draft.stage.per = per;
+        }
+        if let Some(node) = fields.node("input_as") {
+            let input_as = self.word(node, "a way for input to arrive", grammar::INPUT_AS);
+            draft.stage.input_as = input_as.unwrap_or(draft.stage.input_as);
+            if (draft.stage.per, draft.stage.input_as) == (Per::Worker, InputAs::Files) {
+                let help = "a co-process is told its inputs by NDJSON: leave `input_as` out, or use `per: item`";
+                self.faults.help(&node.span, "`input_as: files` does not go with `per: worker`", help);
+            }
+        }
+    }
+
+    fn surroundings(&mut self, fields: &Fields<'_>, draft: &mut StageDraft) {
+        if let Some(node) = fields.node("after") {
+            draft.after = self.stage_names(node);
+            draft.stage.after = draft.after.iter().map(|named| StageName::new(&named.name)).collect();
+        }
+        if let Some(node) = fields.node("env") {
+            draft.stage.env = self.env(node, &mut draft.uses);
+        }
+        draft.stage.setup = fields.node("setup").and_then(|node| self.command(node, &mut draft.setup_uses));
+        if let Some(node) = fields.node("pool") {
+            let rule = "letters, digits, `.`, `_` and `-`, at most 128";
+            let pool = self.name(node, "the name of a pool", names::is_plain_name, rule);
+            draft.stage.pool = pool.unwrap_or_else(|| draft.stage.pool.clone());
+        }
+        if let Some(entry) = fields.entry("resources") {
+            draft.stage.resources = self.resources(entry);
+        }
+        if let Some(entry) = fields.entry("output") {
+            self.output(entry, draft);
+        }
+        draft.stage.cache = fields.node("cache").and_then(|node| self.boolean(node)).unwrap_or(true);
+    }
+
+    fn env(&mut self, node: &Node, uses: &mut Vec<Use>) -> BTreeMap<String, Template> {
+        let mut env = BTreeMap::new();
+        let Value::Map(entries) = &node.value else {
+            self.faults.at(&node.span, "`env` must be a map of values by name");
+            return env;
+        };
+        for entry in entries {
+            self.check_name(&entry.key, &entry.key_span, "variable", names::is_identifier);
+            if entry.key.starts_with(OWN_VARIABLES) {
+                self.faults.at(&entry.key_span, format!("`{}`: gridmill sets `GRIDMILL_*` itself", entry.key));
+            }
+            if let Some(value) = self.template(&entry.value, "a value", uses) {
+                env.insert(entry.key.clone(), value);
+            }
+        }
+        env
+    }
+
+    fn resources(&mut self, entry: &Entry) -> Resources {
+        let Some(fields) = self.fields(&entry.value, &entry.key_span, &grammar::RESOURCES) else {
+            return Resources::default();
+        };
+        Resources {
+            cpus: fields.node("cpus").and_then(|node| self.number(node, f64::MIN_POSITIVE..=MAX_CPUS)),
+            memory: fields.node("memory").and_then(|node| self.size(node)),
+            disk: fields.node("disk").and_then(|node| self.size(node)),
+        }
+    }
+
+    fn output(&mut self, entry: &Entry, draft: &mut StageDraft) {
+        let Some(fields) = self.fields(&entry.value, &entry.key_span, &grammar::OUTPUT) else {
+            return;
+        };
+        let output = &mut draft.stage.output;
+        if let Some(node) = fields.node("format") {
+            output.format = self.word(node, "a format", grammar::OUTPUT_FORMATS).unwrap_or(output.format);
+        }
+        if let Some(node) = fields.node("name") {
+            let mut uses = Vec::new();
+            output.name = self.template(node, "a file name", &mut uses);
+            if output.name.as_ref().is_some_and(|name| !is_file_name(name)) {
+                self.faults.at(&node.span, "this is not the name of a file: no `/`, not empty, not beginning with `.`");
+            }
+            draft.output_name = Some((node.span.clone(), uses));
+        }
+    }
+
+    /// A timeout that a lease can last.
+    pub(super) fn timeout(&mut self, node: &Node) -> Option<Duration> {
+        let timeout = self.some_time(node)?;
+        if timeout <= MAX_TIMEOUT {
+            return Some(timeout);
+        }
+        let hours = MAX_TIMEOUT.as_secs() / 3_600;
+        self.faults.help(
+            &node.span,
+            format!("a timeout of more than {hours}h is refused: the lease of an item cannot be kept for longer"),
+            "cut the work in smaller items",
+        );
+        None
+    }
+}
+
+/// Values are percent-encoded when they are put in; the rest must be harmless as it stands.
+fn is_file_name(template: &Template) -> bool {
+    use crate::pipeline::model::TemplatePart::Text;
+    let texts = || template.parts.iter().filter_map(|part| if let Text(text) = part { Some(text) } else { None });
+    let begins_well = match template.parts.first() {
+        None => false,
+        Some(Text(text)) => !text.starts_with('.'),
+        Some(_) => true,
+    };
+    begins_well && texts().all(|text| !text.contains('/') && !text.chars().any(char::is_control))
+}
