@@ -1,0 +1,255 @@
+//! Makes the processes of a stage: its command line with values, found by PATH, with its limits and its environment.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use grid_core::pipeline::{Command as CommandLine, Stage};
+use grid_core::reason::{Failure, Reason};
+use grid_core::submission::Submission;
+
+use super::environment::Variables;
+use super::fault;
+use super::running::Running;
+use super::template::{Quoting, Scope, is_constant, render};
+
+/// Where a program is looked for when the environment has no PATH: what `execvp` does.
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
+/// Starts the processes of one task.
+///
+/// The `Command` is kept and only what differs is set again, since building one of sixty variables costs as much as
+/// starting it. Its shape must stay one that std hands to `posix_spawn`: a program that is a path, no `pre_exec`, no
+/// user or group.
+pub(super) struct Launcher<'a> {
+    line: &'a CommandLine,
+    submission: &'a Submission,
+    /// Bytes of address space a process may use.
+    memory: Option<u64>,
+    vars: Variables,
+    path: OsString,
+    is_constant: bool,
+    command: Option<Command>,
+    item_vars: Vec<OsString>,
+    stdin: Stdin,
+}
+
+/// Where a process's standard input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stdin {
+    /// It has none: `/dev/null`.
+    Null,
+    /// A pipe.
+    Pipe,
+}
+
+impl<'a> Launcher<'a> {
+    /// A launcher of `line` with the environment `vars`.
+    pub(super) fn new(
+        line: &'a CommandLine,
+        submission: &'a Submission,
+        stage: &Stage,
+        memory_factor: f64,
+        vars: Variables,
+    ) -> Self {
+        let path = vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let is_constant = match line {
+            CommandLine::Shell(string) => is_constant(string),
+            CommandLine::Argv(arguments) => arguments.iter().all(is_constant),
+        };
+        Self {
+            line,
+            submission,
+            memory: stage.resources.memory.map(|size| (size.0 as f64 * memory_factor) as u64),
+            vars,
+            path: path.unwrap_or_else(|| DEFAULT_PATH.into()),
+            is_constant,
+            command: None,
+            item_vars: Vec::new(),
+            stdin: Stdin::Null,
+        }
+    }
+
+    /// Starts a process for an item (or for several), with `item_vars` on top of the environment.
+    pub(super) fn start(
+        &mut self,
+        item: Option<(&str, &grid_core::items::Key)>,
+        item_vars: Variables,
+        stdin: Stdin,
+    ) -> Result<Running, Failure> {
+        let mut command = match self.command.take().filter(|_| self.is_constant) {
+            Some(command) => command,
+            None => {
+                let path = item_vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+                let scope = Scope { params: &self.submission.params, item };
+                self.item_vars.clear();
+                self.stdin = stdin;
+                self.build(scope, path.unwrap_or(&self.path), stdin)?
+            }
+        };
+        if self.stdin != stdin {
+            command.stdin(stdio(stdin)?);
+            self.stdin = stdin;
+        }
+        for old in self.item_vars.drain(..) {
+            if !item_vars.iter().any(|(name, _)| *name == old) {
+                command.env_remove(old);
+            }
+        }
+        for (name, value) in item_vars {
+            command.env(&name, value);
+            self.item_vars.push(name);
+        }
+        let started = Running::start(&mut command).map_err(|error| refused(&command, &self.submission.workdir, &error));
+        self.command = Some(command);
+        started
+    }
+
+    fn build(&self, scope: Scope<'_>, path: &OsStr, stdin: Stdin) -> Result<Command, Failure> {
+        let workdir = Path::new(&self.submission.workdir);
+        let mut command = match self.line {
+            CommandLine::Shell(string) => {
+                let string = render(string, scope, Quoting::Shell)?;
+                let mut command = Command::new("/bin/sh");
+                command.arg("-ec").arg(match self.memory {
+                    Some(bytes) => format!("{}; {string}", limit_memory(bytes)),
+                    None => string,
+                });
+                command
+            }
+            CommandLine::Argv(arguments) => {
+                let arguments: Vec<String> = arguments
+                    .iter()
+                    .map(|argument| render(argument, scope, Quoting::Raw))
+                    .collect::<Result<_, Failure>>()?;
+                let Some((name, rest)) = arguments.split_first() else {
+                    return Err(Failure::new(Reason::Internal, "the stage's command is empty"));
+                };
+                self.direct(find(name, path, workdir)?, name, rest)
+            }
+        };
+        command.current_dir(workdir).env_clear().envs(self.vars.iter().map(|(name, value)| (name, value)));
+        command.process_group(0).stdin(stdio(stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    fn direct(&self, program: PathBuf, name: &str, arguments: &[String]) -> Command {
+        let mut command;
+        match self.memory {
+            // A limit on a process can be set from outside only once it runs; a shell that sets its own and then becomes
+            // the program leaves no gap, and costs nothing where no limit is asked for.
+            Some(bytes) => {
+                command = Command::new("/bin/sh");
+                command.arg("-c").arg(format!("{} && exec \"$@\"", limit_memory(bytes))).arg("sh").arg(program);
+            }
+            None => {
+                command = Command::new(program);
+                command.arg0(name);
+            }
+        }
+        command.args(arguments);
+        command
+    }
+}
+
+fn limit_memory(bytes: u64) -> String {
+    format!("ulimit -v {}", bytes.div_ceil(1_024))
+}
+
+fn stdio(stdin: Stdin) -> Result<Stdio, Failure> {
+    match stdin {
+        Stdin::Pipe => Ok(Stdio::piped()),
+        // Opened once for all items, where `Stdio::null` would open it for each.
+        Stdin::Null => File::open("/dev/null").map(Stdio::from).map_err(|error| fault::own("open /dev/null", &error)),
+    }
+}
+
+/// Finds a program as a shell would, relative to `workdir`.
+fn find(name: &str, path: &OsStr, workdir: &Path) -> Result<PathBuf, Failure> {
+    if name.contains('/') {
+        return Ok(workdir.join(name));
+    }
+    let mut forbidden = None;
+    for folder in std::env::split_paths(path) {
+        let candidate = workdir.join(folder).join(name);
+        if !candidate.is_file() {
+            continue;
+        }
+        if rustix::fs::access(&candidate, rustix::fs::Access::EXEC_OK).is_ok() {
+            return Ok(candidate);
+        }
+        forbidden.get_or_insert(candidate);
+    }
+    Err(match forbidden {
+        Some(file) => not_executable(&file),
+        None => exit_failure(
+            127,
+            format!(
+                "the command `{name}` was not found in PATH ({}): install it where the worker runs, or name it by its path",
+                path.to_string_lossy()
+            ),
+        ),
+    })
+}
+
+/// Says why a process could not be started, with the exit status that a shell would give.
+fn refused(command: &Command, workdir: &str, error: &io::Error) -> Failure {
+    let program = Path::new(command.get_program());
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !Path::new(workdir).is_dir() => Failure::new(
+            Reason::Internal,
+            format!("the folder {workdir}, in which the job's commands run, does not exist on this worker"),
+        ),
+        io::ErrorKind::NotFound if program.exists() => exit_failure(
+            127,
+            format!(
+                "the command {} names an interpreter in its first line that does not exist: install it, or correct the line",
+                program.display()
+            ),
+        ),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => exit_failure(
+            127,
+            format!(
+                "the command {} was not found: a path with a slash is taken from {workdir}; correct it in `run`",
+                program.display()
+            ),
+        ),
+        io::ErrorKind::PermissionDenied => not_executable(program),
+        io::ErrorKind::ArgumentListTooLong => exit_failure(
+            126,
+            format!(
+                "the arguments and environment of {} are too long for the system: pass large values in the item's input",
+                program.display()
+            ),
+        ),
+        io::ErrorKind::InvalidInput => Failure::new(
+            Reason::Input,
+            "a parameter or key holds a NUL byte, which neither arguments nor environment can carry".to_owned(),
+        ),
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => exit_failure(
+            126,
+            format!(
+                "the command {} is no program of this machine: a script needs a first line like `#!/bin/sh`",
+                program.display()
+            ),
+        ),
+        _ => fault::own(format_args!("start {}", program.display()), error),
+    }
+}
+
+fn not_executable(file: &Path) -> Failure {
+    exit_failure(126, format!("the command {0} may not be executed: run `chmod +x {0}`", file.display()))
+}
+
+fn exit_failure(status: i32, message: String) -> Failure {
+    Failure { exit: Some(status), ..Failure::new(Reason::Exit, message) }
+}
+
+/// The templates of the stage's environment that differ from item to item.
+pub(super) fn item_environment(stage: &Stage) -> BTreeMap<&str, &grid_core::pipeline::Template> {
+    stage.env.iter().filter(|(_, template)| !is_constant(template)).map(|(name, it)| (name.as_str(), it)).collect()
+}

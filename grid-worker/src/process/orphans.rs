@@ -1,0 +1,145 @@
+//! Processes that left their group and lost their parents: daemons. They become our children, since this process is a
+//! subreaper, and are known by the cookie in their environment.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, RawPid, Signal, WaitOptions, getpid, kill_process, pidfd_open, waitpid};
+
+use super::environment::{RUN, TASK_NONCE};
+
+/// How long we wait for a killed process to go: one that hangs in the kernel cannot be waited for.
+const KILL_PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// How long a zombie is left to whoever may want to wait for it.
+const ZOMBIE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Children of ours that are waited for elsewhere; one list for the process, whose children they are.
+static WAITED_FOR: Mutex<BTreeMap<RawPid, Keep>> = Mutex::new(BTreeMap::new());
+
+/// Why a child is in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keep {
+    /// Somebody holds it.
+    Held,
+    /// A zombie, seen first at this time.
+    Zombie(Instant),
+}
+
+/// Whose orphans to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose<'a> {
+    /// Those of one execution of a task.
+    Task(&'a str),
+    /// Those of the runner.
+    Runner,
+}
+
+/// Keeps a child of ours from being taken for an orphan, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Held(Pid);
+
+impl Held {
+    /// Holds a child.
+    pub(super) fn new(pid: Pid) -> Self {
+        lock().insert(pid.as_raw_pid(), Keep::Held);
+        Self(pid)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock().remove(&self.0.as_raw_pid());
+    }
+}
+
+/// Makes this process the parent of every orphan among its descendants.
+pub(super) fn become_subreaper() -> rustix::io::Result<()> {
+    rustix::process::set_child_subreaper(Some(getpid()))
+}
+
+/// Kills and reaps the orphans that carry `cookie`, until there are none.
+pub(super) fn sweep(cookie: &str, whose: Whose<'_>) {
+    loop {
+        let ours: Vec<Pid> = adopted().into_iter().filter(|pid| carries(*pid, cookie, whose)).collect();
+        if ours.is_empty() {
+            return;
+        }
+        for pid in &ours {
+            // Ours and not waited for: the id cannot have passed to another process.
+            let _ = kill_process(*pid, Signal::KILL);
+        }
+        if !ours.into_iter().all(is_reaped) {
+            return;
+        }
+    }
+}
+
+/// Whether the environment of a process has the runner's cookie, and the task's number when one is asked for.
+pub(super) fn carries(pid: Pid, cookie: &str, whose: Whose<'_>) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+        return false;
+    };
+    let has = |name: &str, value: &str| {
+        environment.split(|byte| *byte == 0).any(|variable| {
+            variable.strip_prefix(name.as_bytes()).and_then(|v| v.strip_prefix(b"=")) == Some(value.as_bytes())
+        })
+    };
+    has(RUN, cookie)
+        && match whose {
+            Whose::Task(nonce) => has(TASK_NONCE, nonce),
+            Whose::Runner => true,
+        }
+}
+
+/// Children of the main thread that nobody holds: what a subreaper inherits falls to its first thread, while commands
+/// are children of the thread that started them. Zombies among them are reaped in passing.
+fn adopted() -> Vec<Pid> {
+    let list = fs::read_to_string(format!("/proc/self/task/{}/children", getpid())).unwrap_or_default();
+    let children: Vec<Pid> = list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+    if children.is_empty() {
+        return children;
+    }
+    let mut kept = lock();
+    kept.retain(|pid, keep| *keep == Keep::Held || children.iter().any(|child| child.as_raw_pid() == *pid));
+    let mut adopted = children;
+    adopted.retain(|pid| kept.get(&pid.as_raw_pid()) != Some(&Keep::Held) && !bury(*pid, &mut kept));
+    adopted
+}
+
+/// Whether a child is a zombie; one that nobody has waited for in a while is reaped. A zombie has no environment, so
+/// that it cannot be known as ours.
+fn bury(pid: Pid, kept: &mut BTreeMap<RawPid, Keep>) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    if !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')) {
+        return false;
+    }
+    match *kept.entry(pid.as_raw_pid()).or_insert_with(|| Keep::Zombie(Instant::now())) {
+        Keep::Zombie(since) if since.elapsed() >= ZOMBIE_PATIENCE => {
+            let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+            kept.remove(&pid.as_raw_pid());
+        }
+        Keep::Zombie(_) | Keep::Held => {}
+    }
+    true
+}
+
+fn is_reaped(pid: Pid) -> bool {
+    if let Ok(exit) = pidfd_open(pid, PidfdFlags::empty()) {
+        let _ = poll(&mut [PollFd::new(&exit, PollFlags::IN)], Some(&KILL_PATIENCE));
+    }
+    match waitpid(Some(pid), WaitOptions::NOHANG) {
+        Ok(Some(_)) | Err(_) => true,
+        Ok(None) => {
+            tracing::warn!(%pid, "a process that a task left behind was killed and does not end");
+            false
+        }
+    }
+}
+
+fn lock() -> std::sync::MutexGuard<'static, BTreeMap<RawPid, Keep>> {
+    WAITED_FOR.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,211 @@
+//! A running command as its parent holds it: the ends of its pipes, its pidfd, its process group.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+use super::switch::Switch;
+
+/// A pipe holds at most this much (`/proc/sys/fs/pipe-max-size` unless the administrator raised it): what is read
+/// after the end of a command, so that a daemon that goes on writing cannot keep us.
+const MAX_PIPE_BYTES: usize = 1 << 20;
+
+/// A command that was started, in a process group of its own.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+    pid: Pid,
+    exit: OwnedFd,
+    /// The writing end of its standard input; non-blocking.
+    pub(super) stdin: Option<ChildStdin>,
+    /// The reading end of its standard output; non-blocking.
+    pub(super) stdout: Option<ChildStdout>,
+    /// The reading end of its standard error; non-blocking.
+    pub(super) stderr: Option<ChildStderr>,
+}
+
+/// What can be done without blocking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ready {
+    /// Standard input takes bytes, or nobody will read them.
+    pub(super) stdin: bool,
+    /// Standard output has bytes or has ended.
+    pub(super) stdout: bool,
+    /// Standard error has bytes or has ended.
+    pub(super) stderr: bool,
+    /// The command has ended (what it started may still run).
+    pub(super) exited: bool,
+    /// The switch was touched.
+    pub(super) switch: bool,
+}
+
+/// What a write to standard input came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrote {
+    /// So many bytes were taken.
+    Bytes(usize),
+    /// The pipe is full.
+    Full,
+    /// Nobody reads it any more: no error, a command need not read its input.
+    Closed,
+}
+
+impl Running {
+    /// Starts a command, which must have been given its standard streams and `process_group(0)`.
+    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.spawn()?;
+        let pid = Pid::from_child(&child);
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let prepared = (|| {
+            let exit = pidfd_open(pid, PidfdFlags::empty())?;
+            for pipe in
+                [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)]
+                    .into_iter()
+                    .flatten()
+            {
+                rustix::io::ioctl_fionbio(pipe, true)?;
+            }
+            Ok::<_, rustix::io::Errno>(exit)
+        })();
+        match prepared {
+            Ok(exit) => Ok(Self { child, pid, exit, stdin, stdout, stderr }),
+            Err(error) => {
+                signal_group(pid, Signal::KILL);
+                child.wait()?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Its process id, which is also that of its process group.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits until something can be done, the switch is touched, or it is `until`. Standard input counts only when there
+    /// is something to write.
+    pub(super) fn wait(&self, switch: &Switch, until: Option<Instant>, to_write: usize) -> io::Result<Ready> {
+        // A stream that is closed is replaced by the pidfd with nothing asked of it.
+        let asked = |open: bool, flags| if open { flags } else { PollFlags::empty() };
+        let (stdin, stdout, stderr) = (self.stdin.as_ref(), self.stdout.as_ref(), self.stderr.as_ref());
+        let mut fds = [
+            PollFd::new(&self.exit, PollFlags::IN),
+            PollFd::new(switch, PollFlags::IN),
+            PollFd::from_borrowed_fd(
+                stdout.map(AsFd::as_fd).unwrap_or(self.exit.as_fd()),
+                asked(stdout.is_some(), PollFlags::IN),
+            ),
+            PollFd::from_borrowed_fd(
+                stderr.map(AsFd::as_fd).unwrap_or(self.exit.as_fd()),
+                asked(stderr.is_some(), PollFlags::IN),
+            ),
+            PollFd::from_borrowed_fd(
+                stdin.filter(|_| to_write > 0).map(AsFd::as_fd).unwrap_or(self.exit.as_fd()),
+                asked(stdin.is_some() && to_write > 0, PollFlags::OUT),
+            ),
+        ];
+        let timeout = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => return Ok(Ready::default()),
+            Err(error) => return Err(error.into()),
+        }
+        let touched = |at: usize| !fds[at].revents().is_empty();
+        Ok(Ready {
+            exited: fds[0].revents().contains(PollFlags::IN),
+            switch: touched(1),
+            stdout: stdout.is_some() && touched(2),
+            stderr: stderr.is_some() && touched(3),
+            stdin: stdin.is_some() && to_write > 0 && touched(4),
+        })
+    }
+
+    /// Writes to standard input what it takes now.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<Wrote> {
+        let Some(stdin) = &mut self.stdin else {
+            return Ok(Wrote::Closed);
+        };
+        match stdin.write(bytes) {
+            Ok(count) => Ok(Wrote::Bytes(count)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.stdin = None;
+                Ok(Wrote::Closed)
+            }
+            Err(error) if may_try_again(&error) => Ok(Wrote::Full),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for its end until then; whether it has ended.
+    pub(super) fn has_ended(&self, until: Instant) -> bool {
+        loop {
+            let timeout = timespec(until.saturating_duration_since(Instant::now()));
+            match poll(&mut [PollFd::new(&self.exit, PollFlags::IN)], Some(&timeout)) {
+                Ok(count) => return count > 0,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Sends a signal to the whole process group; that it is gone is no error.
+    pub(super) fn signal(&self, signal: Signal) {
+        signal_group(self.pid, signal);
+    }
+
+    /// Reaps a command that has ended or was killed, and kills whatever is left of its process group.
+    pub(super) fn reap(mut self) -> io::Result<ExitStatus> {
+        // Before the wait: until then the process id, and with it the group's, cannot belong to anyone else.
+        signal_group(self.pid, Signal::KILL);
+        drop((self.stdin.take(), self.stdout.take(), self.stderr.take()));
+        self.child.wait()
+    }
+}
+
+/// Reads once from a non-blocking pipe; `None` at its end, 0 bytes when there is nothing now.
+pub(super) fn read_some(pipe: &mut impl Read, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    match pipe.read(buffer) {
+        Ok(0) => Ok(None),
+        Ok(count) => Ok(Some(count)),
+        Err(error) if may_try_again(&error) => Ok(Some(0)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads what a pipe holds after its command has ended.
+pub(super) fn drain(
+    pipe: &mut impl Read,
+    buffer: &mut [u8],
+    mut sink: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut left = MAX_PIPE_BYTES;
+    while left > 0 {
+        match read_some(pipe, buffer)? {
+            None | Some(0) => break,
+            Some(count) => {
+                sink(&buffer[..count])?;
+                left = left.saturating_sub(count);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn may_try_again(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn signal_group(pid: Pid, signal: Signal) {
+    // Group 0 would be our own, and 1 everybody's: never, whatever a caller holds.
+    if pid.as_raw_nonzero().get() > 1 {
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+fn timespec(duration: std::time::Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX), tv_nsec: duration.subsec_nanos().into() }
+}
