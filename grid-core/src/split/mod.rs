@@ -1,6 +1,23 @@
 //! Where the records of an input end, and so where it may be cut. Pure: bytes come in, slices go out.
 
+pub mod cut;
+pub mod gather;
+pub mod head;
+pub mod prove;
+pub mod scan;
+#[cfg(test)]
+mod tests;
+
+pub use cut::{CutRule, Cutter, Piece, Way};
+pub use gather::Gatherer;
+pub use head::{Head, HeadFinder};
+pub use prove::{Area, Proved, Prover, prove};
+pub use scan::{LongRecord, Probe, Scanner};
+
 use serde::{Deserialize, Serialize};
+
+use crate::items::Key;
+use crate::submission::PinnedFile;
 
 /// A piece of one input file, in the coordinates of its *uncompressed* bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -24,11 +41,24 @@ pub struct Slice {
     pub part: u32,
     /// Records in it, where the splitter counted them.
     pub records: Option<u64>,
+    /// Whether the pieces are whole records: then a newline goes behind a piece whose file ends without one when
+    /// another piece follows, so that two records do not become one.
+    #[serde(default)]
+    pub whole_records: bool,
 }
 
 impl Slice {
     /// Bytes of the input that are in this slice, the repeated header not counted.
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.len).sum()
+    }
+
+    /// The item's dimensions: `file`, the name of the (first) file it was cut from, and `part`.
+    ///
+    /// `files` are those of the input, in order; a slice of another input has no `file`.
+    pub fn key(&self, files: &[PinnedFile]) -> Key {
+        let file = self.segments.first().and_then(|segment| files.get(segment.file as usize));
+        let file = file.map(|file| ("file".to_owned(), file.name.clone()));
+        Key(file.into_iter().chain([("part".to_owned(), self.part.to_string())]).collect())
     }
 }
