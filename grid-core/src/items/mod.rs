@@ -4,7 +4,9 @@ pub mod dims;
 pub mod key;
 mod matrix;
 pub mod plan;
+mod runs;
 pub mod source;
 
 pub use dims::{Dims, dims};
 pub use key::Key;
+pub use runs::{decode_slices, encode_slices};

@@ -50,11 +50,23 @@ pub enum SliceRun {
         header: Option<Segment>,
         /// The length of each slice.
         lens: Vec<u64>,
-        /// Records in each slice but perhaps the last, with the last one's own count; where they were counted.
-        records: Option<(u64, u64)>,
+        /// Records in each slice; where they were counted.
+        records: Option<RecordCounts>,
+        /// As in [`Slice`].
+        whole_records: bool,
     },
     /// A slice of several segments.
     Spanning(Slice),
+}
+
+/// The number of records in each slice of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordCounts {
+    /// So many in each slice but perhaps the last, and so many in the last.
+    Same(u64, u64),
+    /// Slice by slice.
+    Each(Vec<u64>),
 }
 
 /// One item of a `group` stage.
