@@ -1,0 +1,109 @@
+//! Pinning: what a file is now, so that reading it later can tell whether it still is that.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use grid_core::submission::{Compression, PinnedFile};
+
+use crate::grid::Sources;
+use crate::inputs::find::{Found, find};
+use crate::inputs::{InputError, names};
+
+/// Enough first bytes to tell every [`Compression`].
+const SNIFF_BYTES: u64 = 6;
+
+/// What pinning may ask and tell.
+#[derive(Clone, Copy)]
+pub struct PinOptions<'a> {
+    /// The digest of a file that was pinned before, by URI, size and version: it is not read again.
+    pub known: &'a (dyn Fn(&str, u64, &str) -> Option<String> + Send + Sync),
+    /// Told of every piece that was read: so many bytes more.
+    pub on_bytes: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+impl Default for PinOptions<'_> {
+    fn default() -> Self {
+        Self { known: &|_, _, _| None, on_bytes: &|_| {} }
+    }
+}
+
+/// Finds and pins the files of an input: each of `specs` is a path, a glob, a folder (all of it, hidden files left
+/// out) or a URI, relative to `base_dir`. A file that several of them name is taken once. Names are unique.
+///
+/// Reads every file once, except those that `options.known` knows.
+pub async fn resolve(
+    sources: &Sources,
+    specs: &[String],
+    base_dir: &Path,
+    options: PinOptions<'_>,
+) -> Result<Vec<PinnedFile>, InputError> {
+    let mut found: Vec<Found> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for spec in specs {
+        for file in find(sources, spec, base_dir).await? {
+            if seen.insert(file.uri.clone()) {
+                found.push(file);
+            }
+        }
+    }
+    names::make_unique(&mut found);
+    let mut pinned = Vec::with_capacity(found.len());
+    for file in found {
+        pinned.push(pin_object(sources, &file.uri, &file.name, options).await?);
+    }
+    Ok(pinned)
+}
+
+/// Pins one file or object by its URI.
+pub async fn pin_object(
+    sources: &Sources,
+    uri: &str,
+    name: &str,
+    options: PinOptions<'_>,
+) -> Result<PinnedFile, InputError> {
+    let from_store = |error| InputError::from_store(error, uri);
+    let (store, key) = sources.locate(uri).map_err(from_store)?;
+    let meta = store.head(key).await.map_err(from_store)?;
+    let (digest, first_bytes) = match (options.known)(uri, meta.size, &meta.version) {
+        Some(digest) => (digest, store.get(key, Some(0..SNIFF_BYTES.min(meta.size))).await.map_err(from_store)?),
+        None => digest(sources, uri, meta.size, options.on_bytes).await?,
+    };
+    if store.head(key).await.map_err(from_store)? != meta {
+        return Err(InputError::Changed(format!(
+            "{uri} is being written to: wait until it is complete, and submit again"
+        )));
+    }
+    Ok(PinnedFile {
+        uri: uri.to_owned(),
+        name: name.to_owned(),
+        size: meta.size,
+        version: meta.version,
+        digest,
+        compression: Compression::sniff(&first_bytes),
+    })
+}
+
+/// Digest and first bytes of the `size` bytes of a file as it is now.
+pub(super) async fn digest(
+    sources: &Sources,
+    uri: &str,
+    size: u64,
+    on_bytes: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(String, Bytes), InputError> {
+    let from_store = |error| InputError::from_store(error, uri);
+    let (store, key) = sources.locate(uri).map_err(from_store)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut first_bytes: Vec<u8> = Vec::new();
+    if size > 0 {
+        let mut stream = store.stream(key, Some(0..size)).await.map_err(from_store)?;
+        while let Some(piece) = stream.try_next().await.map_err(from_store)? {
+            let missing = (SNIFF_BYTES as usize).saturating_sub(first_bytes.len());
+            first_bytes.extend(&piece[..missing.min(piece.len())]);
+            hasher.update(&piece);
+            on_bytes(piece.len() as u64);
+        }
+    }
+    Ok((format!("blake3:{}", hasher.finalize().to_hex()), first_bytes.into()))
+}
