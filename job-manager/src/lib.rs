@@ -1,1 +1,3 @@
 //! submit, plan, dispatch, collect, chain, reconcile.
+
+pub mod planner;

@@ -32,21 +32,41 @@ pub struct Proved {
 pub struct Prover {
     /// Areas that are not filled yet; the first one from its `start` on.
     ahead: VecDeque<Area>,
+    /// Bytes in the areas that have ended.
     announced: u64,
+    begun_at: u64,
     last_part: Option<(u32, u32)>,
     proved: Option<Proved>,
 }
 
 impl Prover {
     /// The next file, in order.
-    pub fn area(&mut self, area: Area) {
-        self.announced += area.end.saturating_sub(area.start);
-        if area.end > area.start {
-            self.ahead.push_back(area);
-        }
+    pub fn area(&mut self, area: Area) -> Result<(), String> {
+        self.begin(area.file, area.start);
+        self.end(area.end)
     }
 
-    /// The next slice, in order; its files have been announced.
+    /// The records of the next file, in order, start here; where they end is told later, by [`end`](Self::end).
+    pub fn begin(&mut self, file: u32, start: u64) {
+        self.ahead.push_back(Area { file, start, end: u64::MAX });
+        self.begun_at = start;
+    }
+
+    /// The records of the file begun last end here.
+    pub fn end(&mut self, end: u64) -> Result<(), String> {
+        let area = self.ahead.back_mut().ok_or("a file ends that did not begin")?;
+        if area.start > end {
+            return Err(format!("a slice of file {} reaches to byte {}, the file to {end}", area.file, area.start));
+        }
+        area.end = end;
+        self.announced += end - self.begun_at;
+        if area.start == end {
+            self.ahead.pop_back();
+        }
+        Ok(())
+    }
+
+    /// The next slice, in order; its files have begun.
     pub fn slice(&mut self, slice: &Slice) -> Result<(), String> {
         let first = slice.segments.first().ok_or("a slice without bytes")?;
         let name = (first.file, slice.part);
@@ -98,7 +118,7 @@ pub fn prove<'a>(
     areas: impl IntoIterator<Item = Area>,
 ) -> Result<Proved, String> {
     let mut prover = Prover::default();
-    areas.into_iter().for_each(|area| prover.area(area));
+    areas.into_iter().try_for_each(|area| prover.area(area))?;
     slices.into_iter().try_for_each(|slice| prover.slice(slice))?;
     prover.finish()
 }
