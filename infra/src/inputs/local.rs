@@ -87,24 +87,57 @@ fn glob_parts(path: &Path, base_dir: &Path) -> Option<(PathBuf, PathBuf)> {
 /// The files that a glob matches below `fixed`.
 fn matches(fixed: &Path, pattern: &Path) -> Result<Vec<Found>, InputError> {
     let whole = fixed.join(pattern);
-    let (Some(fixed_text), Some(pattern_text)) = (fixed.to_str(), pattern.to_str()) else {
-        return Err(not_utf8(&whole));
-    };
-    let escaped = format!("{}/{pattern_text}", Pattern::escape(fixed_text.trim_end_matches('/')));
-    let paths = glob::glob_with(&escaped, GLOB_OPTIONS)
+    let parts = pattern.to_str().ok_or_else(|| not_utf8(&whole))?.split('/');
+    let mut parts = parts
+        .map(|part| if part == "**" { Ok(Part::AnyFolders) } else { Pattern::new(part).map(Part::Name) })
+        .collect::<Result<Vec<Part>, _>>()
         .map_err(|error| InputError::Invalid(format!("{} is no glob: {error}", whole.display())))?;
-    let mut files = Vec::new();
-    for path in paths {
-        let path = path.map_err(|error| unreadable(error.path(), error.error()))?;
-        if !path.is_dir() {
-            files.push(found(&path, fixed)?);
-        }
+    parts.dedup_by(|a, b| matches!((a, b), (Part::AnyFolders, Part::AnyFolders)));
+    if let Some(Part::AnyFolders) = parts.last() {
+        let any = Pattern::new("*").map_err(|error| InputError::Invalid(error.to_string()))?;
+        parts.push(Part::Name(any));
     }
-    if files.is_empty() {
+    let mut paths = Vec::new();
+    expand(fixed, &parts, &mut paths)?;
+    if paths.is_empty() {
         let message = format!("no file matches {}: check it with `ls`, or quote it against the shell", whole.display());
         return Err(InputError::Missing(message));
     }
-    Ok(files)
+    paths.iter().map(|path| found(path, fixed)).collect()
+}
+
+/// A part of a glob.
+enum Part {
+    /// `**`: the folder, and all folders below it that are neither hidden nor symbolic links.
+    AnyFolders,
+    Name(Pattern),
+}
+
+/// Adds the files below `folder` that match. (The glob crate's own search panics at names that are not UTF-8.)
+fn expand(folder: &Path, parts: &[Part], paths: &mut Vec<PathBuf>) -> Result<(), InputError> {
+    let Some((part, rest)) = parts.split_first() else {
+        return Ok(());
+    };
+    if let Part::AnyFolders = part {
+        expand(folder, rest, paths)?;
+    }
+    for entry in fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
+        let entry = entry.map_err(|error| unreadable(folder, &error))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        match part {
+            Part::AnyFolders => {
+                if !name.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    expand(&path, parts, paths)?;
+                }
+            }
+            Part::Name(pattern) if !pattern.matches_with(&name, GLOB_OPTIONS) => {}
+            Part::Name(_) if path.is_dir() => expand(&path, rest, paths)?,
+            Part::Name(_) if rest.is_empty() => paths.push(path),
+            Part::Name(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A file with its name relative to `root`.

@@ -1,7 +1,7 @@
 //! Reading the input of items: slices of pinned files.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::try_unfold;
@@ -40,8 +40,8 @@ pub fn read_slice(sources: &Sources, files: &[PinnedFile], slice: &Slice) -> Byt
 pub async fn read_consecutive(sources: &Sources, files: &[PinnedFile], slices: &[Slice]) -> Result<Vec<Bytes>> {
     let mut headers: BTreeMap<(u32, u64), Bytes> = BTreeMap::new();
     for header in slices.iter().filter_map(|slice| slice.header) {
-        if !headers.contains_key(&(header.file, header.start)) {
-            headers.insert((header.file, header.start), read_piece(sources, files, header).await?);
+        if let Entry::Vacant(entry) = headers.entry((header.file, header.start)) {
+            entry.insert(read_piece(sources, files, header).await?);
         }
     }
     let mut pieces = VecDeque::new();
