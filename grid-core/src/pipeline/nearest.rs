@@ -16,8 +16,8 @@ pub(crate) fn hint<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> 
     }
 }
 
-/// More than this many words say less than none.
-const MAX_LISTED: usize = 12;
+/// More words than this say less than none; a stage has 29 keys.
+const MAX_LISTED: usize = 40;
 
 /// Longer words are never near to one of ours, and comparing them costs the square of their length.
 const MAX_WORD_BYTES: usize = 128;
@@ -50,7 +50,7 @@ mod tests {
     fn few_words_are_listed_and_many_are_not() {
         assert_eq!(hint("zzz", ["b", "a"]), Some("known are `a`, `b`".into()));
         assert_eq!(hint("zzz", []), None);
-        let many: Vec<String> = (0..20).map(|i| format!("word{i}")).collect();
+        let many: Vec<String> = (0..50).map(|i| format!("word{i}")).collect();
         assert_eq!(hint("zzz", many.iter().map(String::as_str)), None);
     }
 }

@@ -44,7 +44,9 @@ impl Reader<'_, '_> {
             Value::Map(entries) => entries,
             _ if node.is_null() => &[],
             _ => {
-                self.faults.at(&node.span, format!("{} must be a map of keys", section.what));
+                let known: Vec<&str> = section.names().collect();
+                let message = format!("{} must be a map of keys", section.what);
+                self.faults.help(&node.span, message, format!("its keys are `{}`", known.join("`, `")));
                 return None;
             }
         };

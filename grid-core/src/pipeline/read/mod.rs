@@ -46,8 +46,8 @@ impl Reader<'_, '_> {
             let rule = "letters, digits, `.`, `_` and `-`, at most 128";
             self.name(node, "the name of a pipeline", names::is_plain_name, rule)
         });
-        let params = self.named(&fields, "params", "parameter", names::is_identifier, Self::param);
-        let inputs = self.named(&fields, "inputs", "input", names::is_stage_name, Self::input);
+        let params = self.named(&fields, "params", "a parameter", names::is_identifier, Self::param);
+        let inputs = self.named(&fields, "inputs", "an input", names::is_stage_name, Self::input);
         let outputs = fields.node("outputs").map(|node| self.stage_names(node));
         let stages = self.stages(&fields);
         Some(Draft { name: name.unwrap_or_default(), params, inputs, stages, outputs })
@@ -85,7 +85,7 @@ impl Reader<'_, '_> {
             return things;
         };
         let Value::Map(entries) = &node.value else {
-            self.faults.at(&node.span, format!("`{key}` must be a map of {what}s by name"));
+            self.faults.at(&node.span, format!("`{key}` must be a map: {what} by its name"));
             return things;
         };
         for entry in entries {
@@ -104,6 +104,6 @@ impl Reader<'_, '_> {
         } else {
             "a name has letters, digits and `_`, and begins with a letter or `_`"
         };
-        self.faults.help(at, format!("`{name}` cannot be the name of a {what}"), help);
+        self.faults.help(at, format!("`{name}` cannot be the name of {what}"), help);
     }
 }

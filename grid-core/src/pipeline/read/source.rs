@@ -69,7 +69,7 @@ impl Reader<'_, '_> {
         };
         draft.by = self.names(node, "a dimension");
         for named in &draft.by {
-            self.check_name(&named.name, &named.at, "dimension", names::is_identifier);
+            self.check_name(&named.name, &named.at, "a dimension", names::is_identifier);
         }
         Some(ItemSource::Group { stages, by: draft.by.iter().map(|named| named.name.clone()).collect() })
     }
@@ -214,7 +214,7 @@ impl Reader<'_, '_> {
         }
         let mut dims = Vec::new();
         for entry in entries {
-            self.check_name(&entry.key, &entry.key_span, "dimension", names::is_identifier);
+            self.check_name(&entry.key, &entry.key_span, "a dimension", names::is_identifier);
             dims.push((entry.key.clone(), self.text(&entry.value, "a value")?));
         }
         Some(dims)

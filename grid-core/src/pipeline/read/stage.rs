@@ -90,7 +90,7 @@ fn default_stage(name: &str) -> Stage {
 
 impl Reader<'_, '_> {
     pub(super) fn stage(&mut self, entry: &Entry) -> StageDraft {
-        self.check_name(&entry.key, &entry.key_span, "stage", names::is_stage_name);
+        self.check_name(&entry.key, &entry.key_span, "a stage", names::is_stage_name);
         let mut draft = StageDraft::new(&entry.key);
         if let Some(fields) = self.fields(&entry.value, &entry.key_span, &grammar::STAGE) {
             self.source(&fields, &mut draft);
@@ -154,7 +154,7 @@ impl Reader<'_, '_> {
             return env;
         };
         for entry in entries {
-            self.check_name(&entry.key, &entry.key_span, "variable", names::is_identifier);
+            self.check_name(&entry.key, &entry.key_span, "a variable", names::is_identifier);
             if entry.key.starts_with(OWN_VARIABLES) {
                 self.faults.at(&entry.key_span, format!("`{}`: gridmill sets `GRIDMILL_*` itself", entry.key));
             }
@@ -170,10 +170,19 @@ impl Reader<'_, '_> {
             return Resources::default();
         };
         Resources {
-            cpus: fields.node("cpus").and_then(|node| self.number(node, f64::MIN_POSITIVE..=MAX_CPUS)),
+            cpus: fields.node("cpus").and_then(|node| self.cpus(node)),
             memory: fields.node("memory").and_then(|node| self.size(node)),
             disk: fields.node("disk").and_then(|node| self.size(node)),
         }
+    }
+
+    fn cpus(&mut self, node: &Node) -> Option<f64> {
+        let cpus = self.number(node, 0.0..=MAX_CPUS)?;
+        if cpus == 0.0 {
+            self.faults.at(&node.span, "an item needs more than no processor at all");
+            return None;
+        }
+        Some(cpus)
     }
 
     fn output(&mut self, entry: &Entry, draft: &mut StageDraft) {

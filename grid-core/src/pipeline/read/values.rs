@@ -17,7 +17,7 @@ impl Reader<'_, '_> {
         match &node.value {
             Value::Scalar(scalar) if !scalar.is_null() => Some(scalar),
             Value::Scalar(_) => {
-                self.faults.at(&node.span, format!("a value is missing: {expected}"));
+                self.faults.at(&node.span, format!("a value is missing: {expected} was expected"));
                 None
             }
             Value::List(_) | Value::Map(_) => {
@@ -120,7 +120,7 @@ impl Reader<'_, '_> {
         let text = &self.scalar(node, what)?.text;
         match words.iter().find(|word| word.name == text) {
             Some(word) if word.is_built => return Some(word.name),
-            Some(_) => self.faults.at(&node.span, format!("{what} `{text}` is not built yet")),
+            Some(_) => self.faults.at(&node.span, format!("`{text}` is not built yet")),
             None => {
                 let message = format!("`{text}` is not {what}");
                 self.faults.nearest(&node.span, message, text, words.iter().map(|word| word.name));
@@ -133,7 +133,7 @@ impl Reader<'_, '_> {
     pub(super) fn one_or_many<'n>(&mut self, node: &'n Node, expected: &str) -> Vec<&'n Node> {
         match &node.value {
             Value::List(nodes) if nodes.is_empty() => {
-                self.faults.at(&node.span, format!("the list is empty: {expected}"));
+                self.faults.at(&node.span, format!("the list is empty: {expected} was expected"));
                 Vec::new()
             }
             Value::List(nodes) => nodes.iter().collect(),
