@@ -183,3 +183,91 @@ pub(super) fn quote(value: &str, place: Place) -> String {
         Place::Single => format!("'{quoted}'"),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_types, reason = "only a real shell can tell whether a value was quoted right")]
+mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Where a value at `@` stands.
+    fn place(text: &str) -> Place {
+        let mut quotes = Quotes::default();
+        quotes.read(text.split('@').next().unwrap_or_default());
+        quotes.place()
+    }
+
+    /// The text with the value at every `@`.
+    fn put(text: &str, value: &str) -> String {
+        let mut quotes = Quotes::default();
+        let mut shell = String::new();
+        for (number, piece) in text.split('@').enumerate() {
+            if number > 0 {
+                let place = quotes.place();
+                assert!(!matches!(place, Place::Unsafe(_)), "{text}");
+                shell.push_str(&quote(value, place));
+            }
+            quotes.read(piece);
+            shell.push_str(piece);
+        }
+        shell
+    }
+
+    #[test]
+    fn quotes_are_followed() {
+        for text in
+            ["@", "a @", "'a'@", "\"a\"@", r"\'@", "$x@", "$(a @", "\"$(a @", "a # b\n@", "a#b@", "$((1 + @", "(a) @"]
+        {
+            assert_eq!(place(text), Place::Bare, "{text}");
+        }
+        for text in ["\"@", "\"a'@", "\"\\\"@", "\"$(a \"@", "\"$(a)@", "\"$x @"] {
+            assert_eq!(place(text), Place::Double, "{text}");
+        }
+        for text in ["'@", "'\"@", r"'\@", "$(a '@", "'a' '@"] {
+            assert_eq!(place(text), Place::Single, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_that_cannot_be_followed_are_unsafe() {
+        let table = [
+            ("# @", "in a comment"),
+            ("a;#@", "in a comment"),
+            ("cat <<E\n@", "in or after a here-document"),
+            ("`a @", "inside backticks"),
+            ("\"`a @", "inside backticks"),
+            ("${x:-@", "inside `${..}`"),
+            ("\"${x:-'a'}@", "after quotes inside `${..}` or backticks"),
+            (r"\@", "after a backslash"),
+            ("$@", "after `$`"),
+            ("$'a' @", "after a `$'..'` string"),
+            ("\"$(case a in a) b;; esac) @", "after a `case` inside `$(..)`"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(place(text), Place::Unsafe(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_and_plain_words_need_no_quotes() {
+        assert_eq!(put("echo $(( @ * 2 ))", "21"), "echo $(( 21 * 2 ))");
+        assert_eq!(put("@ '@' \"@\"", ""), "'' '''''' \"\"''\"\"");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_shell_reads_back_every_value_wherever_it_stands(value in r#"[a'"$`\\(){};&|<>*?#~= \n!-]{0,12}"#) {
+            let text = "printf '%s|' @ \"@\" '@' x@y \"$(printf %s @)\" \"a'@'b\" '\"@\"'";
+            let output = Command::new("/bin/sh").args(["-c", &put(text, &value)]).output().unwrap();
+            let got = String::from_utf8(output.stdout).unwrap();
+            let substituted = value.trim_end_matches('\n');
+            let expected = format!("{value}|{value}|{value}|x{value}y|{substituted}|a'{value}'b|\"{value}\"|");
+            prop_assert_eq!(got, expected);
+        }
+    }
+}

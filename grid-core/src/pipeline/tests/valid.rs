@@ -305,3 +305,15 @@ fn parameters_are_resolved_or_all_their_faults_told() {
         ])
     );
 }
+
+#[test]
+fn the_examples_are_right() {
+    for text in [
+        include_str!("../../../../examples/claims/pipeline.yaml"),
+        include_str!("../../../../examples/sweep/pipeline.yaml"),
+        include_str!("../../../../examples/wordcount/pipeline.yaml"),
+        include_str!("../../../../examples/year-end-report/pipeline.yaml"),
+    ] {
+        parsed(text);
+    }
+}
