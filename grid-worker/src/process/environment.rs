@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use grid_core::ids::ItemIndex;
 use grid_core::items::Key;
-use grid_core::pipeline::{Stage, Template};
+use grid_core::pipeline::{Quoting, Stage, Template, TemplateValues};
 use grid_core::reason::Failure;
 use grid_core::submission::Submission;
 use grid_core::wire::TaskMessage;
 use jiff::Timestamp;
 
-use super::template::{Quoting, Scope, is_constant, render};
+use super::template::{is_constant, render};
 
 /// Carries the cookie of the runner that started a process, so that what it leaves behind is known as its.
 pub(super) const RUN: &str = "GRIDMILL_RUN";
@@ -35,9 +35,9 @@ pub(super) fn of_stage(
 ) -> Result<Variables, Failure> {
     let mut vars: Variables =
         base.iter().filter(|(name, _)| !name.as_bytes().starts_with(b"GRIDMILL_")).cloned().collect();
-    let scope = Scope { params: &submission.params, item: None };
+    let values = TemplateValues { params: &submission.params, key: None };
     for (name, template) in stage.env.iter().filter(|(_, template)| is_constant(template)) {
-        set(&mut vars, name, render(template, scope, Quoting::Raw)?);
+        set(&mut vars, name, render(template, values, Quoting::None, name)?);
     }
     set(&mut vars, RUN, cookie);
     set(&mut vars, "GRIDMILL_JOB", submission.job.as_str());
@@ -62,14 +62,15 @@ pub(super) fn of_task(message: &TaskMessage, nonce: &str, output_folder: &Path) 
 /// What is an item's own, but for its deadline and its input.
 pub(super) fn of_item(
     item_env: &BTreeMap<&str, &Template>,
-    scope: Scope<'_>,
+    params: &BTreeMap<String, String>,
     index: ItemIndex,
     name: &str,
     key: &Key,
 ) -> Result<Variables, Failure> {
     let mut vars = Variables::new();
+    let values = TemplateValues { params, key: Some(key) };
     for (name, template) in item_env {
-        set(&mut vars, name, render(template, scope, Quoting::Raw)?);
+        set(&mut vars, name, render(template, values, Quoting::None, name)?);
     }
     set(&mut vars, "GRIDMILL_ITEM", name);
     set(&mut vars, "GRIDMILL_INDEX", index.to_string());

@@ -8,14 +8,15 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use grid_core::pipeline::{Command as CommandLine, Stage};
+use grid_core::items::Key;
+use grid_core::pipeline::{Command as CommandLine, Quoting, Stage, Template, TemplateValues};
 use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
 
 use super::environment::Variables;
 use super::fault;
 use super::running::Running;
-use super::template::{Quoting, Scope, is_constant, render};
+use super::template::{is_constant, render};
 
 /// Where a program is looked for when the environment has no PATH: what `execvp` does.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -75,20 +76,15 @@ impl<'a> Launcher<'a> {
     }
 
     /// Starts a process for an item (or for several), with `item_vars` on top of the environment.
-    pub(super) fn start(
-        &mut self,
-        item: Option<(&str, &grid_core::items::Key)>,
-        item_vars: Variables,
-        stdin: Stdin,
-    ) -> Result<Running, Failure> {
+    pub(super) fn start(&mut self, key: Option<&Key>, item_vars: Variables, stdin: Stdin) -> Result<Running, Failure> {
         let mut command = match self.command.take().filter(|_| self.is_constant) {
             Some(command) => command,
             None => {
                 let path = item_vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
-                let scope = Scope { params: &self.submission.params, item };
+                let values = TemplateValues { params: &self.submission.params, key };
                 self.item_vars.clear();
                 self.stdin = stdin;
-                self.build(scope, path.unwrap_or(&self.path), stdin)?
+                self.build(values, path.unwrap_or(&self.path), stdin)?
             }
         };
         if self.stdin != stdin {
@@ -109,11 +105,11 @@ impl<'a> Launcher<'a> {
         started
     }
 
-    fn build(&self, scope: Scope<'_>, path: &OsStr, stdin: Stdin) -> Result<Command, Failure> {
+    fn build(&self, values: TemplateValues<'_>, path: &OsStr, stdin: Stdin) -> Result<Command, Failure> {
         let workdir = Path::new(&self.submission.workdir);
         let mut command = match self.line {
             CommandLine::Shell(string) => {
-                let string = render(string, scope, Quoting::Shell)?;
+                let string = render(string, values, Quoting::Shell, "the command")?;
                 let mut command = Command::new("/bin/sh");
                 command.arg("-ec").arg(match self.memory {
                     Some(bytes) => format!("{}; {string}", limit_memory(bytes)),
@@ -124,7 +120,7 @@ impl<'a> Launcher<'a> {
             CommandLine::Argv(arguments) => {
                 let arguments: Vec<String> = arguments
                     .iter()
-                    .map(|argument| render(argument, scope, Quoting::Raw))
+                    .map(|argument| render(argument, values, Quoting::None, "the command"))
                     .collect::<Result<_, Failure>>()?;
                 let Some((name, rest)) = arguments.split_first() else {
                     return Err(Failure::new(Reason::Internal, "the stage's command is empty"));
@@ -250,6 +246,6 @@ fn exit_failure(status: i32, message: String) -> Failure {
 }
 
 /// The templates of the stage's environment that differ from item to item.
-pub(super) fn item_environment(stage: &Stage) -> BTreeMap<&str, &grid_core::pipeline::Template> {
+pub(super) fn item_environment(stage: &Stage) -> BTreeMap<&str, &Template> {
     stage.env.iter().filter(|(_, template)| !is_constant(template)).map(|(name, it)| (name.as_str(), it)).collect()
 }

@@ -23,7 +23,6 @@ use super::pack::Pack;
 use super::stderr::Stderr;
 use super::supervise::{READ_BYTES, Session, supervise};
 use super::switch::Switch;
-use super::template::Scope;
 use super::verdict::{Verdict, judge};
 use super::{Shared, bundle, setup};
 use crate::runner::{ItemInput, ItemRan, Spool, Stop, TaskProgress, TaskRan, TaskRun};
@@ -221,7 +220,7 @@ impl Execution {
         let stdin = staged.stdin();
         vars.extend(staged.vars);
         environment::deadline(&mut vars, timeout);
-        let mut running = launcher.start(item, vars, stdin)?;
+        let mut running = launcher.start(item.map(|(_, key)| key), vars, stdin)?;
         let (mut input, mut feeder) = (staged.bytes, None);
         if let Some(stream) = staged.stream
             && let Some(stdin) = running.stdin.take()
@@ -284,8 +283,7 @@ impl Execution {
         item: (&str, &Key),
         input: ItemInput,
     ) -> Result<(u64, u32), NotDone> {
-        let scope = Scope { params: &self.submission.params, item: Some(item) };
-        let vars = environment::of_item(item_env, scope, index, item.0, item.1)?;
+        let vars = environment::of_item(item_env, &self.submission.params, index, item.0, item.1)?;
         let staged = self.stager.stage(item.0, input)?;
         self.process(launcher, Some(item), vars, staged)
     }

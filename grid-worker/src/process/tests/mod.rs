@@ -1,6 +1,7 @@
 //! Real processes through the runner.
 
 mod items;
+mod overhead;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
