@@ -88,15 +88,15 @@ impl OutputFolder {
     /// By reading it: two changes within one tick of the file system's clock leave the same time.
     fn is_empty(&mut self) -> io::Result<bool> {
         self.listing.rewind();
+        let mut dots = 0;
         while let Some(entry) = self.listing.read() {
-            match entry {
-                Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}
-                Ok(_) => return Ok(false),
-                Err(rustix::io::Errno::NOENT) => return self.reopen(),
-                Err(error) => return Err(error.into()),
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
             }
+            dots += 1;
         }
-        Ok(true)
+        // A folder that was removed lists nothing, not even itself.
+        if dots == 0 { self.reopen() } else { Ok(true) }
     }
 
     /// The command removed the folder, and perhaps made it again.

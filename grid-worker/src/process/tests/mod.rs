@@ -1,7 +1,11 @@
 //! Real processes through the runner.
 
+mod ends;
+mod inputs;
 mod items;
+mod outputs;
 mod overhead;
+mod workers;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
