@@ -8,6 +8,7 @@ pub mod clock;
 pub mod contract;
 pub mod embedded;
 pub mod error;
+pub mod faults;
 pub mod grid;
 pub mod inputs;
 pub mod memory;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use infra::contract::{objects, queue, state};
+use infra::faults::{FaultyObjects, FaultyState, StoreFaults};
 use infra::objects::{FolderObjects, MemoryObjects};
 use infra::queue::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
 use infra::state::{MemoryState, SqliteState};
@@ -26,9 +27,11 @@ macro_rules! tests {
 
 object_checks!(tests! [objects memory_objects (Arc::new(MemoryObjects::new()), ()); paused = true]);
 object_checks!(tests! [objects folder_objects folder(); paused = false]);
+object_checks!(tests! [objects calm_faulty_objects (calm_objects(), ()); paused = true]);
 
 state_checks!(tests! [state memory_state (Arc::new(MemoryState::new()), ()); paused = true]);
 state_checks!(tests! [state sqlite_state sqlite(); paused = false]);
+state_checks!(tests! [state calm_faulty_state (calm_state(), ()); paused = true]);
 
 queue_checks!(tests! [queue memory_queue (memory_queue(QueueFaults::default()), ()); paused = true]);
 
@@ -40,6 +43,14 @@ fn folder() -> (objects::Fresh, tempfile::TempDir) {
 fn sqlite() -> (state::Fresh, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     (Arc::new(SqliteState::open(dir.path().join("state.db")).expect("it opens")), dir)
+}
+
+fn calm_objects() -> objects::Fresh {
+    Arc::new(FaultyObjects::new(Arc::new(MemoryObjects::new()), StoreFaults::default()))
+}
+
+fn calm_state() -> state::Fresh {
+    Arc::new(FaultyState::new(Arc::new(MemoryState::new()), StoreFaults::default()))
 }
 
 fn memory_queue(faults: QueueFaults) -> queue::Fresh {

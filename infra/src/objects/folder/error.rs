@@ -26,3 +26,27 @@ fn kind(cause: &io::Error) -> ErrorKind {
         _ => ErrorKind::Unavailable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_file_and_says_what_to_do_next() {
+        let kinds = [
+            (Errno::NOENT, ErrorKind::NotFound),
+            (Errno::ACCESS, ErrorKind::Denied),
+            (Errno::ROFS, ErrorKind::Denied),
+            (Errno::NOSPC, ErrorKind::Full),
+            (Errno::DQUOT, ErrorKind::Full),
+            (Errno::FBIG, ErrorKind::Full),
+            (Errno::NAMETOOLONG, ErrorKind::Invalid),
+            (Errno::MFILE, ErrorKind::Throttled),
+            (Errno::IO, ErrorKind::Unavailable),
+        ];
+        for (errno, kind) in kinds {
+            let error = io_error("write", Path::new("/data/x"), errno.into());
+            assert_eq!((error.kind, error.to_string()), (kind, "failed to write /data/x".to_owned()));
+        }
+    }
+}

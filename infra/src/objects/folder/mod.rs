@@ -138,10 +138,10 @@ impl ObjectStore for FolderObjects {
         let first = self
             .on_thread(move |folder| {
                 let mut reading = folder.open(&key, range)?;
-                Ok((reading.piece(PIECE_BYTES)?, reading))
+                Ok((Some(reading.piece(PIECE_BYTES)?), reading))
             })
             .await?;
-        Ok(stream::try_unfold(Some(first), next_piece).boxed())
+        Ok(stream::try_unfold(first, next_piece).boxed())
     }
 
     async fn head(&self, key: &str) -> Result<ObjectMeta> {
@@ -164,17 +164,16 @@ impl ObjectStore for FolderObjects {
     }
 }
 
-/// A piece in hand and the file behind it; a short piece is the last one.
-type Pieces = Option<(Bytes, Reading)>;
+/// The first piece, which came along with the opening, and the file behind it.
+type Pieces = (Option<Bytes>, Reading);
 
-async fn next_piece(pieces: Pieces) -> Result<Option<(Bytes, Pieces)>> {
-    match pieces {
-        None => Ok(None),
-        Some((piece, _)) if piece.is_empty() => Ok(None),
-        Some((piece, _)) if piece.len() < PIECE_BYTES => Ok(Some((piece, None))),
-        Some((piece, mut reading)) => {
-            let next = blocking(move || Ok((reading.piece(PIECE_BYTES)?, reading))).await;
-            next.map(|next| Some((piece, Some(next))))
-        }
+async fn next_piece((first, mut reading): Pieces) -> Result<Option<(Bytes, Pieces)>> {
+    if let Some(first) = first.filter(|first| !first.is_empty()) {
+        return Ok(Some((first, (None, reading))));
     }
+    if reading.is_done() {
+        return Ok(None);
+    }
+    let (piece, reading) = blocking(move || Ok((reading.piece(PIECE_BYTES)?, reading))).await?;
+    Ok(Some((piece, (None, reading))))
 }

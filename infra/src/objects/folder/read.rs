@@ -64,6 +64,11 @@ impl Reading {
         Ok(piece.into())
     }
 
+    /// Whether all is read.
+    pub(super) fn is_done(&self) -> bool {
+        self.at == self.end
+    }
+
     fn shrunk(&self) -> Error {
         let context = format!("{} became shorter while it was read", self.path.display());
         Error::new(ErrorKind::Conflict, context)

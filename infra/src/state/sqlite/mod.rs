@@ -23,15 +23,21 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub struct SqliteState {
     path: PathBuf,
+    // Goes before the writer, which can clean up only when it is the last one.
     reader: Arc<Mutex<Connection>>,
     writer: Option<WriterThread>,
 }
 
 #[derive(Debug)]
 struct WriterThread {
+    // Goes before the thread, which ends only when nobody can send any more.
     inbox: mpsc::Sender<Work>,
-    thread: JoinHandle<()>,
+    _thread: Joined,
 }
+
+/// A thread that is waited for when this is dropped.
+#[derive(Debug)]
+struct Joined(Option<JoinHandle<()>>);
 
 impl SqliteState {
     /// Opens a database, makes it where it is missing, and starts its writer. Blocks. The folder must exist.
@@ -85,18 +91,14 @@ impl WriterThread {
             let context = format!("failed to start a thread for {}", path.display());
             Error::caused(ErrorKind::Unavailable, context, cause)
         })?;
-        Ok(Self { inbox, thread })
+        Ok(Self { inbox, _thread: Joined(Some(thread)) })
     }
 }
 
-impl Drop for SqliteState {
+impl Drop for Joined {
     fn drop(&mut self) {
-        let Some(WriterThread { inbox, thread }) = self.writer.take() else {
-            return;
-        };
-        drop(inbox);
-        if thread.join().is_err() {
-            tracing::error!(path = %self.path.display(), "the state's writer panicked");
+        if self.0.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the state's writer panicked");
         }
     }
 }

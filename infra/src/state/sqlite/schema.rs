@@ -31,16 +31,13 @@ const CREATE: &str = "
 /// Opens the database for writing; makes it where it is missing.
 pub(super) fn open_writer(path: &Path) -> Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    let opened = (|| {
-        if is_new(&connection)? {
-            create(&connection)?;
-        }
-        let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        Ok(journal)
-    })();
-    let journal = opened.map_err(|cause| sql_error("open", path, &cause))?;
+    let failed = |cause: rusqlite::Error| sql_error("open", path, &cause);
+    if is_new(&connection).map_err(failed)? {
+        create(&connection).map_err(failed)?;
+    }
+    // Before anything that would change a file which is not ours.
     check(path, &connection)?;
+    let journal = set_journal(&connection).map_err(failed)?;
     if journal != "wal" {
         let context = format!("{} lies in a file system that cannot share memory: use a local disk", path.display());
         return Err(Error::new(ErrorKind::Invalid, context));
@@ -71,6 +68,12 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {CREATE} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))
+}
+
+/// Readers go on beside the writer, and what is committed is durable; gives the journal's mode.
+fn set_journal(connection: &Connection) -> rusqlite::Result<String> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
 }
 
 fn check(path: &Path, connection: &Connection) -> Result<()> {
