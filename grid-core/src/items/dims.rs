@@ -79,25 +79,36 @@ pub fn dims(pipeline: &Pipeline, stage: &Stage) -> Dims {
     dims_of(&stage.items, |name| known.get(name).cloned()).unwrap_or_default()
 }
 
-/// The key of a slice: the `NAME=VALUE` folders of its file's path, its file, its number.
+/// The key of a slice of these files: the `NAME=VALUE` folders that all of them lie in, the first file, the number.
 ///
 /// `sales/region=eu/2025.csv` has the dimension `region`, as in Hive and Spark. A folder cannot give the dimensions
-/// `file` and `part`; of two folders of one name the inner one counts.
-pub fn slice_key(file_name: &str, part: u32) -> Key {
-    let folders = file_name.rsplit_once('/').map_or("", |(folders, _)| folders);
+/// `file` and `part`; of two folders of one name the inner one counts. A slice without files has its number only.
+pub fn slice_key<'f>(mut file_names: impl Iterator<Item = &'f str>, part: u32) -> Key {
     let mut key = Key::default();
+    if let Some(first) = file_names.next() {
+        key.0 = folder_dims(first);
+        for other in file_names.filter(|&other| other != first).map(folder_dims) {
+            key.0.retain(|dim| other.contains(dim));
+        }
+        key.0.push((FILE_DIM.to_owned(), first.to_owned()));
+    }
+    key.0.push((PART_DIM.to_owned(), part.to_string()));
+    key
+}
+
+fn folder_dims(file_name: &str) -> Vec<(String, String)> {
+    let folders = file_name.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let mut dims: Vec<(String, String)> = Vec::new();
     for (name, value) in folders.split('/').filter_map(|folder| folder.split_once('=')) {
         if !crate::pipeline::is_dimension_name(name) || matches!(name, FILE_DIM | PART_DIM) {
             continue;
         }
-        match key.0.iter_mut().find(|(known, _)| known == name) {
+        match dims.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => value.clone_into(old),
-            None => key.0.push((name.to_owned(), value.to_owned())),
+            None => dims.push((name.to_owned(), value.to_owned())),
         }
     }
-    key.0.push((FILE_DIM.to_owned(), file_name.to_owned()));
-    key.0.push((PART_DIM.to_owned(), part.to_string()));
-    key
+    dims
 }
 
 fn matrix_dims(matrix: &Matrix) -> Dims {
@@ -126,7 +137,7 @@ mod tests {
 
     #[test]
     fn folders_of_the_form_name_is_value_are_dimensions() {
-        let pairs = |name: &str| slice_key(name, 3).0;
+        let pairs = |name: &str| slice_key(name.split(' '), 3).0;
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
         };
@@ -136,5 +147,11 @@ mod tests {
             own(&[("region", "eu"), ("year", "2025"), ("file", "x/region=eu/year=2025/a.csv"), ("part", "3")])
         );
         assert_eq!(pairs("r=1/file=x/9=z/r=2/a"), own(&[("r", "2"), ("file", "r=1/file=x/9=z/r=2/a"), ("part", "3")]));
+        assert_eq!(
+            pairs("region=eu/year=1/a region=eu/year=1/a region=eu/year=2/b"),
+            own(&[("region", "eu"), ("file", "region=eu/year=1/a"), ("part", "3")]),
+            "a slice of several files has what they share"
+        );
+        assert_eq!(slice_key(std::iter::empty(), 0).0, own(&[("part", "0")]));
     }
 }

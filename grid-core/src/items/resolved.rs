@@ -41,8 +41,13 @@ fn sentence(what: &str, stage: &StageName, dim: &str) -> String {
 
 /// What the slices of all these files have. Without any file there is no item that could lack something.
 fn file_dims(files: &[PinnedFile]) -> Dims {
-    let dims_of_file =
-        |file: &PinnedFile| slice_key(&file.name, 0).0.into_iter().map(|(dim, _)| dim).collect::<BTreeSet<String>>();
+    let dims_of_file = |file: &PinnedFile| {
+        slice_key(std::iter::once(file.name.as_str()), 0)
+            .0
+            .into_iter()
+            .map(|(dim, _)| dim)
+            .collect::<BTreeSet<String>>()
+    };
     let Some(common) = files.iter().map(dims_of_file).reduce(|a, b| &a & &b) else {
         return Dims { names: vec![FILE_DIM.into(), PART_DIM.into()], is_open: true };
     };

@@ -21,6 +21,7 @@ fn stage() -> Value {
         built.map(|name| json!({ "required": [name] })).collect()
     };
     let mut stage = section(&STAGE);
+    stage.insert("type".into(), "object".into());
     stage.insert("allOf".into(), json!([{ "oneOf": one_of(&SOURCES) }, { "oneOf": one_of(&ACTIONS) }]));
     let together = json!({ "group": ["by"], "by": ["group"], "fan_in": ["all"] });
     stage.insert("dependentRequired".into(), together);
@@ -31,7 +32,8 @@ fn section(section: &Section) -> Map<String, Value> {
     let required: Vec<&str> =
         section.keys.iter().filter(|key| key.need == Need::Required).map(|key| key.name).collect();
     let mut object = Map::new();
-    object.insert("type".into(), "object".into());
+    // `retry:` with nothing after it is an empty map.
+    object.insert("type".into(), if required.is_empty() { json!(["object", "null"]) } else { json!("object") });
     object.insert("properties".into(), properties(section));
     if !required.is_empty() {
         object.insert("required".into(), json!(required));

@@ -17,6 +17,7 @@ pub use scan::{LongRecord, Probe, Scanner};
 use serde::{Deserialize, Serialize};
 
 use crate::items::Key;
+use crate::items::dims::slice_key;
 use crate::submission::PinnedFile;
 
 /// A piece of one input file, in the coordinates of its *uncompressed* bytes.
@@ -53,12 +54,12 @@ impl Slice {
         self.segments.iter().map(|segment| segment.len).sum()
     }
 
-    /// The item's dimensions: `file`, the name of the (first) file it was cut from, and `part`.
+    /// The item's dimensions: the `NAME=VALUE` folders that its files lie in, `file`, the name of the (first) file it
+    /// was cut from, and `part`; see [`slice_key`](crate::items::dims::slice_key).
     ///
     /// `files` are those of the input, in order; a slice of another input has no `file`.
     pub fn key(&self, files: &[PinnedFile]) -> Key {
-        let file = self.segments.first().and_then(|segment| files.get(segment.file as usize));
-        let file = file.map(|file| ("file".to_owned(), file.name.clone()));
-        Key(file.into_iter().chain([("part".to_owned(), self.part.to_string())]).collect())
+        let files = self.segments.iter().filter_map(|segment| files.get(segment.file as usize));
+        slice_key(files.map(|file| file.name.as_str()), self.part)
     }
 }
