@@ -1,7 +1,7 @@
 //! The pipeline file: what a user writes, checked and ready to be run.
 //!
-//! Text becomes a tree that knows its places ([`tree`]), the tree a draft ([`read`], by the table in [`grammar`]), the
-//! draft a [`Pipeline`] ([`check`]). All three tell their faults to one collector, which makes one report.
+//! Text becomes a tree that knows its places (`tree`), the tree a draft (`read`, by the table in `grammar`), the
+//! draft a [`Pipeline`] (`check`). All three tell their faults to one collector, which makes one report.
 
 mod check;
 mod digest;

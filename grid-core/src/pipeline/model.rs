@@ -29,7 +29,7 @@ pub struct Pipeline {
 /// A parameter of the pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Param {
-    /// What its values look like.
+    /// What its values look like. Default: text.
     #[serde(rename = "type")]
     pub kind: ParamType,
     /// Used when the submission does not give one; a parameter without a default must be given.
@@ -57,15 +57,15 @@ pub enum ParamType {
 /// A named input of the pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
-    /// How its records look.
+    /// How its records look. Default: lines of text.
     pub format: Format,
-    /// Whether every file begins with a header line, repeated to every item.
+    /// Whether every file begins with a header line, repeated to every item; only `csv` and `text` have one. Default: no.
     #[serde(default)]
     pub header: bool,
     /// Where it lies unless the submission says so: paths, globs and folders, relative to the pipeline file.
     #[serde(default)]
     pub default: Vec<String>,
-    /// Longest record accepted.
+    /// Longest record accepted. Default: [`MAX_RECORD_BYTES`](crate::limits::MAX_RECORD_BYTES).
     pub max_record: ByteSize,
 }
 
@@ -95,9 +95,9 @@ pub struct Stage {
     pub after: Vec<StageName>,
     /// What an item does.
     pub run: Command,
-    /// How many items one process serves.
+    /// How many items one process serves. Default: one.
     pub per: Per,
-    /// How an item's input arrives.
+    /// How an item's input arrives. Default: on standard input.
     pub input_as: InputAs,
     /// Environment of its commands, templates not yet substituted.
     #[serde(default)]
@@ -105,26 +105,26 @@ pub struct Stage {
     /// Run once per worker before the first item.
     #[serde(default)]
     pub setup: Option<Command>,
-    /// Workers that may serve it.
+    /// Workers that may serve it. Default: the pool `default`.
     pub pool: String,
     /// What an item needs of a machine.
     #[serde(default)]
     pub resources: Resources,
     /// What its outputs are called.
     pub output: Output,
-    /// Whether results of earlier jobs with the same identity are taken.
+    /// Whether results of earlier jobs with the same identity are taken. Default: yes.
     pub cache: bool,
-    /// What is tried again.
+    /// What is tried again. Default: 3 attempts; 1 s, then twice as long up to 60 s, all of it drawn at random.
     pub retry: Retry,
-    /// Longest time an item may run (`per: bundle`: the process).
+    /// Longest time an item may run (`per: bundle`: the process). Default and maximum: [`MAX_TIMEOUT`](crate::limits::MAX_TIMEOUT).
     pub timeout: Duration,
-    /// Between SIGTERM and SIGKILL.
+    /// Between SIGTERM and SIGKILL. Default: [`DEFAULT_GRACE`](crate::limits::DEFAULT_GRACE).
     pub grace: Duration,
-    /// Items that may end as dead letters without failing the stage.
+    /// Items that may end as dead letters without failing the stage. Default: none.
     pub skip: Allowance,
-    /// What becomes of the rest of the job when the stage fails.
+    /// What becomes of the rest of the job when the stage fails. Default: continue.
     pub on_failure: OnFailure,
-    /// Dead letters after which the job is stopped at once, whatever `on_failure` says.
+    /// Dead letters after which the job is stopped at once, whatever `on_failure` says. Default: no limit.
     #[serde(default)]
     pub max_failures: Option<Allowance>,
 }
@@ -323,7 +323,7 @@ pub struct Resources {
 /// What outputs are called.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Output {
-    /// Decides the extension: `txt`, `csv`, `ndjson`, `bin`.
+    /// Decides the extension: `txt`, `csv`, `ndjson`, `bin`. Default: text.
     pub format: Format,
     /// The file name of standard output, instead of `{item}.{ext}`.
     #[serde(default)]

@@ -21,7 +21,9 @@ impl Reader<'_, '_> {
         };
         let mut matrix = Matrix::default();
         let mut is_sound = true;
-        for entry in entries.iter().filter(|entry| grammar::MATRIX.key(&entry.key).is_none()) {
+        let dims = || entries.iter().filter(|entry| grammar::MATRIX.key(&entry.key).is_none());
+        self.check_variables(dims());
+        for entry in dims() {
             self.check_name(&entry.key, &entry.key_span, "a dimension", names::is_identifier);
             match self.matrix_values(entry) {
                 Some(values) => matrix.dims.push((entry.key.clone(), values)),

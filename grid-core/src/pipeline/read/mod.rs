@@ -20,7 +20,7 @@ use super::fault::Collector;
 use super::grammar;
 use super::model::{Input, Param};
 use super::names;
-use super::tree::{Node, Span, Value};
+use super::tree::{Entry, Node, Span, Value};
 use crate::limits::MAX_STAGES;
 
 /// A pipeline whose parts are right each for itself.
@@ -46,6 +46,9 @@ impl Reader<'_, '_> {
             let rule = "letters, digits, `.`, `_` and `-`, at most 128";
             self.name(node, "the name of a pipeline", names::is_plain_name, rule)
         });
+        if let Some(Value::Map(entries)) = fields.node("params").map(|node| &node.value) {
+            self.check_variables(entries.iter());
+        }
         let params = self.named(&fields, "params", "a parameter", names::is_identifier, Self::param);
         let inputs = self.named(&fields, "inputs", "an input", names::is_stage_name, Self::input);
         let outputs = fields.node("outputs").map(|node| self.stage_names(node));
@@ -93,6 +96,17 @@ impl Reader<'_, '_> {
             things.insert(entry.key.clone(), read(self, &entry.key, &entry.key_span, &entry.value));
         }
         things
+    }
+
+    /// Parameters and dimensions become environment variables in upper case: two must not become one.
+    fn check_variables<'n>(&mut self, entries: impl Iterator<Item = &'n Entry>) {
+        let mut seen = BTreeMap::new();
+        for entry in entries {
+            if let Some(other) = seen.insert(entry.key.to_ascii_uppercase(), &entry.key) {
+                let message = format!("`{}` and `{other}` would be the same environment variable", entry.key);
+                self.faults.at(&entry.key_span, message);
+            }
+        }
     }
 
     fn check_name(&mut self, name: &str, at: &Span, what: &str, is_name: fn(&str) -> bool) {

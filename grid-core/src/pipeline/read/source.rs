@@ -212,6 +212,7 @@ impl Reader<'_, '_> {
             self.faults.at(&node.span, "the map is empty");
             return None;
         }
+        self.check_variables(entries.iter());
         let mut dims = Vec::new();
         for entry in entries {
             self.check_name(&entry.key, &entry.key_span, "a dimension", names::is_identifier);

@@ -15,6 +15,9 @@ use crate::pipeline::names;
 use crate::pipeline::tree::{Entry, Node, Span, Value};
 use crate::units::Allowance;
 
+/// Names that lie beside the stages in a job's folder, see [`layout`](crate::layout).
+const RESERVED_STAGES: [&str; 2] = ["input", "cancelled"];
+
 /// Variables that gridmill sets itself.
 const OWN_VARIABLES: &str = "GRIDMILL_";
 
@@ -91,6 +94,10 @@ fn default_stage(name: &str) -> Stage {
 impl Reader<'_, '_> {
     pub(super) fn stage(&mut self, entry: &Entry) -> StageDraft {
         self.check_name(&entry.key, &entry.key_span, "a stage", names::is_stage_name);
+        if RESERVED_STAGES.contains(&entry.key.as_str()) {
+            self.faults
+                .at(&entry.key_span, format!("a stage cannot be called `{}`: gridmill uses that name", entry.key));
+        }
         let mut draft = StageDraft::new(&entry.key);
         if let Some(fields) = self.fields(&entry.value, &entry.key_span, &grammar::STAGE) {
             self.source(&fields, &mut draft);

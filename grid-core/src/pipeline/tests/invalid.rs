@@ -457,6 +457,14 @@ fn slips_of_the_pen_are_found() {
 #[test]
 fn whole_files_are_checked() {
     check_files(&[
+        (
+            "name: n\nparams: {year: {}, Year: {}}\nstages: {cancelled: {matrix: {a: [1], A: [2]}, run: x}}\n",
+            &[
+                "2:20 `Year` and `year` would be the same environment variable",
+                "3:10 a stage cannot be called `cancelled`: gridmill uses that name",
+                "3:39 `A` and `a` would be the same environment variable",
+            ],
+        ),
         ("", &["1:1 the file is empty: a pipeline has at least `name` and `stages`"]),
         ("# c\n", &["1:1 the file is empty: a pipeline has at least `name` and `stages`"]),
         ("a: [", &["1:4 this is not YAML: unclosed bracket '['"]),
