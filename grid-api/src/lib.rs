@@ -6,33 +6,7 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::reason::{Failure, Reason};
 use serde::{Deserialize, Serialize};
 
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// Accepted; its items are being planned and executed.
-    Running,
-    /// Every item has ended; the receipt is being made.
-    Committing,
-    /// Done, within the limits that the pipeline sets, and the receipt balances.
-    Succeeded,
-    /// A stage failed.
-    Failed,
-    /// Cancelled.
-    Cancelled,
-    /// The grid cannot go on with it; the cause is in `message`.
-    Quarantined,
-}
-
-impl JobState {
-    /// Whether nothing will happen any more by itself.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Running | Self::Committing => false,
-            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Quarantined => true,
-        }
-    }
-}
+pub use grid_core::job::JobState;
 
 /// A job, as `gridmill status --json` and `GET /v1/jobs/{id}` show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

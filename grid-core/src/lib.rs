@@ -3,13 +3,16 @@
 //! **Architecture invariant:** nothing here reads a clock, a file, the environment or the network, and nothing
 //! waits. What a rule needs comes in as an argument; what it wants done goes out as a value.
 
+pub mod identity;
 pub mod ids;
 pub mod items;
 pub mod job;
 pub mod layout;
 pub mod limits;
 pub mod pipeline;
+pub mod random;
 pub mod reason;
+pub mod rows;
 pub mod split;
 pub mod submission;
 pub mod units;

@@ -11,6 +11,7 @@ pub mod error;
 pub mod faults;
 pub mod grid;
 pub mod inputs;
+pub mod keys;
 pub mod memory;
 pub mod objects;
 pub mod plan;

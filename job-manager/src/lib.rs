@@ -1,3 +1,20 @@
-//! submit, plan, dispatch, collect, chain, reconcile.
+//! The job manager: submit, plan, dispatch, collect, chain, reconcile.
+//!
+//! **Architecture invariant:** a manager never speaks to a worker. It reads manifests and reports, and writes rows and
+//! messages; what it decides, it decides in `grid_core::job`.
 
+mod desk;
+mod error;
+mod finish;
+mod lead;
 pub mod planner;
+mod planning;
+mod redrive;
+mod submit;
+mod table;
+pub mod view;
+mod workers;
+
+pub use error::ManagerError;
+pub use lead::{ManagerConfig, Progress, lead};
+pub use submit::{RetryDead, SubmitRequest, Submitted, submit};

@@ -1,1 +1,36 @@
-//! The state of a job and the rules that change it.
+//! The state of a job and the rules that change it: `state + event -> state`, and what should happen next.
+//!
+//! A [`Job`] is an index of the job's manifests. It is loaded from rows, changed by events (items planned, a manifest
+//! found, a cancellation), and written back row by row; nothing that it holds grows faster than a few bits an item.
+//! It neither waits nor reads a clock: the manager hands in what it saw and carries out what it is told.
+
+mod apply;
+mod balance;
+mod bits;
+mod bundle;
+mod chain;
+mod dispatch;
+mod gather;
+mod index;
+mod lifecycle;
+mod redrive;
+mod retry;
+mod rows;
+mod stage;
+mod state;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use apply::Applied;
+pub use balance::{Balance, StageBalance};
+pub use bundle::{Pace, Tuning};
+pub use dispatch::Message;
+pub use index::Committed;
+pub use lifecycle::Ending;
+pub use redrive::LastAttempt;
+pub use retry::{Draw, Verdict, decide};
+pub use rows::{LoadError, META, RowChange, SHARD, StoredRow};
+pub use stage::{OutTask, StageView, TaskPhase};
+pub use state::{Job, JobState};
+pub use tree::{Inputs, Tree};

@@ -1,10 +1,12 @@
 //! What passes between manager and workers: task messages one way, reports the other, manifests through the store.
 //! ASCII JSON, versioned; a golden file for each lies in `tests/golden`.
 
+mod ascii;
 pub mod manifest;
 pub mod report;
 pub mod task;
 
+pub use ascii::to_ascii_json;
 pub use manifest::{ItemFailure, Manifest, OutputFile, Outputs, Pack};
 pub use report::{Completion, Heartbeat, Report, RunningTask};
 pub use task::{KeySource, OutputRef, TaskInputs, TaskMessage};

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use async_trait::async_trait;
 use futures::TryStreamExt;
 use grid_core::pipeline::{Format, Input};
 use grid_core::split::{Cutter, Head, HeadFinder, LongRecord, Piece, Probe, Scanner, Segment, Way};
@@ -22,6 +23,12 @@ pub(super) struct File<'a> {
     /// Its place in the input's list of files.
     pub number: u32,
     pub way: Way,
+}
+
+/// Takes the pieces of a file, in order. A trait and not an async closure, whose future cannot be shown to be `Send`.
+#[async_trait]
+pub(super) trait PieceSink: Send {
+    async fn take(&mut self, piece: Piece) -> Result<(), PlanError>;
 }
 
 /// What must be known of a file before it is cut.
@@ -53,25 +60,20 @@ impl File<'_> {
     }
 
     /// Cuts the file, giving out every piece, and returns where its content ends.
-    pub async fn cut<E: AsyncFnMut(Piece) -> Result<(), PlanError>>(
-        &self,
-        measured: Measured,
-        cutter: Cutter,
-        mut emit: E,
-    ) -> Result<u64, PlanError> {
+    pub async fn cut(&self, measured: Measured, cutter: Cutter, sink: &mut dyn PieceSink) -> Result<u64, PlanError> {
         match (self.way, measured.end) {
-            (Way::Scan, _) => self.scan(measured.head.start, cutter, emit).await,
+            (Way::Scan, _) => self.scan(measured.head.start, cutter, sink).await,
             (Way::Whole | Way::Exact | Way::Probe, None) => {
                 Err(PlanError::Unsound(format!("the length of {} is not known", self.file.uri)))
             }
             (Way::Whole, Some(end)) => {
                 if let Some(piece) = cutter.finish(end, false) {
-                    emit(Piece { records: measured.records, ..piece }).await?;
+                    sink.take(Piece { records: measured.records, ..piece }).await?;
                 }
                 Ok(end)
             }
             (Way::Exact | Way::Probe, Some(end)) => {
-                self.seek(end, cutter, emit).await?;
+                self.seek(end, cutter, sink).await?;
                 Ok(end)
             }
         }
@@ -110,12 +112,7 @@ impl File<'_> {
         Ok(Measured { head, end: Some(end), records: has_records.then_some(records) })
     }
 
-    async fn scan<E: AsyncFnMut(Piece) -> Result<(), PlanError>>(
-        &self,
-        start: u64,
-        mut cutter: Cutter,
-        mut emit: E,
-    ) -> Result<u64, PlanError> {
+    async fn scan(&self, start: u64, mut cutter: Cutter, sink: &mut dyn PieceSink) -> Result<u64, PlanError> {
         let mut stream = open_from(self.sources, self.file, start).await?;
         let mut scanner = Scanner::new(self.input.format, start, self.input.max_record.0);
         while let Some(piece) = stream.try_next().await? {
@@ -123,7 +120,7 @@ impl File<'_> {
             while let Some(used) = scanner.next_end(rest).map_err(|fault| self.too_long(&fault))? {
                 rest = &rest[used..];
                 if let Some(piece) = cutter.record(scanner.position()) {
-                    emit(piece).await?;
+                    sink.take(piece).await?;
                 }
             }
         }
@@ -131,30 +128,25 @@ impl File<'_> {
         if scanner.finish()
             && let Some(piece) = cutter.record(end)
         {
-            emit(piece).await?;
+            sink.take(piece).await?;
         }
         if let Some(piece) = cutter.finish(end, true) {
-            emit(piece).await?;
+            sink.take(piece).await?;
         }
         Ok(end)
     }
 
     /// Goes from wanted cut to wanted cut without reading what lies between.
-    async fn seek<E: AsyncFnMut(Piece) -> Result<(), PlanError>>(
-        &self,
-        end: u64,
-        mut cutter: Cutter,
-        mut emit: E,
-    ) -> Result<(), PlanError> {
+    async fn seek(&self, end: u64, mut cutter: Cutter, sink: &mut dyn PieceSink) -> Result<(), PlanError> {
         while let Some(wanted) = cutter.wanted().filter(|wanted| *wanted < end) {
             let border = if self.way == Way::Exact { wanted } else { self.line_end(wanted - 1, end).await? };
             if border >= end {
                 break;
             }
-            emit(cutter.cut(border)).await?;
+            sink.take(cutter.cut(border)).await?;
         }
         match cutter.finish(end, false) {
-            Some(piece) => emit(piece).await,
+            Some(piece) => sink.take(piece).await,
             None => Ok(()),
         }
     }
@@ -175,7 +167,7 @@ impl File<'_> {
     async fn read(
         &self,
         from: u64,
-        mut push: impl FnMut(&[u8]) -> Result<ControlFlow<()>, LongRecord>,
+        mut push: impl FnMut(&[u8]) -> Result<ControlFlow<()>, LongRecord> + Send,
     ) -> Result<u64, PlanError> {
         let is_plain = self.file.compression == Compression::None;
         let (mut at, mut window) = (from, FIRST_READ_BYTES);

@@ -1,5 +1,6 @@
 //! Planning a `split` stage.
 
+use async_trait::async_trait;
 use grid_core::items::encode_slices;
 use grid_core::items::plan::{ChunkItems, PlanSummary};
 use grid_core::pipeline::{Input, ItemSource, Split, SplitBy, Stage};
@@ -9,7 +10,7 @@ use infra::grid::Sources;
 
 use crate::planner::PlanError;
 use crate::planner::chunks::ChunkWriter;
-use crate::planner::files::{File, Measured};
+use crate::planner::files::{File, Measured, PieceSink};
 
 /// Cuts the stage's input, proves the plan while it is made, and hands the slices to `writer`.
 pub(super) async fn plan(
@@ -83,15 +84,8 @@ impl Planner<'_> {
         let (start, header) = (measured.head.start, file.header(measured.head));
         self.prover.begin(file.number, start);
         let cutter = Cutter::new(rule, file.number, start, base);
-        let end = file.cut(measured, cutter, async |piece| self.take(piece, header).await).await?;
+        let end = file.cut(measured, cutter, &mut FilePieces { planner: self, header }).await?;
         self.prover.end(end).map_err(unsound)
-    }
-
-    async fn take(&mut self, piece: Piece, header: Option<Segment>) -> Result<(), PlanError> {
-        match self.gatherer.push(piece, header) {
-            Some(slice) => self.write(slice).await,
-            None => Ok(()),
-        }
     }
 
     async fn write(&mut self, slice: Slice) -> Result<(), PlanError> {
@@ -106,6 +100,22 @@ impl Planner<'_> {
         }
         let proved = self.prover.finish().map_err(unsound)?;
         self.writer.finish((proved.bytes, proved.records), encode).await
+    }
+}
+
+/// The pieces of one file on their way into slices.
+struct FilePieces<'a, 'w> {
+    planner: &'a mut Planner<'w>,
+    header: Option<Segment>,
+}
+
+#[async_trait]
+impl PieceSink for FilePieces<'_, '_> {
+    async fn take(&mut self, piece: Piece) -> Result<(), PlanError> {
+        match self.planner.gatherer.push(piece, self.header) {
+            Some(slice) => self.planner.write(slice).await,
+            None => Ok(()),
+        }
     }
 }
 

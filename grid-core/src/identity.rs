@@ -1,0 +1,105 @@
+//! What an item *is*: the digest of everything that its result depends on, never a position or a time. Two items of the
+//! same identity have the same result, so that the later one need not run.
+
+use serde::Serialize;
+
+use crate::items::Key;
+use crate::pipeline::{ItemSource, Stage};
+use crate::split::Slice;
+use crate::submission::{PinnedFile, Submission};
+
+/// The identity of an item among those of stages with the same [`StageIdentity::digest`].
+pub type ItemIdentity = [u8; 16];
+
+/// What the results of a stage depend on, apart from its items.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StageIdentity {
+    /// Its parts by name, in the order in which people are told of the first that differs.
+    pub fields: Vec<(String, String)>,
+    /// The digest of them all.
+    pub digest: String,
+}
+
+impl StageIdentity {
+    /// The first part that differs: its name, and both values; an absent part is empty.
+    pub fn first_difference<'a>(&'a self, other: &'a Self) -> Option<(&'a str, &'a str, &'a str)> {
+        let value = |fields: &'a [(String, String)], name: &str| {
+            fields.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.as_str())
+        };
+        let mut names = self.fields.iter().chain(&other.fields).map(|(name, _)| name.as_str());
+        names.find_map(|name| {
+            let (mine, theirs) = (value(&self.fields, name), value(&other.fields, name));
+            (mine != theirs).then_some((name, mine, theirs))
+        })
+    }
+}
+
+/// The identities of all stages of a job, in the order of its pipeline.
+pub fn stage_identities(submission: &Submission) -> Vec<StageIdentity> {
+    let mut identities: Vec<StageIdentity> = Vec::new();
+    for stage in &submission.pipeline.stages {
+        let mut fields = own_fields(submission, stage);
+        for name in stage.items.upstream() {
+            // Stages come after those they take from.
+            let upstream = submission.pipeline.position(name).and_then(|index| identities.get(index));
+            fields.push((format!("stage {name}"), upstream.map_or_else(String::new, |stage| stage.digest.clone())));
+        }
+        let digest = blake3::hash(text(&fields).as_bytes()).to_hex()[..32].to_owned();
+        identities.push(StageIdentity { fields, digest });
+    }
+    identities
+}
+
+fn own_fields(submission: &Submission, stage: &Stage) -> Vec<(String, String)> {
+    let mut fields = vec![("run".to_owned(), text(&stage.run))];
+    fields.extend(stage.env.iter().map(|(name, value)| (format!("env.{name}"), text(value))));
+    fields.extend(submission.params.iter().map(|(name, value)| (format!("params.{name}"), value.clone())));
+    fields.push(("setup".into(), text(&stage.setup)));
+    fields.push(("per".into(), text(&stage.per)));
+    fields.push(("input_as".into(), text(&stage.input_as)));
+    fields.push(("output".into(), text(&stage.output)));
+    match &stage.items {
+        ItemSource::Split(split) => {
+            let input = submission.pipeline.inputs.get(&split.input);
+            fields.push(("input format".into(), text(&input.map(|input| (input.format, input.header)))));
+        }
+        ItemSource::Group { by, .. } => fields.push(("by".into(), text(by))),
+        ItemSource::All { fan_in, .. } => fields.push(("fan_in".into(), text(fan_in))),
+        ItemSource::Matrix(_) | ItemSource::Range(_) | ItemSource::List(_) | ItemSource::Each(_) => {}
+    }
+    fields
+}
+
+/// The identity of an item that has nothing but its key.
+pub fn of_key(key: &Key) -> ItemIdentity {
+    short(blake3::Hasher::new().update(b"key").update(text(key).as_bytes()))
+}
+
+/// The identity of an item that is a piece of an input: what the files are, and which bytes of them.
+pub fn of_slice(key: &Key, slice: &Slice, files: &[PinnedFile]) -> ItemIdentity {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"slice").update(text(key).as_bytes());
+    for segment in slice.header.iter().chain(&slice.segments) {
+        let digest = files.get(segment.file as usize).map_or("", |file| file.digest.as_str());
+        hasher.update(digest.as_bytes()).update(&segment.start.to_le_bytes()).update(&segment.len.to_le_bytes());
+    }
+    short(&hasher)
+}
+
+/// The identity of an item that is made of others.
+pub fn of_members<'a>(key: &Key, members: impl Iterator<Item = &'a ItemIdentity>) -> ItemIdentity {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"members").update(text(key).as_bytes());
+    members.for_each(|member| _ = hasher.update(member));
+    short(&hasher)
+}
+
+fn short(hasher: &blake3::Hasher) -> ItemIdentity {
+    let mut identity = ItemIdentity::default();
+    identity.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    identity
+}
+
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("our own types have string keys and finite numbers")
+}

@@ -1,0 +1,55 @@
+//! The balance of a job: everything that went in has come out, or stands in the dead letters.
+
+use super::stage::StageView;
+use super::state::Job;
+use crate::ids::StageName;
+use crate::pipeline::ItemSource;
+
+/// The balance of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Balance {
+    /// Of each stage, in the order of the pipeline.
+    pub stages: Vec<StageBalance>,
+    /// What does not balance, in words; empty when all is well.
+    pub faults: Vec<String>,
+}
+
+/// The balance of a stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StageBalance {
+    /// The stage.
+    pub stage: StageName,
+    /// Its numbers.
+    pub view: StageView,
+    /// Items that were never run.
+    pub not_run: u64,
+}
+
+impl Job {
+    /// Adds up the job. Every stage must have ok + skipped + dead = items, and a stage that cuts an input must have read
+    /// exactly the bytes that were planned.
+    pub fn balance(&self) -> Balance {
+        let mut faults = Vec::new();
+        let mut stages = Vec::new();
+        for (index, book) in self.stages.iter().enumerate() {
+            let spec = self.spec(index);
+            let view = book.view();
+            let ended = view.ok + view.skipped + view.dead;
+            let not_run = view.items.saturating_sub(ended);
+            if !view.planned || ended != view.items {
+                faults.push(format!(
+                    "{}: {} items were planned, {} ended ({} ok, {} skipped, {} dead)",
+                    spec.name, view.items, ended, view.ok, view.skipped, view.dead
+                ));
+            }
+            if matches!(spec.items, ItemSource::Split(_)) && not_run == 0 && view.bytes_in != view.bytes_planned {
+                faults.push(format!(
+                    "{}: {} bytes of input were planned, {} were read",
+                    spec.name, view.bytes_planned, view.bytes_in
+                ));
+            }
+            stages.push(StageBalance { stage: spec.name.clone(), view, not_run });
+        }
+        Balance { stages, faults }
+    }
+}

@@ -1,0 +1,276 @@
+//! Which tasks are handed out next, and what their messages say.
+
+use super::bundle::Tuning;
+use super::gather::Members;
+use super::retry::Spent;
+use super::stage::{OutTask, TaskPhase};
+use super::state::{Job, JobState};
+use crate::ids::{AttemptKey, ItemIndex, StageItems, StageName};
+use crate::layout;
+use crate::limits::{MAX_INLINE_REFS, SHARD_ITEMS, WIRE_VERSION};
+use crate::pipeline::{ItemSource, OnFailure};
+use crate::wire::{KeySource, OutputRef, TaskInputs, TaskMessage};
+
+/// A message to send.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// The message.
+    pub task: TaskMessage,
+    /// An object to write before: the message names it, because these inputs are too many for it.
+    pub listed: Option<(String, TaskInputs)>,
+}
+
+impl Job {
+    /// Tasks that were handed out and have not ended: what the window of the manager counts.
+    pub fn handed_out(&self) -> usize {
+        let is_out = |task: &&OutTask| !matches!(task.phase, TaskPhase::Waiting { .. });
+        self.stages.iter().map(|book| book.out.values().filter(is_out).count()).sum()
+    }
+
+    /// Hands out up to `room` more tasks: they are recorded as due. First those that waited to be tried again, then new
+    /// ones, later stages before earlier ones, so that what was begun is finished first. Write the rows, then send what
+    /// [`Job::due`] says.
+    pub fn dispatch(&mut self, now_ms: u64, tuning: &Tuning, room: usize) -> usize {
+        if self.state != JobState::Running || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel)) {
+            return 0;
+        }
+        let mut left = room;
+        for index in (0..self.stages.len()).rev() {
+            left -= self.wake(index, now_ms, left);
+        }
+        for index in (0..self.stages.len()).rev() {
+            while left > 0
+                && let Some((first, count)) = self.next_bundle(index, tuning)
+            {
+                let spent = Spent { memory_factor: 1.0, ..Spent::default() };
+                let task = OutTask { first, count, attempt: 1, spent, resends: 0, phase: TaskPhase::Due };
+                self.stages[index].put_out(task);
+                left -= 1;
+            }
+        }
+        room - left
+    }
+
+    /// When the next waiting task may be tried again, Unix milliseconds.
+    pub fn next_wake_ms(&self) -> Option<u64> {
+        let wakes = self.stages.iter().flat_map(|book| book.out.values()).filter_map(|task| match task.phase {
+            TaskPhase::Waiting { until_ms } => Some(until_ms),
+            TaskPhase::Due | TaskPhase::Sent { .. } | TaskPhase::Unknown => None,
+        });
+        wakes.min()
+    }
+
+    /// The messages of all tasks that are due.
+    pub fn due(&self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for (index, book) in self.stages.iter().enumerate() {
+            let due = book.out.values().filter(|task| task.phase == TaskPhase::Due);
+            messages.extend(due.map(|task| self.message_of(index, task)));
+        }
+        messages
+    }
+
+    /// The message of a task was sent.
+    pub fn sent(&mut self, stage: &StageName, key: AttemptKey, now_ms: u64) {
+        self.set_phase(stage, key, TaskPhase::Sent { at_ms: now_ms });
+    }
+
+    /// A task that was out when the manager began has no manifest: it is sent again. No death of its workers is implied.
+    pub fn not_found(&mut self, stage: &StageName, key: AttemptKey) {
+        self.set_phase(stage, key, TaskPhase::Due);
+    }
+
+    /// Nothing was heard of a task and no message of it is left: it is sent again. Answers how often that has happened.
+    pub fn resend(&mut self, stage: &StageName, key: AttemptKey) -> u32 {
+        let Some(index) = self.index_of(stage) else { return 0 };
+        let Some(task) = self.stages[index].out.get_mut(&key.first).filter(|task| task.attempt == key.attempt) else {
+            return 0;
+        };
+        task.resends += 1;
+        task.phase = TaskPhase::Due;
+        let resends = task.resends;
+        self.stages[index].dirty_shards.insert(key.first / SHARD_ITEMS);
+        resends
+    }
+
+    /// Where the keys of a stage's outputs come from, run by run. Final once the stage is planned.
+    pub fn key_runs(&self, stage: &StageName) -> Vec<(StageItems, KeySource)> {
+        let Some(index) = self.index_of(stage) else { return Vec::new() };
+        let outputs = self.outputs(index);
+        let (mut first, end) = (outputs.first, outputs.first + outputs.count);
+        let mut runs = Vec::new();
+        while first < end {
+            let count = self.chain_end(index, first).min(end) - first;
+            let keys = self.keys_of(index, first, count);
+            // An `all` has a key for each of its items alone.
+            let count = if matches!(keys, KeySource::Given(_)) { 1 } else { count };
+            runs.push((StageItems { stage: stage.clone(), first, count }, keys));
+            first += count;
+        }
+        runs
+    }
+
+    fn set_phase(&mut self, stage: &StageName, key: AttemptKey, phase: TaskPhase) {
+        if let Some(index) = self.index_of(stage)
+            && let Some(task) = self.stages[index].out.get_mut(&key.first).filter(|task| task.attempt == key.attempt)
+        {
+            task.phase = phase;
+        }
+    }
+
+    fn wake(&mut self, index: usize, now_ms: u64, room: usize) -> usize {
+        let book = &mut self.stages[index];
+        let mut woken = 0;
+        for task in book.out.values_mut() {
+            if woken < room && matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms) {
+                task.phase = TaskPhase::Due;
+                book.dirty_shards.insert(task.first / SHARD_ITEMS);
+                woken += 1;
+            }
+        }
+        woken
+    }
+
+    /// Whether something of a stage may be handed out now.
+    pub(super) fn can_begin(&self, index: usize) -> bool {
+        self.is_open(index) && self.next_ready(index).is_some()
+    }
+
+    /// Whether the stages that this one comes `after` are done.
+    fn is_open(&self, index: usize) -> bool {
+        let mut before = self.spec(index).after.iter().filter_map(|name| self.index_of(name));
+        before.all(|before| self.stages[before].is_complete() && !self.has_failed(before))
+    }
+
+    fn next_ready(&self, index: usize) -> Option<ItemIndex> {
+        let book = &self.stages[index];
+        if book.gather.is_none() {
+            return book.ready.min();
+        }
+        book.ready.iter().find(|item| !self.is_blocked(index, *item))
+    }
+
+    /// An item that gathers does not begin without something that a failed stage owes it: it would have to be done again
+    /// after the failed items are.
+    fn is_blocked(&self, index: usize, item: ItemIndex) -> bool {
+        let Some(gather) = &self.stages[index].gather else { return false };
+        match self.spec(index).items {
+            ItemSource::All { .. } => self.comes_from_failed(index),
+            _ => gather.has_bad(item) && self.comes_from_failed(index),
+        }
+    }
+
+    /// Whether a stage that this one takes data from, directly or through others, has failed.
+    fn comes_from_failed(&self, index: usize) -> bool {
+        self.upstream_of(index).into_iter().any(|up| self.has_failed(up) || self.comes_from_failed(up))
+    }
+
+    fn next_bundle(&self, index: usize, tuning: &Tuning) -> Option<(ItemIndex, u32)> {
+        if !self.is_open(index) {
+            return None;
+        }
+        let first = self.next_ready(index)?;
+        let book = &self.stages[index];
+        let left = u64::from(book.planned.items) - book.outcomes.ended();
+        let mean_bytes = book.planned.bytes / u64::from(book.planned.items.max(1));
+        let wanted = match self.spec(index).items {
+            ItemSource::All { .. } => 1,
+            _ => book.pace.bundle_items(tuning, left, mean_bytes),
+        };
+        let shard_end = (first / SHARD_ITEMS + 1) * SHARD_ITEMS;
+        let end = first.saturating_add(wanted).min(shard_end).min(self.chain_end(index, first));
+        let mut count = 1;
+        while first + count < end && book.ready.contains(first + count) && !self.is_blocked(index, first + count) {
+            count += 1;
+        }
+        Some((first, count))
+    }
+
+    /// Where the run of items around `item` that come from one stage of every `each` in the chain ends.
+    fn chain_end(&self, index: usize, item: ItemIndex) -> ItemIndex {
+        match self.each_source(index, item) {
+            None => u32::MAX,
+            Some((members, base)) => {
+                let above = members.first + (item - base);
+                let end_above = self.chain_end(members.stage, above).min(members.first + members.count);
+                base + (end_above - members.first)
+            }
+        }
+    }
+
+    /// For an item of an `each` stage: the upstream items among which its own is, and the item where those begin.
+    fn each_source(&self, index: usize, item: ItemIndex) -> Option<(Members, ItemIndex)> {
+        if !matches!(self.spec(index).items, ItemSource::Each(_)) {
+            return None;
+        }
+        let mut base = 0;
+        for up in self.upstream_of(index) {
+            let members = self.outputs(up);
+            if item < base + members.count {
+                return Some((members, base));
+            }
+            base += members.count;
+        }
+        None
+    }
+
+    fn message_of(&self, index: usize, task: &OutTask) -> Message {
+        let inputs = self.inputs_of(index, task);
+        let is_long =
+            matches!(&inputs, TaskInputs::Upstream { refs, members } if refs.len() + members.len() > MAX_INLINE_REFS);
+        let job = &self.submission.job;
+        let stage = &self.spec(index).name;
+        let listed = is_long.then(|| (layout::task_inputs(job, stage, task.key()), inputs.clone()));
+        let task = TaskMessage {
+            v: WIRE_VERSION,
+            job: job.clone(),
+            stage: stage.clone(),
+            first: task.first,
+            count: task.count,
+            attempt: task.attempt,
+            failures: task.spent.failures,
+            memory_factor: task.spent.memory_factor,
+            keys: self.keys_of(index, task.first, task.count),
+            inputs: listed.as_ref().map_or(inputs, |(key, _)| TaskInputs::Listed(key.clone())),
+        };
+        Message { task, listed }
+    }
+
+    fn keys_of(&self, index: usize, first: ItemIndex, count: u32) -> KeySource {
+        if let Some((members, base)) = self.each_source(index, first) {
+            return self.keys_of(members.stage, members.first + (first - base), count);
+        }
+        match (&self.spec(index).items, &self.stages[index].gather) {
+            (ItemSource::All { .. }, Some(gather)) => KeySource::Given(gather.tree_key(first)),
+            _ => KeySource::Items(StageItems { stage: self.spec(index).name.clone(), first, count }),
+        }
+    }
+
+    fn inputs_of(&self, index: usize, task: &OutTask) -> TaskInputs {
+        if let Some((up, base)) = self.each_source(index, task.first) {
+            let members = Members { stage: up.stage, first: up.first + (task.first - base), count: task.count };
+            return self.upstream_inputs(vec![members], true);
+        }
+        let Some(gather) = &self.stages[index].gather else { return TaskInputs::Plan };
+        let read = (task.first..task.first + task.count).flat_map(|item| gather.members_of(item)).collect();
+        self.upstream_inputs(read, matches!(self.spec(index).items, ItemSource::All { .. }))
+    }
+
+    fn upstream_inputs(&self, read: Vec<Members>, name_members: bool) -> TaskInputs {
+        let mut refs: Vec<OutputRef> = Vec::new();
+        for members in &read {
+            let stage = &self.spec(members.stage).name;
+            let covering = self.stages[members.stage].committed.covering(members.first..members.first + members.count);
+            refs.extend(covering.into_iter().map(|key| OutputRef { stage: stage.clone(), key }));
+        }
+        refs.sort_unstable();
+        refs.dedup();
+        let named = |members: &Members| StageItems {
+            stage: self.spec(members.stage).name.clone(),
+            first: members.first,
+            count: members.count,
+        };
+        let members = if name_members { read.iter().map(named).collect() } else { Vec::new() };
+        TaskInputs::Upstream { members, refs }
+    }
+}

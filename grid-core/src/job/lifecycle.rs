@@ -1,0 +1,134 @@
+//! How a job comes to an end.
+
+use super::stage::TaskPhase;
+use super::state::{Job, JobState};
+use crate::pipeline::OnFailure;
+
+/// What is to be done because a job came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every item has ended: build the receipt, then say [`Job::succeeded`] or [`Job::quarantine`].
+    Commit,
+    /// The job is over; nothing of it runs.
+    Over,
+    /// The job is over, and what runs of it is to be stopped: write the tombstone.
+    Stop,
+}
+
+impl Job {
+    /// Looks whether the job has come to an end. Level-triggered: it may be asked at any time, and again.
+    pub fn settle(&mut self, now_ms: u64) -> Option<Ending> {
+        if self.state == JobState::Committing {
+            return Some(Ending::Commit);
+        }
+        if self.state != JobState::Running {
+            return None;
+        }
+        self.stopping = self.failure_policy();
+        if self.stopping == Some(OnFailure::Cancel) {
+            return self.end(JobState::Failed, self.failure_message(), now_ms, Ending::Stop);
+        }
+        if self.has_phase(|phase| matches!(phase, TaskPhase::Due | TaskPhase::Sent { .. } | TaskPhase::Unknown)) {
+            return None;
+        }
+        if self.stopping != Some(OnFailure::Drain) && self.has_work() {
+            return None;
+        }
+        if self.stopping.is_some() {
+            return self.end(JobState::Failed, self.failure_message(), now_ms, Ending::Over);
+        }
+        if self.stages.iter().all(super::stage::StageBook::is_complete) {
+            self.state = JobState::Committing;
+            self.dirty = true;
+            return Some(Ending::Commit);
+        }
+        let stuck = Some("items are left that nothing can make ready: this is a fault of gridmill".to_owned());
+        self.end(JobState::Quarantined, stuck, now_ms, Ending::Over)
+    }
+
+    /// The receipt balances.
+    pub fn succeeded(&mut self, now_ms: u64) {
+        if self.state == JobState::Committing {
+            self.end(JobState::Succeeded, None, now_ms, Ending::Over);
+        }
+    }
+
+    /// The grid cannot go on with this job.
+    pub fn quarantine(&mut self, why: String, now_ms: u64) {
+        if !self.state.is_final() {
+            self.end(JobState::Quarantined, Some(why), now_ms, Ending::Over);
+        }
+    }
+
+    /// The job cannot be planned, through no fault of the grid: what was submitted is wrong.
+    pub fn fail(&mut self, why: String, now_ms: u64) -> Option<Ending> {
+        if self.state.is_final() { None } else { self.end(JobState::Failed, Some(why), now_ms, Ending::Over) }
+    }
+
+    /// Somebody wants the job stopped. Refused, with the state it is in, once every item has ended.
+    pub fn cancel(&mut self, now_ms: u64) -> Result<Ending, JobState> {
+        match self.state {
+            JobState::Running => {
+                self.end(JobState::Cancelled, None, now_ms, Ending::Stop);
+                Ok(Ending::Stop)
+            }
+            state => Err(state),
+        }
+    }
+
+    fn end(&mut self, state: JobState, message: Option<String>, now_ms: u64, ending: Ending) -> Option<Ending> {
+        (self.state, self.message, self.finished_ms, self.dirty) = (state, message, Some(now_ms), true);
+        Some(ending)
+    }
+
+    fn has_phase(&self, is: impl Fn(TaskPhase) -> bool) -> bool {
+        self.stages.iter().any(|book| book.out.values().any(|task| is(task.phase)))
+    }
+
+    fn has_work(&self) -> bool {
+        !self.to_plan().is_empty()
+            || self.has_phase(|phase| matches!(phase, TaskPhase::Waiting { .. }))
+            || (0..self.stages.len()).any(|index| self.can_begin(index))
+    }
+
+    /// The strictest of what the failed stages say about the rest; none while no stage has failed.
+    fn failure_policy(&self) -> Option<OnFailure> {
+        let mut policy = None;
+        for index in 0..self.stages.len() {
+            let spec = self.spec(index);
+            let book = &self.stages[index];
+            let is_over =
+                |most: crate::units::Allowance| book.outcomes.dead.len() > most.of(u64::from(book.planned.items));
+            let of_stage = if book.planned.complete && spec.max_failures.is_some_and(is_over) {
+                Some(OnFailure::Cancel)
+            } else if self.has_failed(index) {
+                Some(spec.on_failure)
+            } else {
+                None
+            };
+            policy = strictest(policy, of_stage);
+        }
+        policy
+    }
+
+    fn failure_message(&self) -> Option<String> {
+        let failed: Vec<String> = (0..self.stages.len())
+            .filter(|index| self.has_failed(*index))
+            .map(|index| {
+                let book = &self.stages[index];
+                format!("{} of {} items of {}", book.outcomes.dead.len(), book.planned.items, self.spec(index).name)
+            })
+            .collect();
+        (!failed.is_empty()).then(|| format!("{} failed", failed.join(", ")))
+    }
+}
+
+fn strictest(a: Option<OnFailure>, b: Option<OnFailure>) -> Option<OnFailure> {
+    let rank = |policy: Option<OnFailure>| match policy {
+        None => 0,
+        Some(OnFailure::Continue) => 1,
+        Some(OnFailure::Drain) => 2,
+        Some(OnFailure::Cancel) => 3,
+    };
+    if rank(a) >= rank(b) { a } else { b }
+}

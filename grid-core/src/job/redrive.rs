@@ -1,0 +1,90 @@
+//! Run again only what failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bits::Outcome;
+use super::retry::Spent;
+use super::stage::{OutTask, TaskPhase};
+use super::state::{Job, JobState};
+use crate::ids::{ItemIndex, StageName};
+use crate::limits::SHARD_ITEMS;
+use crate::pipeline::ItemSource;
+
+/// How an item that was given up on ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// Its last attempt.
+    pub attempt: u32,
+    /// Bytes of its input.
+    pub bytes_in: u64,
+}
+
+impl Job {
+    /// Items that were given up on and may be run again: nothing was committed that had counted on doing without them.
+    /// The groups of the job must be known ([`Job::grouped`]).
+    pub fn redrivable(&self) -> Vec<(StageName, ItemIndex)> {
+        let mut items = Vec::new();
+        for (index, book) in self.stages.iter().enumerate() {
+            let free = book.outcomes.dead.iter().filter(|item| !self.was_done_without(index, *item));
+            items.extend(free.map(|item| (self.spec(index).name.clone(), item)));
+        }
+        items
+    }
+
+    /// Takes a job that has ended up again: the items in `last` get a new set of attempts, and what was left out
+    /// because of them waits for them again.
+    pub fn redrive(&mut self, last: &BTreeMap<(StageName, ItemIndex), LastAttempt>) {
+        let mut revived = BTreeSet::new();
+        for ((stage, item), last) in last {
+            let Some(index) = self.index_of(stage) else { continue };
+            if !self.stages[index].outcomes.of(Outcome::Dead).remove(*item) {
+                continue;
+            }
+            let tally = self.stages[index].tally_mut(*item);
+            tally.bytes_in = tally.bytes_in.saturating_sub(last.bytes_in);
+            let spent = Spent { memory_factor: 1.0, ..Spent::default() };
+            let (attempt, phase) = (last.attempt + 1, TaskPhase::Due);
+            self.stages[index].put_out(OutTask { first: *item, count: 1, attempt, spent, resends: 0, phase });
+            self.revive_readers(index, *item, &mut revived);
+        }
+        (self.state, self.message, self.finished_ms, self.stopping) = (JobState::Running, None, None, None);
+        self.dirty = true;
+        self.derive();
+    }
+
+    fn revive_readers(&mut self, index: usize, item: ItemIndex, revived: &mut BTreeSet<(usize, ItemIndex)>) {
+        for (reader, item) in self.readers_of(index, item) {
+            if revived.insert((reader, item)) && self.stages[reader].outcomes.of(Outcome::Skipped).remove(item) {
+                self.stages[reader].dirty_shards.insert(item / SHARD_ITEMS);
+                self.revive_readers(reader, item, revived);
+            }
+        }
+    }
+
+    fn was_done_without(&self, index: usize, item: ItemIndex) -> bool {
+        self.readers_of(index, item).into_iter().any(|(reader, item)| {
+            let outcomes = &self.stages[reader].outcomes;
+            let is_each = matches!(self.spec(reader).items, ItemSource::Each(_));
+            if outcomes.skipped.contains(item) || is_each {
+                return self.was_done_without(reader, item);
+            }
+            outcomes.contains(item) || self.is_out(reader, item)
+        })
+    }
+
+    /// The items that read the output of an item.
+    fn readers_of(&self, index: usize, item: ItemIndex) -> Vec<(usize, ItemIndex)> {
+        let mut readers = Vec::new();
+        for reader in self.consumers[index].iter().copied().chain([index]) {
+            if let Some(gather) = &self.stages[reader].gather {
+                readers.extend(gather.readers_of(index, item).into_iter().map(|item| (reader, item)));
+            } else if matches!(self.spec(reader).items, ItemSource::Each(_)) && reader != index {
+                let outputs = self.outputs(index);
+                let is_output = (outputs.first..outputs.first + outputs.count).contains(&item);
+                let bases = self.bases_in(reader, index).into_iter().filter(|_| is_output);
+                readers.extend(bases.map(|base| (reader, base + (item - outputs.first))));
+            }
+        }
+        readers
+    }
+}

@@ -1,0 +1,187 @@
+//! What becomes of items that failed.
+
+use crate::limits::MAX_DEATHS;
+use crate::pipeline::{Backoff, Retry, RetryThen, RetryWhen};
+use crate::reason::{Blame, Failure, Reason};
+
+/// Draws a number from 0 to 1, for jitter.
+pub type Draw<'a> = &'a mut dyn FnMut() -> f64;
+
+/// What was spent on an item before the failure in question.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spent {
+    /// Failures charged to the user's attempts.
+    pub failures: u32,
+    /// Failures charged to the machines.
+    pub deaths: u32,
+    /// The memory limit was multiplied by this.
+    pub memory_factor: f64,
+}
+
+/// What becomes of failed items.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict {
+    /// Another attempt.
+    Again {
+        /// Not before this much later, milliseconds.
+        delay_ms: u64,
+        /// What is spent by then.
+        spent: Spent,
+    },
+    /// Two tasks of half the items: one of them is to blame.
+    Halve {
+        /// What is spent by then.
+        spent: Spent,
+    },
+    /// Given up on.
+    Dead,
+    /// Left out.
+    Skip,
+}
+
+/// Decides about one failure of `items` items (several where the blame is not known) after what was `spent` before.
+pub fn decide(retry: &Retry, failure: &Failure, items: u32, spent: Spent, draw: Draw<'_>) -> Verdict {
+    match failure.reason.blame() {
+        Blame::Grid => Verdict::Again { delay_ms: 0, spent },
+        Blame::Machine => after_machine_failure(retry, failure, items, spent, draw),
+        Blame::User => after_user_failure(retry, failure, items, spent, draw),
+    }
+}
+
+fn after_machine_failure(retry: &Retry, failure: &Failure, items: u32, spent: Spent, draw: Draw<'_>) -> Verdict {
+    // A lease is only given up for lost after MAX_DEATHS deliveries: such a manifest stands for that many deaths.
+    let deaths = if failure.reason == Reason::LeaseLost { MAX_DEATHS } else { spent.deaths + 1 };
+    let spent = Spent { deaths, ..spent };
+    if deaths < MAX_DEATHS {
+        return Verdict::Again { delay_ms: wait_ms(&retry.backoff, deaths, draw), spent };
+    }
+    if items > 1 { Verdict::Halve { spent: Spent { deaths: 0, ..spent } } } else { Verdict::Dead }
+}
+
+fn after_user_failure(retry: &Retry, failure: &Failure, items: u32, spent: Spent, draw: Draw<'_>) -> Verdict {
+    let failures = spent.failures + 1;
+    let rule = retry.rules.iter().find(|rule| matches(&rule.when, failure));
+    let memory_factor = spent.memory_factor * rule.and_then(|rule| rule.memory_factor).unwrap_or(1.0);
+    let then = match rule {
+        Some(rule) => rule.then,
+        // The input was pinned: it will not get better by waiting.
+        None if failure.reason == Reason::Input => RetryThen::Fail,
+        None => RetryThen::Retry,
+    };
+    let is_last = failures >= retry.attempts;
+    match then {
+        RetryThen::Retry if !is_last => Verdict::Again {
+            delay_ms: wait_ms(&retry.backoff, failures, draw),
+            spent: Spent { failures, memory_factor, ..spent },
+        },
+        // Each half has one try, or the search for the bad item would cost all attempts at every step.
+        RetryThen::Retry | RetryThen::Fail | RetryThen::Skip if items > 1 => {
+            Verdict::Halve { spent: Spent { failures: retry.attempts.saturating_sub(1), memory_factor, ..spent } }
+        }
+        RetryThen::Retry | RetryThen::Fail => Verdict::Dead,
+        RetryThen::Skip => Verdict::Skip,
+    }
+}
+
+fn matches(when: &RetryWhen, failure: &Failure) -> bool {
+    let exit = when.exit.is_empty() || failure.exit.is_some_and(|exit| when.exit.contains(&exit));
+    let signal = when.signal.is_empty() || failure.signal.is_some_and(|signal| when.signal.contains(&signal));
+    let reason = when.reason.is_empty() || when.reason.contains(&failure.reason);
+    let stderr = when.stderr.as_ref().is_none_or(|text| failure.stderr.contains(text));
+    exit && signal && reason && stderr
+}
+
+/// Exponential backoff before the attempt after failure number `failures`, of which the share `jitter` is drawn.
+fn wait_ms(backoff: &Backoff, failures: u32, draw: Draw<'_>) -> u64 {
+    let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+    let longest = backoff.max.as_secs_f64();
+    let full = (backoff.initial.as_secs_f64() * backoff.factor.powi(exponent)).min(longest);
+    let drawn = full * (1.0 - backoff.jitter * draw());
+    (drawn * 1_000.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::pipeline::RetryRule;
+
+    const FRESH: Spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
+
+    fn retry(attempts: u32, rules: Vec<RetryRule>) -> Retry {
+        let backoff =
+            Backoff { initial: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(5), jitter: 0.5 };
+        Retry { attempts, backoff, rules }
+    }
+
+    fn exit(status: i32) -> Failure {
+        Failure { exit: Some(status), ..Failure::new(Reason::Exit, "exit") }
+    }
+
+    fn verdict(retry: &Retry, failure: &Failure, items: u32, spent: Spent) -> Verdict {
+        decide(retry, failure, items, spent, &mut || 0.0)
+    }
+
+    #[test]
+    fn a_failure_is_tried_again_until_the_attempts_are_used_up() {
+        let policy = retry(2, vec![]);
+        let spent = Spent { failures: 1, ..FRESH };
+        assert_eq!(verdict(&policy, &exit(1), 1, FRESH), Verdict::Again { delay_ms: 1_000, spent });
+        assert_eq!(verdict(&policy, &exit(1), 1, spent), Verdict::Dead);
+    }
+
+    #[test]
+    fn the_wait_grows_to_its_bound_and_is_partly_drawn() {
+        let policy = retry(9, vec![]);
+        let waits: Vec<u64> = (1..=5).map(|n| wait_ms(&policy.backoff, n, &mut || 0.0)).collect();
+        assert_eq!(waits, [1_000, 2_000, 4_000, 5_000, 5_000]);
+        assert_eq!(wait_ms(&policy.backoff, 1, &mut || 1.0), 500);
+        assert_eq!(wait_ms(&policy.backoff, u32::MAX, &mut || 0.0), 5_000);
+    }
+
+    #[test]
+    fn the_bad_item_of_a_bundle_is_searched_by_halving() {
+        let policy = retry(1, vec![]);
+        assert_eq!(verdict(&policy, &exit(1), 8, FRESH), Verdict::Halve { spent: FRESH });
+        assert_eq!(verdict(&policy, &exit(1), 1, FRESH), Verdict::Dead);
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let when = RetryWhen { exit: vec![4], ..RetryWhen::default() };
+        let skip = RetryRule { when: when.clone(), then: RetryThen::Skip, memory_factor: None };
+        let fail = RetryRule { when, then: RetryThen::Fail, memory_factor: None };
+        let policy = retry(3, vec![skip, fail]);
+        assert_eq!(verdict(&policy, &exit(4), 1, FRESH), Verdict::Skip);
+        assert!(matches!(verdict(&policy, &exit(5), 1, FRESH), Verdict::Again { .. }));
+    }
+
+    #[test]
+    fn a_rule_can_ask_for_more_memory() {
+        let when = RetryWhen { reason: vec![Reason::Oom], ..RetryWhen::default() };
+        let policy = retry(3, vec![RetryRule { when, then: RetryThen::Retry, memory_factor: Some(2.0) }]);
+        let spent = Spent { failures: 1, memory_factor: 2.0, ..FRESH };
+        let oom = Failure::new(Reason::Oom, "killed");
+        assert_eq!(verdict(&policy, &oom, 1, FRESH), Verdict::Again { delay_ms: 1_000, spent });
+    }
+
+    #[test]
+    fn losing_a_machine_never_uses_up_the_users_attempts() {
+        let policy = retry(1, vec![]);
+        let drain = Failure::new(Reason::Drain, "drained");
+        assert_eq!(verdict(&policy, &drain, 3, FRESH), Verdict::Again { delay_ms: 0, spent: FRESH });
+        let full = Failure::new(Reason::DiskFull, "full");
+        let spent = Spent { deaths: 1, ..FRESH };
+        assert_eq!(verdict(&policy, &full, 1, FRESH), Verdict::Again { delay_ms: 1_000, spent });
+        assert_eq!(verdict(&policy, &full, 1, Spent { deaths: MAX_DEATHS - 1, ..FRESH }), Verdict::Dead);
+        let lost = Failure::new(Reason::LeaseLost, "gone");
+        assert_eq!(verdict(&policy, &lost, 1, FRESH), Verdict::Dead);
+        assert_eq!(verdict(&policy, &lost, 2, FRESH), Verdict::Halve { spent: FRESH });
+    }
+
+    #[test]
+    fn an_input_that_changed_is_not_tried_again() {
+        assert_eq!(verdict(&retry(3, vec![]), &Failure::new(Reason::Input, "changed"), 1, FRESH), Verdict::Dead);
+    }
+}

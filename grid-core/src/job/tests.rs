@@ -1,0 +1,186 @@
+//! Whole jobs, driven by hand and by chance.
+
+mod chance;
+mod world;
+
+use super::*;
+use crate::ids::StageName;
+use crate::pipeline::{ItemSource, List, ListItem, OnFailure};
+use crate::reason::Reason;
+use crate::units::Allowance;
+use world::{World, all, each, numbers, stage};
+
+fn name(name: &str) -> StageName {
+    StageName::new(name)
+}
+
+#[test]
+fn a_job_runs_from_its_first_item_to_a_balanced_receipt() {
+    let mut world = World::of(vec![stage("n", numbers(10)), stage("sum", all(&["n"], None))]);
+    world.run_calmly();
+    assert_eq!(world.job.state(), JobState::Succeeded);
+    assert_eq!(world.ok_counts(), [10, 1]);
+    assert_eq!(world.job.balance().faults, Vec::<String>::new());
+}
+
+#[test]
+fn each_begins_before_its_upstream_stage_has_ended() {
+    let mut world = World::of(vec![stage("a", numbers(3)), stage("b", each(&["a"]))]);
+    world.dispatch(1);
+    world.run_one(&name("a"), |_| Ok(()));
+    world.dispatch(1);
+    let out: Vec<String> = world.job.out().map(|(stage, task)| format!("{stage}/{}", task.key())).collect();
+    assert_eq!(out, ["b/0000000000.1"]);
+}
+
+#[test]
+fn the_same_manifest_twice_changes_nothing() {
+    let mut world = World::of(vec![stage("a", numbers(2))]);
+    world.dispatch(2);
+    let manifest = world.run_one(&name("a"), |_| Ok(()));
+    let before = world.job.view();
+    assert_eq!(world.job.apply(&manifest, 0, &mut || 0.0), Applied::Stale);
+    assert_eq!(world.job.view(), before);
+}
+
+#[test]
+fn a_manifest_that_contradicts_itself_is_refused() {
+    let mut world = World::of(vec![stage("a", numbers(2))]);
+    world.dispatch(1);
+    let mut manifest = world.manifest_of(&name("a"), |_| Ok(()));
+    manifest.unrun = vec![(5, 1)];
+    assert!(matches!(world.job.apply(&manifest, 0, &mut || 0.0), Applied::Malformed(_)));
+    assert_eq!(world.job.view()[0].ok, 0);
+}
+
+#[test]
+fn a_bad_item_is_found_by_halving_and_the_rest_completes() {
+    let mut tolerant = stage("a", numbers(100));
+    tolerant.skip = Allowance::Items(1);
+    tolerant.retry.attempts = 1;
+    let mut world = World::of(vec![tolerant, stage("sum", all(&["a"], None))]);
+    world.blame_is_known = false;
+    world.pace(0.01);
+    world.run(|item| if item == 37 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.dead(&name("a")), [37]);
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![99, 1]));
+}
+
+#[test]
+fn more_dead_letters_than_allowed_fail_the_job_and_block_what_needs_them() {
+    let mut strict = stage("a", numbers(4));
+    strict.retry.attempts = 2;
+    let mut world = World::of(vec![strict, stage("b", each(&["a"])), stage("sum", all(&["a"], None))]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.state(), JobState::Failed);
+    assert_eq!(world.job.message(), Some("1 of 4 items of a failed"));
+    assert_eq!(world.ok_counts(), [3, 3, 0]);
+    assert_eq!(world.job.skipped(&name("b")), [1]);
+}
+
+#[test]
+fn a_failed_job_runs_only_its_failed_items_again() {
+    let mut strict = stage("a", numbers(4));
+    strict.retry.attempts = 1;
+    let mut world = World::of(vec![strict, stage("b", each(&["a"])), stage("sum", all(&["b"], None))]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.redrivable(), [(name("a"), 1)]);
+    let executed = world.executions;
+    world.redrive();
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![4, 4, 1]));
+    assert_eq!(world.executions - executed, 3, "item 1 of a and of b, and the sum");
+}
+
+#[test]
+fn what_was_done_without_a_dead_letter_is_not_undone() {
+    let mut tolerant = stage("a", numbers(4));
+    tolerant.retry.attempts = 1;
+    tolerant.skip = Allowance::Items(1);
+    let mut world = World::of(vec![tolerant, stage("b", each(&["a"])), stage("sum", all(&["b"], None))]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.state(), JobState::Succeeded);
+    assert_eq!(world.job.redrivable(), []);
+}
+
+#[test]
+fn after_drain_nothing_new_begins() {
+    let mut drained = stage("a", numbers(100));
+    (drained.retry.attempts, drained.on_failure) = (1, OnFailure::Drain);
+    let mut world = World::of(vec![drained]);
+    world.run(|item| if item == 0 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.state(), JobState::Failed);
+    assert!(world.ok_counts()[0] < 99);
+    assert!(world.job.balance().stages[0].not_run > 0);
+}
+
+#[test]
+fn too_many_failures_stop_the_job_at_once() {
+    let mut bounded = stage("a", numbers(100));
+    (bounded.retry.attempts, bounded.max_failures) = (1, Some(Allowance::Percent(2.0)));
+    let mut world = World::of(vec![bounded]);
+    world.run(|_| Err(Reason::Exit));
+    assert_eq!(world.job.state(), JobState::Failed);
+    assert!(world.stopped, "what runs is told to stop");
+}
+
+#[test]
+fn cancelling_races_finishing_and_one_of_them_wins() {
+    let mut world = World::of(vec![stage("a", numbers(1))]);
+    assert_eq!(world.job.cancel(0), Ok(Ending::Stop));
+    assert_eq!(world.job.cancel(0), Err(JobState::Cancelled));
+    let mut world = World::of(vec![stage("a", numbers(1))]);
+    world.run_calmly();
+    assert_eq!(world.job.cancel(0), Err(JobState::Succeeded));
+}
+
+#[test]
+fn after_orders_stages_without_data() {
+    let mut second = stage("b", numbers(2));
+    second.after = vec![name("a")];
+    let mut world = World::of(vec![stage("a", numbers(2)), second]);
+    let mut order = Vec::new();
+    world.run_watched(|_| Ok(()), |message| order.push(message.stage.to_string()));
+    assert_eq!((world.job.state(), order), (JobState::Succeeded, ["a", "a", "b", "b"].map(String::from).to_vec()));
+}
+
+#[test]
+fn a_stage_without_items_is_done_and_an_all_over_it_still_runs() {
+    let empty = ItemSource::List(List::Inline(Vec::<ListItem>::new()));
+    let mut world = World::of(vec![stage("a", empty), stage("b", each(&["a"])), stage("sum", all(&["b"], None))]);
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![0, 0, 1]));
+}
+
+#[test]
+fn each_over_two_stages_never_mixes_them_in_a_task() {
+    let mut world = World::of(vec![stage("a", numbers(5)), stage("b", numbers(5)), stage("c", each(&["a", "b"]))]);
+    world.pace(0.001);
+    let mut seen = 0;
+    world.run_watched(
+        |_| Ok(()),
+        |message| {
+            if message.stage == name("c") {
+                let crate::wire::TaskInputs::Upstream { members, .. } = &message.inputs else { panic!("{message:?}") };
+                assert_eq!(members.len(), 1);
+                assert_eq!(members[0].count, message.count);
+                seen += message.count;
+            }
+        },
+    );
+    assert_eq!(seen, 10);
+}
+
+#[test]
+fn giving_back_costs_no_attempt() {
+    let mut once = stage("a", numbers(3));
+    once.retry.attempts = 1;
+    let mut world = World::of(vec![once]);
+    world.pace(0.1);
+    world.dispatch(1);
+    let mut manifest = world.manifest_of(&name("a"), |_| Ok(()));
+    manifest.unrun = vec![(manifest.first, manifest.count)];
+    assert_eq!(world.job.apply(&manifest, 0, &mut || 0.0), Applied::Counted);
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.job.view()[0].dead), (JobState::Succeeded, 0));
+}

@@ -1,0 +1,54 @@
+//! The rows of the state table that are not a job's own: names and bodies, in one place.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::JobId;
+
+/// Partition of the list of all jobs; the place in it is the job's id, which sorts by time.
+pub const JOBS: &str = "JOBS";
+/// Partition of the jobs that somebody has to look after, read consistently at the start of a manager.
+pub const ACTIVE: &str = "ACTIVE";
+/// Partition and place of the row that says who leads.
+pub const LEADER: &str = "LEADER";
+
+/// The partition of a job's own rows.
+pub fn job_partition(job: &JobId) -> String {
+    format!("JOB#{job}")
+}
+
+/// The partition of the row that finds a job by what was submitted.
+pub fn submission_partition(digest: &str) -> String {
+    format!("SUBMISSION#{digest}")
+}
+
+/// A job in the list of all jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The digest of the submission.
+    pub digest: String,
+    /// RFC 3339.
+    pub submitted: String,
+}
+
+/// A job that somebody has to look after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveRow {
+    /// Its failed items are to be run again.
+    pub redrive: bool,
+}
+
+/// The job that a submission became.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubmissionRow {
+    /// The job.
+    pub job: JobId,
+}
+
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaderRow {
+    /// Rises with every leader.
+    pub epoch: u64,
+}

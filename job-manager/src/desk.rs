@@ -1,0 +1,283 @@
+//! One job in the hands of the leader: what is under way for it outside of its state.
+
+use std::collections::BTreeSet;
+
+use grid_core::ids::{AttemptKey, JobId, StageName};
+use grid_core::items::plan::Group;
+use grid_core::job::{Applied, Ending, Job, Message, TaskPhase};
+use grid_core::limits::{MAX_DEATHS, QUEUE_BATCH};
+use grid_core::wire::{Manifest, to_ascii_json};
+use grid_core::{layout, random::Random};
+use infra::queue::Receipt;
+use infra::{ErrorKind, Grid};
+use tokio::time::Instant;
+
+use crate::ManagerError;
+use crate::finish::{finish, tombstone};
+use crate::submit::encode;
+use crate::table::{JobTable, Saved};
+
+/// News of a stage's plan.
+#[derive(Debug)]
+pub(crate) struct PlanNews {
+    pub job: JobId,
+    pub stage: StageName,
+    pub what: PlanWhat,
+}
+
+/// What is new.
+#[derive(Debug)]
+pub(crate) enum PlanWhat {
+    /// Items were found: so many in all so far.
+    Items { items: u32, bytes: u64, records: Option<u64>, complete: bool },
+    /// The groups are known.
+    Groups(Vec<Group>),
+    /// What was submitted cannot be planned.
+    Refused(String),
+    /// A back end failed; it is tried again.
+    Broken(infra::Error),
+}
+
+/// One job in the hands of the leader.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub table: JobTable,
+    /// Stages that are being planned.
+    planning: BTreeSet<StageName>,
+    /// Reports whose news is in the job and not yet in its rows.
+    acks: Vec<Receipt>,
+    unsaved_since: Option<Instant>,
+}
+
+impl Desk {
+    pub fn new(table: JobTable) -> Self {
+        Self { table, planning: BTreeSet::new(), acks: Vec::new(), unsaved_since: None }
+    }
+
+    pub fn job(&self) -> &Job {
+        &self.table.job
+    }
+
+    /// Stages that somebody has to begin planning now; they count as begun.
+    pub fn plans_to_begin(&mut self) -> Vec<StageName> {
+        let stages = self.table.job.to_plan();
+        stages.into_iter().filter(|stage| self.planning.insert(stage.clone())).collect()
+    }
+
+    pub fn hear_plan(&mut self, stage: &StageName, what: PlanWhat, now_ms: u64) {
+        let job = &mut self.table.job;
+        match what {
+            PlanWhat::Items { items, bytes, records, complete } => {
+                job.planned(stage, items, bytes, records, complete);
+                if complete {
+                    self.planning.remove(stage);
+                }
+            }
+            PlanWhat::Groups(groups) => {
+                job.grouped(stage, &groups);
+                self.planning.remove(stage);
+            }
+            PlanWhat::Refused(why) => _ = job.fail(why, now_ms),
+            PlanWhat::Broken(error) => {
+                tracing::warn!(%error, %stage, "planning failed; trying again");
+                self.planning.remove(stage);
+            }
+        }
+    }
+
+    /// Takes in a manifest; `receipt` is deleted once the news is in the rows.
+    pub fn hear_manifest(&mut self, manifest: &Manifest, receipt: Option<Receipt>, now_ms: u64, random: &mut Random) {
+        match self.table.job.apply(manifest, now_ms, &mut || random.unit()) {
+            Applied::Counted => {
+                tracing::debug!(stage = %manifest.stage, attempt = %manifest.key(), "counted");
+                self.unsaved_since.get_or_insert_with(Instant::now);
+            }
+            Applied::Stale => {}
+            Applied::Malformed(why) => {
+                let why = format!("manifest {} of {} cannot be right: {why}", manifest.key(), manifest.stage);
+                self.table.job.quarantine(why, now_ms);
+            }
+        }
+        self.acks.extend(receipt);
+    }
+
+    /// Hands out tasks, writes what changed, sends what is due. `Ok(true)` when the job is over and written.
+    pub async fn pass(&mut self, grid: &Grid, epoch: u64, flush_due: bool) -> Result<bool, ManagerError> {
+        let now_ms = grid.clock.now_ms();
+        match self.table.job.settle(now_ms) {
+            Some(Ending::Commit | Ending::Over) => finish(grid, &mut self.table.job).await?,
+            Some(Ending::Stop) => {
+                tombstone(grid, &self.table.job).await?;
+                finish(grid, &mut self.table.job).await?;
+            }
+            None => {}
+        }
+        let is_over = self.table.job.state().is_final();
+        let has_due = self.table.job.out().any(|(_, task)| task.phase == TaskPhase::Due);
+        if !(is_over || has_due || flush_due) {
+            return Ok(false);
+        }
+        if self.table.save(grid, epoch).await? == Saved::Unsure {
+            self.reload(grid).await?;
+            return Ok(false);
+        }
+        self.unsaved_since = None;
+        self.acknowledge(grid).await;
+        if has_due && !is_over {
+            self.send_due(grid).await?;
+        }
+        Ok(is_over)
+    }
+
+    /// Writes what changed, whether or not anything waits for it.
+    pub async fn save(&mut self, grid: &Grid, epoch: u64) -> Result<(), ManagerError> {
+        if self.table.save(grid, epoch).await? == Saved::All {
+            self.acknowledge(grid).await;
+        }
+        Ok(())
+    }
+
+    /// Since when there is news that no row holds.
+    pub fn unsaved_since(&self) -> Option<Instant> {
+        self.unsaved_since
+    }
+
+    /// Looks for the manifests of tasks of which nothing is known, and of those that have been silent since `before_ms`
+    /// unless they are `running`; where there is none, and `is_caught_up` says that no message can be left either, the
+    /// task is sent again.
+    pub async fn reconcile(
+        &mut self,
+        grid: &Grid,
+        before_ms: u64,
+        running: &BTreeSet<(StageName, AttemptKey)>,
+        is_caught_up: bool,
+        random: &mut Random,
+    ) -> Result<(), ManagerError> {
+        let is_silent = |phase: TaskPhase| match phase {
+            TaskPhase::Unknown => true,
+            TaskPhase::Sent { at_ms } => at_ms < before_ms,
+            TaskPhase::Waiting { .. } | TaskPhase::Due => false,
+        };
+        let silent: Vec<_> = (self.job().out())
+            .filter(|(stage, task)| is_silent(task.phase) && !running.contains(&((*stage).clone(), task.key())))
+            .map(|(stage, task)| (stage.clone(), task.key(), task.phase))
+            .collect();
+        let job = self.job().submission().job.clone();
+        for (stage, key, phase) in silent {
+            if let Some(manifest) = read_manifest(grid, &job, &stage, key).await? {
+                self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
+            } else if is_caught_up && phase == TaskPhase::Unknown {
+                self.table.job.not_found(&stage, key);
+            } else if is_caught_up {
+                self.resend(grid, &stage, key, random).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn resend(
+        &mut self,
+        grid: &Grid,
+        stage: &StageName,
+        key: AttemptKey,
+        random: &mut Random,
+    ) -> Result<(), ManagerError> {
+        let resends = self.table.job.resend(stage, key);
+        tracing::warn!(%stage, attempt = %key, resends, "nothing was heard of a task; sending it again");
+        if resends > MAX_DEATHS { self.give_up(grid, stage, key, random).await } else { Ok(()) }
+    }
+
+    /// An attempt that killed its workers: its failure is committed here, unless it did end after all.
+    pub async fn give_up(
+        &mut self,
+        grid: &Grid,
+        stage: &StageName,
+        key: AttemptKey,
+        random: &mut Random,
+    ) -> Result<(), ManagerError> {
+        let why = format!("its worker died or fell silent {MAX_DEATHS} times");
+        let Some(lost) = self.job().lost_manifest(stage, key, &why) else { return Ok(()) };
+        match grid.objects.create(&layout::manifest(&lost.job, stage, key), encode(&lost).into()).await {
+            Ok(()) => {}
+            Err(error) if error.kind == ErrorKind::Conflict => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(manifest) = read_manifest(grid, &lost.job, stage, key).await? {
+            self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
+        }
+        Ok(())
+    }
+
+    /// Reads the job again: what it holds beyond its rows is not to be relied on.
+    async fn reload(&mut self, grid: &Grid) -> Result<(), ManagerError> {
+        let id = self.job().submission().job.clone();
+        self.table = JobTable::load(grid, &id).await?;
+        self.planning.clear();
+        // Their news may not be in the rows: they come again.
+        self.acks.clear();
+        self.unsaved_since = None;
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self, grid: &Grid) {
+        for receipts in std::mem::take(&mut self.acks).chunks(QUEUE_BATCH) {
+            // A report that is not deleted comes again, and is stale then.
+            if let Err(error) = grid.reports.delete(receipts).await {
+                tracing::debug!(%error, "reports were not deleted");
+            }
+        }
+    }
+
+    /// Sends every due task. What could not be sent stays due.
+    async fn send_due(&mut self, grid: &Grid) -> Result<(), ManagerError> {
+        let messages = self.table.job.due();
+        for batch in messages.chunks(QUEUE_BATCH) {
+            list_inputs(grid, batch).await?;
+            let bodies = batch.iter().map(|message| to_ascii_json(&message.task)).collect::<Result<Vec<_>, _>>();
+            let bodies = bodies.map_err(|error| ManagerError::damaged("a task message", error))?;
+            let answers = match grid.tasks.send(&bodies).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    tracing::warn!(%error, "tasks were not sent; they stay due");
+                    return Ok(());
+                }
+            };
+            let now_ms = grid.clock.now_ms();
+            for (message, answer) in batch.iter().zip(answers) {
+                match answer {
+                    Ok(()) => self.table.job.sent(&message.task.stage, message.task.key(), now_ms),
+                    Err(error) => tracing::warn!(%error, "a task was not sent; it stays due"),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the inputs that are too many for their messages.
+async fn list_inputs(grid: &Grid, messages: &[Message]) -> Result<(), ManagerError> {
+    for (key, inputs) in messages.iter().filter_map(|message| message.listed.as_ref()) {
+        match grid.objects.create(key, encode(inputs).into()).await {
+            Ok(()) => {}
+            // Written when the task was sent before.
+            Err(error) if error.kind == ErrorKind::Conflict => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the manifest of an attempt, if there is one.
+pub(crate) async fn read_manifest(
+    grid: &Grid,
+    job: &JobId,
+    stage: &StageName,
+    key: AttemptKey,
+) -> Result<Option<Manifest>, ManagerError> {
+    let object = layout::manifest(job, stage, key);
+    match grid.objects.get(&object, None).await {
+        Ok(body) => serde_json::from_slice(&body).map(Some).map_err(|error| ManagerError::damaged(object, error)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

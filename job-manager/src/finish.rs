@@ -1,0 +1,79 @@
+//! The end of a job: the receipt that must balance, and the tombstone that stops what runs.
+
+use grid_api::{Receipt, StageReceipt};
+use grid_core::job::{Balance, Job, JobState, StageBalance};
+use grid_core::layout;
+use grid_core::limits::WIRE_VERSION;
+use infra::Grid;
+
+use crate::ManagerError;
+use crate::submit::encode;
+
+/// Builds and writes the receipt; the job succeeds if it balances, and is quarantined if not.
+pub(crate) async fn finish(grid: &Grid, job: &mut Job) -> Result<(), ManagerError> {
+    let now_ms = grid.clock.now_ms();
+    let balance = job.balance();
+    let is_committing = job.state() == JobState::Committing;
+    let state = match (is_committing, balance.faults.is_empty()) {
+        (true, true) => JobState::Succeeded,
+        (true, false) => JobState::Quarantined,
+        (false, _) => job.state(),
+    };
+    let faults = balance.faults.join("; ");
+    let receipt = receipt(job, state, balance, now_ms);
+    grid.objects.put(&layout::receipt(&job.submission().job), encode(&receipt).into()).await?;
+    match state {
+        JobState::Succeeded => job.succeeded(now_ms),
+        JobState::Quarantined if is_committing => {
+            job.quarantine(format!("the receipt does not balance: {faults}"), now_ms)
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Tells the workers that a job is cancelled.
+pub(crate) async fn tombstone(grid: &Grid, job: &Job) -> Result<(), ManagerError> {
+    grid.objects.put(&layout::tombstone(&job.submission().job), bytes::Bytes::new()).await?;
+    Ok(())
+}
+
+fn receipt(job: &Job, state: JobState, balance: Balance, now_ms: u64) -> Receipt {
+    Receipt {
+        v: WIRE_VERSION,
+        job: job.submission().job.clone(),
+        pipeline: job.submission().pipeline.name.clone(),
+        state,
+        submitted: job.submission().submitted.to_string(),
+        finished: rfc3339(job.finished_ms().unwrap_or(now_ms)),
+        balanced: balance.faults.is_empty(),
+        faults: balance.faults,
+        stages: balance.stages.into_iter().map(stage_receipt).collect(),
+    }
+}
+
+fn stage_receipt(balance: StageBalance) -> StageReceipt {
+    let view = balance.view;
+    StageReceipt {
+        name: balance.stage,
+        items: view.items,
+        ok: view.ok,
+        reused: view.reused,
+        skipped: view.skipped,
+        dead: view.dead,
+        not_run: balance.not_run,
+        attempts: view.attempts,
+        failures: view.failures,
+        bytes_planned: view.bytes_planned,
+        bytes_in: view.bytes_in,
+        records: view.records,
+        bytes_out: view.bytes_out,
+        busy_secs: view.busy_us as f64 / 1e6,
+    }
+}
+
+/// A time as RFC 3339 in UTC.
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
+    let time = i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}

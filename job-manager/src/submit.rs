@@ -1,0 +1,188 @@
+//! Submit: an idempotent write of `job.json` and of the rows that make a manager look after the job.
+
+use std::collections::BTreeMap;
+
+use grid_core::ids::JobId;
+use grid_core::job::{Job, JobState};
+use grid_core::layout;
+use grid_core::limits::WIRE_VERSION;
+use grid_core::pipeline::Pipeline;
+use grid_core::rows::{ACTIVE, ActiveRow, JOBS, JobRow, SubmissionRow, submission_partition};
+use grid_core::submission::{PinnedFile, Submission};
+use infra::state::{Expect, RowKey, Write};
+use infra::{ErrorKind, Grid};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ManagerError;
+use crate::table::JobTable;
+
+/// What is submitted.
+#[derive(Clone, Debug)]
+pub struct SubmitRequest {
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// A value for every parameter.
+    pub params: BTreeMap<String, String>,
+    /// The files of every input, pinned.
+    pub inputs: BTreeMap<String, Vec<PinnedFile>>,
+    /// The files of every `list: FILE`, pinned, by stage name.
+    pub lists: BTreeMap<String, PinnedFile>,
+    /// The folder in which commands run.
+    pub workdir: String,
+}
+
+/// Whether items that were given up on are run again when the job is submitted once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryDead {
+    /// Only if the job failed because of them.
+    IfFailed,
+    /// Also if the job succeeded without them.
+    Always,
+}
+
+/// What a submission became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// A job of its own.
+    New(JobId),
+    /// The same was submitted before: that job goes on.
+    Resumed(JobId),
+    /// The same was submitted before, and that job is done.
+    Finished(JobId, JobState),
+}
+
+impl Submitted {
+    /// The job.
+    pub fn job(&self) -> &JobId {
+        match self {
+            Self::New(job) | Self::Resumed(job) | Self::Finished(job, _) => job,
+        }
+    }
+}
+
+/// Submits a job. The same pipeline with the same parameters, inputs and folder is the same job, as long as that one
+/// has not been cancelled.
+pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result<Submitted, ManagerError> {
+    let digest = request.digest();
+    let found = read_row::<SubmissionRow>(grid, &submission_partition(&digest), "JOB").await?;
+    if let Some((version, row)) = found {
+        let job = JobTable::load(grid, &row.job).await?.job;
+        return match (job.state(), retry) {
+            (JobState::Running | JobState::Committing, _) => {
+                activate(grid, &row.job, false).await?;
+                Ok(Submitted::Resumed(row.job))
+            }
+            (JobState::Failed, _) => {
+                activate(grid, &row.job, true).await?;
+                Ok(Submitted::Resumed(row.job))
+            }
+            (JobState::Succeeded, RetryDead::Always) if has_dead(&job) => {
+                activate(grid, &row.job, true).await?;
+                Ok(Submitted::Resumed(row.job))
+            }
+            (JobState::Succeeded, _) => Ok(Submitted::Finished(row.job, JobState::Succeeded)),
+            (JobState::Cancelled | JobState::Quarantined, _) => {
+                create(grid, request, &digest, Expect::Version(version)).await
+            }
+        };
+    }
+    create(grid, request, &digest, Expect::Absent).await
+}
+
+impl SubmitRequest {
+    /// What makes two submissions the same: everything but when the files were touched.
+    fn digest(&self) -> String {
+        let files = |files: &Vec<PinnedFile>| -> Vec<(String, String, String)> {
+            files.iter().map(|file| (file.uri.clone(), file.name.clone(), file.digest.clone())).collect()
+        };
+        let inputs: BTreeMap<_, _> = self.inputs.iter().map(|(name, of)| (name, files(of))).collect();
+        let lists: BTreeMap<_, _> = self.lists.iter().map(|(name, file)| (name, &file.digest)).collect();
+        let all = serde_json::json!([self.pipeline, self.params, inputs, lists, self.workdir]);
+        blake3::hash(all.to_string().as_bytes()).to_hex()[..32].to_owned()
+    }
+}
+
+fn has_dead(job: &Job) -> bool {
+    job.view().iter().any(|stage| stage.dead > 0)
+}
+
+async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expect) -> Result<Submitted, ManagerError> {
+    let id = JobId::new(uuid::Uuid::now_v7().to_string());
+    let now = i64::try_from(grid.clock.now_ms()).unwrap_or(i64::MAX);
+    let submission = Submission {
+        v: WIRE_VERSION,
+        job: id.clone(),
+        submitted: jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH),
+        pipeline: request.pipeline,
+        params: request.params,
+        inputs: request.inputs,
+        lists: request.lists,
+        workdir: request.workdir,
+    };
+    let row = JobRow {
+        pipeline: submission.pipeline.name.clone(),
+        digest: digest.to_owned(),
+        submitted: submission.submitted.to_string(),
+    };
+    grid.objects.create(&layout::submission(&id), encode(&submission).into()).await?;
+    let rows = vec![
+        write(&submission_partition(digest), "JOB", expect, &SubmissionRow { job: id.clone() }),
+        write(JOBS, id.as_str(), Expect::Absent, &row),
+        write(ACTIVE, id.as_str(), Expect::Absent, &ActiveRow::default()),
+    ];
+    grid.state.transact(rows).await?;
+    Ok(Submitted::New(id))
+}
+
+/// Makes a manager look after a job (again).
+async fn activate(grid: &Grid, job: &JobId, redrive: bool) -> Result<(), ManagerError> {
+    let found = read_row::<ActiveRow>(grid, ACTIVE, job.as_str()).await?;
+    let expect = found.as_ref().map_or(Expect::Absent, |(version, _)| Expect::Version(*version));
+    if found.is_some_and(|(_, row)| row.redrive == redrive) {
+        return Ok(());
+    }
+    for answer in grid.state.write(vec![write(ACTIVE, job.as_str(), expect, &ActiveRow { redrive })]).await? {
+        answer?;
+    }
+    Ok(())
+}
+
+/// Reads a row and its version.
+pub(crate) async fn read_row<T: DeserializeOwned>(
+    grid: &Grid,
+    partition: &str,
+    sort: &str,
+) -> Result<Option<(u64, T)>, ManagerError> {
+    let key = RowKey { partition: partition.to_owned(), sort: sort.to_owned() };
+    let Some(row) = grid.state.get(&key).await? else { return Ok(None) };
+    let body = serde_json::from_slice(&row.body)
+        .map_err(|error| ManagerError::damaged(format!("row {partition}/{sort}"), error))?;
+    Ok(Some((row.version, body)))
+}
+
+/// A write of a row that belongs to no epoch.
+pub(crate) fn write(partition: &str, sort: &str, expect: Expect, body: &impl Serialize) -> Write {
+    let key = RowKey { partition: partition.to_owned(), sort: sort.to_owned() };
+    Write { key, expect, epoch: 0, body: Some(encode(body)) }
+}
+
+pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("our own types have string keys and finite numbers")
+}
+
+/// Takes a job off the list of those that somebody has to look after.
+pub(crate) async fn deactivate(grid: &Grid, job: &JobId) -> Result<(), ManagerError> {
+    let Some((version, _)) = read_row::<ActiveRow>(grid, ACTIVE, job.as_str()).await? else { return Ok(()) };
+    let key = RowKey { partition: ACTIVE.to_owned(), sort: job.as_str().to_owned() };
+    let removal = Write { key, expect: Expect::Version(version), epoch: 0, body: None };
+    for answer in grid.state.write(vec![removal]).await? {
+        match answer {
+            Ok(_) => {}
+            // Somebody wants it looked after again.
+            Err(error) if error.kind == ErrorKind::Conflict => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

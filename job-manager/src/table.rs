@@ -1,0 +1,110 @@
+//! A job and its rows: read together, written together, each row under its version and the leader's epoch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use grid_core::ids::JobId;
+use grid_core::job::{Job, StoredRow};
+use grid_core::layout;
+use grid_core::rows::job_partition;
+use grid_core::submission::Submission;
+use infra::state::{Expect, RowKey, StateStore, Write};
+use infra::{ErrorKind, Grid};
+
+use crate::ManagerError;
+
+/// Rows read in one call.
+const PAGE: usize = 500;
+
+/// A job with the versions of its rows as they were last read or written.
+#[derive(Debug)]
+pub(crate) struct JobTable {
+    pub job: Job,
+    versions: BTreeMap<String, u64>,
+}
+
+/// How writing a job's rows went.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Saved {
+    /// Every change is in the table.
+    All,
+    /// Some are, some are not, or it is not known: the job must be read again before anything is done for it.
+    Unsure,
+}
+
+impl JobTable {
+    /// Reads a job: its submission, and its rows if it has any.
+    pub async fn load(grid: &Grid, id: &JobId) -> Result<Self, ManagerError> {
+        let submission = Arc::new(read_submission(grid, id).await?);
+        let rows = all_rows(grid.state.as_ref(), &job_partition(id)).await?;
+        let versions = rows.iter().map(|row| (row.key.sort.clone(), row.version)).collect();
+        let stored: Vec<StoredRow> =
+            rows.into_iter().map(|row| StoredRow { sort: row.key.sort, body: row.body }).collect();
+        let job = if stored.is_empty() {
+            Job::new(submission)
+        } else {
+            Job::load(submission, &stored).map_err(|error| ManagerError::damaged(format!("job {id}"), error))?
+        };
+        Ok(Self { job, versions })
+    }
+
+    /// Writes what changed.
+    pub async fn save(&mut self, grid: &Grid, epoch: u64) -> Result<Saved, ManagerError> {
+        if !self.job.is_dirty() {
+            return Ok(Saved::All);
+        }
+        let partition = job_partition(&self.job.submission().job);
+        let changes = self.job.changes();
+        let sorts: Vec<String> = changes.iter().map(|change| change.sort.clone()).collect();
+        let writes = changes.into_iter().map(|change| Write {
+            expect: self.versions.get(&change.sort).map_or(Expect::Absent, |version| Expect::Version(*version)),
+            key: RowKey { partition: partition.clone(), sort: change.sort },
+            epoch,
+            body: Some(change.body),
+        });
+        let answers = match grid.state.write(writes.collect()).await {
+            Ok(answers) => answers,
+            Err(error) if error.kind == ErrorKind::Full || error.kind == ErrorKind::Denied => return Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "rows of a job may not be written; reading them again");
+                return Ok(Saved::Unsure);
+            }
+        };
+        let mut saved = Saved::All;
+        for (sort, answer) in sorts.into_iter().zip(answers) {
+            match answer {
+                Ok(version) => _ = self.versions.insert(sort, version),
+                Err(error) if error.kind == ErrorKind::Full => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%error, row = sort, "a row was not written; reading the job again");
+                    saved = Saved::Unsure;
+                }
+            }
+        }
+        if saved == Saved::All {
+            self.job.saved();
+        }
+        Ok(saved)
+    }
+}
+
+/// Reads `job.json`.
+pub(crate) async fn read_submission(grid: &Grid, id: &JobId) -> Result<Submission, ManagerError> {
+    let key = layout::submission(id);
+    let body = grid.objects.get(&key, None).await?;
+    serde_json::from_slice(&body).map_err(|error| ManagerError::damaged(key, error))
+}
+
+/// Reads every row of a partition.
+pub(crate) async fn all_rows(state: &dyn StateStore, partition: &str) -> infra::Result<Vec<infra::state::Row>> {
+    let mut rows: Vec<infra::state::Row> = Vec::new();
+    loop {
+        let after = rows.last().map(|row| row.key.sort.clone());
+        let page = state.query(partition, "", after.as_deref(), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        rows.extend(page);
+        if is_last {
+            return Ok(rows);
+        }
+    }
+}

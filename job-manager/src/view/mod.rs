@@ -1,0 +1,5 @@
+//! Reading a job for people.
+
+mod attempts;
+
+pub use attempts::ended_attempts;
