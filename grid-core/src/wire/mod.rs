@@ -3,6 +3,7 @@
 
 mod ascii;
 pub mod manifest;
+pub mod pack;
 pub mod report;
 pub mod task;
 
