@@ -3,5 +3,26 @@
 //! **Architecture invariant:** a worker knows its task queue, the output queue and objects. It never speaks to a
 //! manager and has no right to the state table, since it runs strangers' commands.
 
+mod commit;
+mod config;
+mod context;
+mod dice;
+mod error;
+mod heartbeat;
+mod in_hand;
+mod intake;
+mod jobs;
+mod leases;
+mod limits;
 pub mod process;
+mod pull;
+mod report;
 pub mod runner;
+mod stage_in;
+mod task;
+mod tombstones;
+mod worker;
+
+pub use config::WorkerConfig;
+pub use error::WorkerError;
+pub use worker::Worker;

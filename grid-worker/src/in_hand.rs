@@ -1,0 +1,184 @@
+//! The tasks that a worker has in hand: what the lease keeper, the tombstone watch and the heartbeat look at.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use grid_core::ids::JobId;
+use grid_core::wire::{RunningTask, TaskMessage};
+use infra::queue::Receipt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::HEARTBEAT_STATUS_CHARS;
+use crate::runner::TaskProgress;
+
+/// The tasks in hand, in the order of their receipt.
+#[derive(Debug, Default)]
+pub(crate) struct InHand(Mutex<Tasks>);
+
+#[derive(Debug, Default)]
+struct Tasks {
+    received: u64,
+    by_number: BTreeMap<u64, Task>,
+}
+
+#[derive(Debug)]
+struct Task {
+    message: TaskMessage,
+    receipt: Receipt,
+    lease: Lease,
+    step: Step,
+    kill: CancellationToken,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// Not executing: its input is being read, or its outputs are being committed.
+    Waits,
+    Executes(Arc<TaskProgress>),
+}
+
+/// A worker's right to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// It lasts until then, by this machine's monotonic clock, counted from before the call that gave it.
+    Until(Instant),
+    /// The queue says that it is over.
+    Lost,
+}
+
+/// One task in hand; it is no longer when this is dropped, and then its lease is no longer extended.
+#[derive(Debug)]
+pub(crate) struct Held {
+    tasks: Arc<InHand>,
+    number: u64,
+    /// Cancelled when its job is.
+    pub(crate) kill: CancellationToken,
+}
+
+impl InHand {
+    /// Takes a task in hand. `kill` is cancelled when its job is. When the very attempt is in hand already its message
+    /// came again: the new lease takes the place of the old one, and there is nothing more to do.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        message: &TaskMessage,
+        receipt: Receipt,
+        lease_ends: Instant,
+        kill: CancellationToken,
+    ) -> Option<Held> {
+        let mut tasks = self.lock();
+        if let Some(task) = tasks.by_number.values_mut().find(|task| task.is_same(message)) {
+            (task.receipt, task.lease) = (receipt, Lease::Until(lease_ends));
+            return None;
+        }
+        tasks.received += 1;
+        let number = tasks.received;
+        let task = Task {
+            message: message.clone(),
+            receipt,
+            lease: Lease::Until(lease_ends),
+            step: Step::Waits,
+            kill: kill.clone(),
+        };
+        tasks.by_number.insert(number, task);
+        Some(Held { tasks: self.clone(), number, kill })
+    }
+
+    /// The leases to extend, by task number.
+    pub(crate) fn leases(&self) -> Vec<(u64, Receipt)> {
+        let tasks = self.lock();
+        let alive = tasks.by_number.iter().filter(|(_, task)| task.lease != Lease::Lost);
+        alive.map(|(&number, task)| (number, task.receipt.clone())).collect()
+    }
+
+    /// Notes what became of a lease; the task may be gone, or have another lease by now.
+    pub(crate) fn note_lease(&self, number: u64, receipt: &Receipt, lease: Lease) {
+        let mut tasks = self.lock();
+        if let Some(task) = tasks.by_number.get_mut(&number).filter(|task| task.receipt == *receipt) {
+            task.lease = lease;
+        }
+    }
+
+    /// The jobs of the tasks in hand, each once.
+    pub(crate) fn jobs(&self) -> Vec<JobId> {
+        let mut jobs: Vec<JobId> = self.lock().by_number.values().map(|task| task.message.job.clone()).collect();
+        jobs.sort_unstable();
+        jobs.dedup();
+        jobs
+    }
+
+    /// Kills the tasks of a job.
+    pub(crate) fn kill_job(&self, job: &JobId) {
+        for task in self.lock().by_number.values().filter(|task| task.message.job == *job) {
+            task.kill.cancel();
+        }
+    }
+
+    /// What executes now, at most `limit` tasks of it.
+    pub(crate) fn running(&self, limit: usize) -> Vec<RunningTask> {
+        self.lock().by_number.values().filter_map(Task::running).take(limit).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tasks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Task {
+    fn is_same(&self, message: &TaskMessage) -> bool {
+        let (mine, other) = (&self.message, message);
+        mine.key() == other.key() && mine.stage == other.stage && mine.job == other.job
+    }
+
+    fn running(&self) -> Option<RunningTask> {
+        let Step::Executes(progress) = &self.step else { return None };
+        let said = progress.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (progress_said, status) = said.unzip();
+        Some(RunningTask {
+            job: self.message.job.clone(),
+            stage: self.message.stage.clone(),
+            key: self.message.key(),
+            items_done: progress.items_done.load(std::sync::atomic::Ordering::Relaxed),
+            progress: progress_said,
+            status: status.map(|text| text.chars().take(HEARTBEAT_STATUS_CHARS).collect()),
+        })
+    }
+}
+
+impl Held {
+    /// Names the last receive of its message; `None` when the queue says that the lease is over.
+    pub(crate) fn receipt(&self) -> Option<Receipt> {
+        let tasks = self.tasks.lock();
+        tasks.by_number.get(&self.number).filter(|task| task.lease != Lease::Lost).map(|task| task.receipt.clone())
+    }
+
+    /// Whether the right to the attempt is known or must be taken to be gone.
+    pub(crate) fn is_lost(&self, now: Instant) -> bool {
+        match self.tasks.lock().by_number.get(&self.number).map(|task| task.lease) {
+            Some(Lease::Until(end)) => now >= end,
+            Some(Lease::Lost) | None => true,
+        }
+    }
+
+    /// Notes that the task is executing.
+    pub(crate) fn executes(&self, progress: Arc<TaskProgress>) {
+        self.step(Step::Executes(progress));
+    }
+
+    /// Notes that the task is not executing any more.
+    pub(crate) fn executed(&self) {
+        self.step(Step::Waits);
+    }
+
+    fn step(&self, step: Step) {
+        if let Some(task) = self.tasks.lock().by_number.get_mut(&self.number) {
+            task.step = step;
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.tasks.lock().by_number.remove(&self.number);
+    }
+}

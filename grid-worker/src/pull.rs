@@ -1,0 +1,160 @@
+//! Takes tasks from the queue, never more than there are free slots, and sees every one of them to its end.
+
+use std::sync::Arc;
+
+use grid_core::limits::QUEUE_BATCH;
+use infra::queue::Received;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::error::WorkerError;
+use crate::limits::IN_HAND_PER_SLOT;
+use crate::report::Settled;
+use crate::task;
+
+/// The places that tasks take up.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Where tasks execute.
+    pub(crate) slots: Arc<Semaphore>,
+    /// Bounds the tasks that are not settled, so that a slow store stops the pulling.
+    in_hand: Arc<Semaphore>,
+}
+
+/// The place of one task.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// Held until the task has been executed.
+    pub(crate) slot: OwnedSemaphorePermit,
+    /// Held until the task is settled.
+    pub(crate) in_hand: OwnedSemaphorePermit,
+}
+
+struct Pulled {
+    places: Vec<Place>,
+    /// From when the leases are counted.
+    asked: Instant,
+    received: infra::Result<Vec<Received>>,
+}
+
+enum Event {
+    Stop,
+    Ended(Result<(), JoinError>),
+    Pulled(Pulled),
+}
+
+/// Pulls until the worker stops; returns when all its tasks have ended.
+pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
+    let places = Arc::new(Places::new(context.config.slots as usize));
+    let mut tasks = JoinSet::new();
+    let mut failures = 0;
+    let mut pull = Box::pin(pull(context.clone(), places.clone(), failures));
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = context.stop.drain.cancelled() => Event::Stop,
+            () = context.stop.kill.cancelled() => Event::Stop,
+            Some(ended) = tasks.join_next() => Event::Ended(ended),
+            pulled = &mut pull => Event::Pulled(pulled),
+        };
+        match event {
+            Event::Stop => break,
+            Event::Ended(ended) => note_end(ended),
+            Event::Pulled(pulled) => {
+                let messages;
+                (messages, failures) = unpack(&context, failures, pulled.received);
+                let ends = pulled.asked + context.config.lease;
+                for (received, place) in messages.into_iter().zip(pulled.places) {
+                    tasks.spawn(task::run(context.clone(), places.clone(), received, ends, place, settled.clone()));
+                }
+                pull.set(self::pull(context.clone(), places.clone(), failures));
+            }
+        }
+    }
+    context.stop.drain.cancel();
+    drain(&context, &mut tasks, pull).await;
+}
+
+/// Waits for the tasks. What a receive that was under way still brings is given back; one that brings nothing before
+/// the last task has ended is not waited for, and what it may have leased comes back when those leases end.
+async fn drain(context: &Context, tasks: &mut JoinSet<()>, mut pull: std::pin::Pin<Box<impl Future<Output = Pulled>>>) {
+    let mut is_pulling = true;
+    loop {
+        tokio::select! {
+            biased;
+            pulled = &mut pull, if is_pulling => {
+                is_pulling = false;
+                for message in pulled.received.unwrap_or_default() {
+                    context.give_back(message.receipt, "a message", "the worker stops").await;
+                }
+            }
+            ended = tasks.join_next() => match ended {
+                Some(ended) => note_end(ended),
+                None => return,
+            }
+        }
+    }
+}
+
+async fn pull(context: Arc<Context>, places: Arc<Places>, failures: u32) -> Pulled {
+    if failures > 0 {
+        tokio::time::sleep(context.dice.backoff(failures)).await;
+    }
+    let places = places.take().await;
+    let (lease, asked) = (context.config.lease, Instant::now());
+    let received = context.grid.tasks.receive(places.len(), lease, context.config.poll.min(lease / 2)).await;
+    Pulled { places, asked, received }
+}
+
+/// The messages, and how many receives have failed in a row.
+fn unpack(context: &Context, failures: u32, received: infra::Result<Vec<Received>>) -> (Vec<Received>, u32) {
+    match received {
+        Ok(messages) => {
+            if failures > 0 {
+                tracing::info!(failures, "receives tasks again");
+            }
+            (messages, 0)
+        }
+        Err(error) if error.is_transient() => {
+            if failures == 0 {
+                tracing::warn!(%error, "failed to receive tasks, goes on trying");
+            }
+            (Vec::new(), failures.saturating_add(1))
+        }
+        Err(error) => {
+            context.fail(WorkerError::lasting("receive tasks", error));
+            (Vec::new(), failures)
+        }
+    }
+}
+
+/// A task that panics leaves its message to be received again: the lease is not extended any more.
+fn note_end(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a task ended by a fault of gridmill's own");
+    }
+}
+
+impl Places {
+    fn new(slots: usize) -> Self {
+        let in_hand = Arc::new(Semaphore::new(slots * IN_HAND_PER_SLOT));
+        Self { slots: Arc::new(Semaphore::new(slots)), in_hand }
+    }
+
+    /// Waits for a place, and takes what is free, at most one batch.
+    async fn take(&self) -> Vec<Place> {
+        const OPEN: &str = "the semaphores are never closed";
+        let in_hand = self.in_hand.clone().acquire_owned().await.expect(OPEN);
+        let slot = self.slots.clone().acquire_owned().await.expect(OPEN);
+        let mut places = vec![Place { slot, in_hand }];
+        while places.len() < QUEUE_BATCH
+            && let Ok(in_hand) = self.in_hand.clone().try_acquire_owned()
+            && let Ok(slot) = self.slots.clone().try_acquire_owned()
+        {
+            places.push(Place { slot, in_hand });
+        }
+        places
+    }
+}

@@ -1,0 +1,196 @@
+//! One task, from its message to its end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use grid_core::layout;
+use grid_core::pipeline::Stage;
+use grid_core::wire::TaskMessage;
+use infra::ErrorKind;
+use infra::queue::Received;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::Instant;
+
+use crate::commit::{self, Executed};
+use crate::context::{Context, Hindrance, name_of};
+use crate::in_hand::Held;
+use crate::pull::{Place, Places};
+use crate::report::{Settled, completion};
+use crate::runner::{Stop, TaskProgress, TaskRun};
+use crate::{intake, jobs, stage_in, tombstones};
+
+/// How a task ended here.
+enum Ending {
+    /// Its attempt has a manifest.
+    Committed,
+    /// Its job is cancelled.
+    Past,
+    /// Another worker has it.
+    Lost,
+    /// Nothing came of it.
+    GiveBack(String),
+}
+
+/// Works on one message until nothing is left to do for it but to report.
+pub(crate) async fn run(
+    context: Arc<Context>,
+    places: Arc<Places>,
+    received: Received,
+    lease_ends: Instant,
+    place: Place,
+    settled: mpsc::Sender<Settled>,
+) {
+    let message = match intake::read(&received.body) {
+        Ok(message) => message,
+        Err(refusal) => {
+            if received.receives == 1 {
+                tracing::error!(%refusal, "a message on the task queue cannot be used");
+            }
+            return context.give_back(received.receipt, "a message", &refusal.to_string()).await;
+        }
+    };
+    let kill = context.stop.kill.child_token();
+    let Some(held) = context.in_hand.take(&message, received.receipt, lease_ends, kill) else { return };
+    let Place { slot, in_hand } = place;
+    let ending = match work(&context, &places, &message, &held, received.receives, slot).await {
+        Ok(ending) => ending,
+        Err(Hindrance::GiveBack(why)) => Ending::GiveBack(why),
+        Err(Hindrance::Fatal(error)) => {
+            let why = error.to_string();
+            context.fail(error);
+            Ending::GiveBack(why)
+        }
+    };
+    let completion = match ending {
+        Ending::Committed => match completion(&message) {
+            Ok(completion) => Some(completion),
+            Err(error) => return context.fail(error),
+        },
+        Ending::Past => None,
+        Ending::Lost => return tracing::debug!(task = name_of(&message), "another worker has it"),
+        Ending::GiveBack(why) => return give_back(&context, held, &message, &why).await,
+    };
+    if settled.send(Settled { completion, held, in_hand }).await.is_err() {
+        tracing::debug!(task = name_of(&message), "it is reported when its message comes again");
+    }
+}
+
+/// Forgets the task before its lease is ended, so that the lease is not extended again.
+async fn give_back(context: &Context, held: Held, message: &TaskMessage, why: &str) {
+    let receipt = held.receipt();
+    drop(held);
+    if let Some(receipt) = receipt {
+        context.give_back(receipt, &name_of(message), why).await;
+    }
+}
+
+async fn work(
+    context: &Arc<Context>,
+    places: &Places,
+    message: &TaskMessage,
+    held: &Held,
+    receives: u32,
+    slot: OwnedSemaphorePermit,
+) -> Result<Ending, Hindrance> {
+    if tombstones::is_cancelled(context, &message.job).await {
+        return Ok(Ending::Past);
+    }
+    if receives > 1 && has_manifest(context, message).await? {
+        return Ok(Ending::Committed);
+    }
+    let job = jobs::load(context, &message.job).await?;
+    let stage = job.stage(&message.stage)?.clone();
+    let staged = stage_in::stage_in(context, &job, &stage, message).await?;
+    let slot = widen(context, places, &stage, slot).await;
+    let scratch = Scratch::make(context, message)?;
+    if context.is_stopping() {
+        return Ok(Ending::GiveBack("the worker stops".into()));
+    }
+    if held.kill.is_cancelled() {
+        return Ok(Ending::Past);
+    }
+    if held.is_lost(Instant::now()) {
+        return Ok(Ending::Lost);
+    }
+    let progress = Arc::new(TaskProgress::default());
+    held.executes(progress.clone());
+    let started_ms = context.grid.clock.now_ms();
+    let task = TaskRun {
+        submission: job.submission.clone(),
+        stage: stage.clone(),
+        message: message.clone(),
+        keys: staged.keys,
+        inputs: staged.inputs,
+        scratch: scratch.0.clone(),
+        stop: Stop { drain: context.stop.drain.clone(), kill: held.kill.clone() },
+        progress,
+    };
+    let ran = context.runner.run(task).await;
+    held.executed();
+    drop(slot);
+    if context.tombstones.knows(&message.job) {
+        return Ok(Ending::Past);
+    }
+    let executed = Executed { started_ms, per: stage.per, bytes_in: staged.bytes_in, ran };
+    match commit::commit(context, message, executed).await? {
+        commit::End::Committed => Ok(Ending::Committed),
+        commit::End::NothingRan => Ok(Ending::GiveBack("none of it was run".into())),
+    }
+}
+
+/// Whether an earlier execution of this attempt came to its end.
+async fn has_manifest(context: &Context, message: &TaskMessage) -> Result<bool, Hindrance> {
+    let key = layout::manifest(&message.job, &message.stage, message.key());
+    match context.persist(&context.stop.drain, || context.grid.objects.head(&key)).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Hindrance::of("look for the manifest", error)),
+    }
+}
+
+/// Takes as many slots as an item of the stage fills. The one in hand is let go before, since two tasks that each hold
+/// a slot and wait for another would wait for ever.
+async fn widen(context: &Context, places: &Places, stage: &Stage, slot: OwnedSemaphorePermit) -> OwnedSemaphorePermit {
+    let cpus = stage.resources.cpus.unwrap_or(1.0).ceil().max(1.0);
+    // Saturates: a task that wants more than the worker has gets all of it.
+    let wanted = (cpus as u32).min(context.config.slots.max(1));
+    if wanted == 1 {
+        return slot;
+    }
+    drop(slot);
+    places.slots.clone().acquire_many_owned(wanted).await.expect("the semaphores are never closed")
+}
+
+/// A folder of one execution's own, removed when this is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make(context: &Context, message: &TaskMessage) -> Result<Self, Hindrance> {
+        let name = format!("{}-{}-{}", message.stage, message.key(), context.dice.nonce());
+        let path = context.config.scratch.join(name);
+        match std::fs::create_dir(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => Err(Hindrance::GiveBack(format!("failed to make the folder {}: {error}", path.display()))),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
+        if std::fs::remove_dir(&path).is_ok() {
+            return;
+        }
+        // Many files take long to remove; nobody has to wait for it.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&path))),
+            Err(_) => remove(&path),
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(path) {
+        tracing::warn!(path = %path.display(), %error, "failed to remove a scratch folder");
+    }
+}

@@ -1,0 +1,12 @@
+//! Workers on a grid in memory, with the clock of the test.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests too")]
+mod calm;
+mod deaf;
+mod gate;
+mod scripted;
+mod stops;
+mod twice;
+mod upstream;
+mod weather;
+mod yard;
