@@ -107,6 +107,19 @@ async fn a_poll_is_woken_by_a_lease_that_was_made_shorter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_poll_learns_of_an_earlier_event_though_others_give_up() {
+    let queue = MemoryQueue::default();
+    send(&queue, &["a"]).await;
+    let leased = receive(&queue, 1, POLL).await.remove(0);
+    let impatient = async || assert!(timeout(SECOND / 2, receive(&queue, 1, POLL)).await.is_err());
+    let began = Instant::now();
+    let patient = async || (bodies(receive(&queue, 1, POLL).await), began.elapsed());
+    let shorten = extend(&queue, &leased.receipt, SECOND);
+    let ((), (), (), got, _) = tokio::join!(impatient(), impatient(), impatient(), patient(), shorten);
+    assert_eq!(got, (vec!["a".to_owned()], SECOND));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_poll_that_is_given_up_takes_no_message_and_no_wake_up_along() {
     let queue = MemoryQueue::default();
     let mut given_up = Box::pin(receive(&queue, 1, POLL));
@@ -122,6 +135,9 @@ async fn a_poll_that_is_given_up_takes_no_message_and_no_wake_up_along() {
 #[tokio::test(start_paused = true)]
 async fn every_poll_gets_one_of_a_batch() {
     let queue = MemoryQueue::default();
+    // Its lease ends first, so that the leases of the batch change nobody's alarm.
+    send(&queue, &["before"]).await;
+    queue.receive(1, SECOND, POLL).await.unwrap();
     let polls = futures::future::join_all((0..3).map(|_| receive(&queue, 1, POLL)));
     let began = Instant::now();
     let (got, ()) = tokio::join!(polls, send(&queue, &["a", "b", "c"]));
