@@ -128,6 +128,22 @@ async fn a_path_that_cannot_be_a_folder_is_named() {
     assert_eq!(message, format!("failed to create the state folder {}", file.join("state").display()));
 }
 
+#[tokio::test]
+async fn a_folder_that_may_not_be_written_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let locked = dir.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+    if fs::write(locked.join("probe"), "").is_ok() {
+        eprintln!("skipped: this user may write anywhere");
+        return;
+    }
+    let expected = format!("failed to create the state folder {}", locked.join("state").display());
+    assert_eq!(refusal(StateDir::open(&locked.join("state"))), (ErrorKind::Denied, expected));
+    let expected = format!("failed to open {}", locked.join("lock").display());
+    assert_eq!(refusal(StateDir::open(&locked)), (ErrorKind::Denied, expected));
+}
+
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();

@@ -153,7 +153,7 @@ fn read_version(dir: &Path) -> Result<Option<u32>> {
 
 fn write_version(dir: &Path) -> Result<()> {
     let (new, path) = (dir.join(NEW_VERSION_FILE), dir.join(VERSION_FILE));
-    write_durably(&new, format!("{VERSION}\n").as_bytes())?;
+    write_durably(&new, format!("{VERSION}\n").as_bytes(), &path)?;
     fs::rename(&new, &path).map_err(|cause| io_error("write", &path, cause))?;
     sync_folder(dir)?;
     dir.parent().map_or(Ok(()), sync_folder)

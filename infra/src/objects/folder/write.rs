@@ -59,7 +59,7 @@ impl Writer {
             return Err(self.taken(target));
         }
         let temporary = self.temporary();
-        write_durably(&temporary.0, body)?;
+        write_durably(&temporary.0, body, target)?;
         self.publish(&temporary.0, target, name)
     }
 
@@ -176,13 +176,13 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Writes a new file, durable when this returns; its name is not durable yet.
-pub(crate) fn write_durably(path: &Path, body: &[u8]) -> Result<()> {
+/// Writes a new file, durable when this returns; its name is not durable yet. An error calls it `name`.
+pub(crate) fn write_durably(path: &Path, body: &[u8], name: &Path) -> Result<()> {
     let written = File::create(path).and_then(|mut file| {
         file.write_all(body)?;
         file.sync_data()
     });
-    written.map_err(|cause| io_error("write", path, cause))
+    written.map_err(|cause| io_error("write", name, cause))
 }
 
 fn sync_file(file: &Path) -> Result<()> {

@@ -84,6 +84,11 @@ impl MemoryQueue {
         Self { dead_letters: settings.dead_letters, state: Mutex::new(state), changed: Notify::new() }
     }
 
+    /// No more faults from now on; late messages still come.
+    pub fn calm(&self) {
+        self.state(Instant::now()).faults = FaultSource::new(QueueFaults::default());
+    }
+
     /// The state as of now: leases that are over have ended, and old messages are gone.
     fn state(&self, now: Instant) -> MutexGuard<'_, State> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
