@@ -5,7 +5,9 @@
 
 mod chunks;
 mod files;
+mod lines;
 mod list;
+mod repeats;
 mod split;
 #[cfg(test)]
 mod tests;
