@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use async_trait::async_trait;
 use futures::TryStreamExt;
 use grid_core::pipeline::{Format, Input};
 use grid_core::split::{Cutter, Head, HeadFinder, LongRecord, Piece, Probe, Scanner, Segment, Way};
@@ -11,6 +10,7 @@ use infra::grid::Sources;
 use infra::inputs::{open, open_from};
 
 use crate::planner::PlanError;
+use crate::planner::slices::SliceWriter;
 
 /// The first read for a head or a line's end; nearly always enough.
 const FIRST_READ_BYTES: u64 = 64 << 10;
@@ -23,12 +23,6 @@ pub(super) struct File<'a> {
     /// Its place in the input's list of files.
     pub number: u32,
     pub way: Way,
-}
-
-/// Takes the pieces of a file, in order. A trait and not an async closure, whose future cannot be shown to be `Send`.
-#[async_trait]
-pub(super) trait PieceSink: Send {
-    async fn take(&mut self, piece: Piece) -> Result<(), PlanError>;
 }
 
 /// What must be known of a file before it is cut.
@@ -59,21 +53,26 @@ impl File<'_> {
         }
     }
 
-    /// Cuts the file, giving out every piece, and returns where its content ends.
-    pub async fn cut(&self, measured: Measured, cutter: Cutter, sink: &mut dyn PieceSink) -> Result<u64, PlanError> {
+    /// Cuts the file, hands every piece to `slices`, and returns where its content ends.
+    pub async fn cut(
+        &self,
+        measured: Measured,
+        cutter: Cutter,
+        slices: &mut SliceWriter<'_>,
+    ) -> Result<u64, PlanError> {
         match (self.way, measured.end) {
-            (Way::Scan, _) => self.scan(measured.head.start, cutter, sink).await,
+            (Way::Scan, _) => self.scan(measured.head.start, cutter, slices).await,
             (Way::Whole | Way::Exact | Way::Probe, None) => {
                 Err(PlanError::Unsound(format!("the length of {} is not known", self.file.uri)))
             }
             (Way::Whole, Some(end)) => {
                 if let Some(piece) = cutter.finish(end, false) {
-                    sink.take(Piece { records: measured.records, ..piece }).await?;
+                    slices.take(Piece { records: measured.records, ..piece }).await?;
                 }
                 Ok(end)
             }
             (Way::Exact | Way::Probe, Some(end)) => {
-                self.seek(end, cutter, sink).await?;
+                self.seek(end, cutter, slices).await?;
                 Ok(end)
             }
         }
@@ -112,7 +111,7 @@ impl File<'_> {
         Ok(Measured { head, end: Some(end), records: has_records.then_some(records) })
     }
 
-    async fn scan(&self, start: u64, mut cutter: Cutter, sink: &mut dyn PieceSink) -> Result<u64, PlanError> {
+    async fn scan(&self, start: u64, mut cutter: Cutter, slices: &mut SliceWriter<'_>) -> Result<u64, PlanError> {
         let mut stream = open_from(self.sources, self.file, start).await?;
         let mut scanner = Scanner::new(self.input.format, start, self.input.max_record.0);
         while let Some(piece) = stream.try_next().await? {
@@ -120,7 +119,7 @@ impl File<'_> {
             while let Some(used) = scanner.next_end(rest).map_err(|fault| self.too_long(&fault))? {
                 rest = &rest[used..];
                 if let Some(piece) = cutter.record(scanner.position()) {
-                    sink.take(piece).await?;
+                    slices.take(piece).await?;
                 }
             }
         }
@@ -128,25 +127,25 @@ impl File<'_> {
         if scanner.finish()
             && let Some(piece) = cutter.record(end)
         {
-            sink.take(piece).await?;
+            slices.take(piece).await?;
         }
         if let Some(piece) = cutter.finish(end, true) {
-            sink.take(piece).await?;
+            slices.take(piece).await?;
         }
         Ok(end)
     }
 
     /// Goes from wanted cut to wanted cut without reading what lies between.
-    async fn seek(&self, end: u64, mut cutter: Cutter, sink: &mut dyn PieceSink) -> Result<(), PlanError> {
+    async fn seek(&self, end: u64, mut cutter: Cutter, slices: &mut SliceWriter<'_>) -> Result<(), PlanError> {
         while let Some(wanted) = cutter.wanted().filter(|wanted| *wanted < end) {
             let border = if self.way == Way::Exact { wanted } else { self.line_end(wanted - 1, end).await? };
             if border >= end {
                 break;
             }
-            sink.take(cutter.cut(border)).await?;
+            slices.take(cutter.cut(border)).await?;
         }
         match cutter.finish(end, false) {
-            Some(piece) => sink.take(piece).await,
+            Some(piece) => slices.take(piece).await,
             None => Ok(()),
         }
     }

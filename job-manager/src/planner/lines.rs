@@ -1,5 +1,6 @@
 //! Reading a list file: text lines or NDJSON objects.
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use grid_core::limits::MAX_RECORD_BYTES;
 use grid_core::pipeline::{Format, ListItem};
@@ -7,6 +8,7 @@ use grid_core::split::Scanner;
 use grid_core::submission::PinnedFile;
 use infra::grid::Sources;
 use infra::inputs::open_from;
+use infra::objects::ByteStream;
 
 use crate::planner::PlanError;
 
@@ -17,29 +19,61 @@ enum Kind {
     Objects,
 }
 
-/// Calls `take` with every item and its line number, from 1; blank lines are passed over.
-pub(super) async fn each_item<T>(sources: &Sources, file: &PinnedFile, mut take: T) -> Result<(), PlanError>
-where
-    T: AsyncFnMut(u64, Result<ListItem, String>) -> Result<(), PlanError>,
-{
-    let mut stream = open_from(sources, file, 0).await?;
-    let mut scanner = Scanner::new(Format::Text, 0, MAX_RECORD_BYTES);
-    let (mut parser, mut line) = (Parser::default(), Vec::new());
-    while let Some(piece) = stream.try_next().await? {
-        let mut rest = &piece[..];
-        while let Some(used) = scanner.next_end(rest).map_err(|fault| PlanError::long_record(&file.uri, &fault))? {
-            line.extend_from_slice(&rest[..used]);
-            rest = &rest[used..];
-            if let Some(item) = parser.item(&line) {
-                take(parser.number, item).await?;
-            }
-            line.clear();
-        }
-        line.extend_from_slice(rest);
+/// An item as it was read, or what is wrong with it, with its line number from 1.
+pub(super) type Line = (u64, Result<ListItem, String>);
+
+/// Reads the items of a list one by one; blank lines are passed over.
+pub(super) struct ListReader<'a> {
+    file: &'a PinnedFile,
+    stream: ByteStream,
+    scanner: Scanner,
+    parser: Parser,
+    piece: Bytes,
+    line: Vec<u8>,
+    at_end: bool,
+}
+
+impl<'a> ListReader<'a> {
+    /// Opens a list.
+    pub async fn open(sources: &Sources, file: &'a PinnedFile) -> Result<Self, PlanError> {
+        Ok(Self {
+            file,
+            stream: open_from(sources, file, 0).await?,
+            scanner: Scanner::new(Format::Text, 0, MAX_RECORD_BYTES),
+            parser: Parser::default(),
+            piece: Bytes::new(),
+            line: Vec::new(),
+            at_end: false,
+        })
     }
-    match parser.item(&line) {
-        Some(item) => take(parser.number, item).await,
-        None => Ok(()),
+
+    /// The next item; `None` after the last one.
+    pub async fn next(&mut self) -> Result<Option<Line>, PlanError> {
+        while !self.at_end {
+            let ended = self.scanner.next_end(&self.piece);
+            match ended.map_err(|fault| PlanError::long_record(&self.file.uri, &fault))? {
+                Some(used) => self.line.extend_from_slice(&self.piece.split_to(used)),
+                None => {
+                    self.line.extend_from_slice(&self.piece);
+                    self.piece = match self.stream.try_next().await? {
+                        Some(piece) => piece,
+                        None => {
+                            self.at_end = true;
+                            Bytes::new()
+                        }
+                    };
+                    if !self.at_end {
+                        continue;
+                    }
+                }
+            }
+            let item = self.parser.item(&self.line);
+            self.line.clear();
+            if item.is_some() {
+                return Ok(item.map(|item| (self.parser.number, item)));
+            }
+        }
+        Ok(None)
     }
 }
 

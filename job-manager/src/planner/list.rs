@@ -7,7 +7,7 @@ use infra::grid::Sources;
 
 use crate::planner::PlanError;
 use crate::planner::chunks::ChunkWriter;
-use crate::planner::lines::each_item;
+use crate::planner::lines::ListReader;
 use crate::planner::repeats::{Repeats, hash_of};
 
 /// Faults shown at once.
@@ -26,18 +26,19 @@ pub(super) async fn plan(
         .ok_or_else(|| PlanError::Unsound(format!("the list of stage {} was not pinned", stage.name)))?;
     let mut faults = Faults::default();
     let mut repeats = Repeats::default();
-    each_item(sources, file, async |line, item| match item {
-        Ok(item) => {
-            repeats.see(hash_of(&item));
-            // Once something is wrong, what follows is only checked.
-            if faults.0.is_empty() { writer.push(item, (0, None), ChunkItems::Values).await } else { Ok(()) }
+    let mut lines = ListReader::open(sources, file).await?;
+    while let Some((line, item)) = lines.next().await? {
+        match item {
+            Ok(item) => {
+                repeats.see(hash_of(&item));
+                // Once something is wrong, what follows is only checked.
+                if faults.0.is_empty() {
+                    writer.push(item, (0, None), ChunkItems::Values).await?;
+                }
+            }
+            Err(fault) => faults.add(line, &fault),
         }
-        Err(fault) => {
-            faults.add(line, &fault);
-            Ok(())
-        }
-    })
-    .await?;
+    }
     if faults.0.is_empty() {
         for (line, first) in repeats.finish(sources, file).await? {
             faults.add(line, &format!("the same item as line {first}, and both would write one output"));

@@ -8,6 +8,7 @@ mod files;
 mod lines;
 mod list;
 mod repeats;
+mod slices;
 mod split;
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use grid_core::submission::PinnedFile;
 use infra::grid::Sources;
 
 use crate::planner::PlanError;
-use crate::planner::lines::each_item;
+use crate::planner::lines::ListReader;
 
 /// Hashes held at once: 32 MiB. A list of more items is read again for every so many.
 const MAX_HASHES: usize = 4 << 20;
@@ -71,11 +71,10 @@ impl Repeats {
                 break;
             }
             round = Self::from(round.high + 1, round.max_hashes);
-            each_item(sources, file, async |_, item| {
+            let mut lines = ListReader::open(sources, file).await?;
+            while let Some((_, item)) = lines.next().await? {
                 item.iter().for_each(|item| round.see(hash_of(item)));
-                Ok(())
-            })
-            .await?;
+            }
         }
         if suspects.is_empty() { Ok(Vec::new()) } else { same_names(sources, file, suspects).await }
     }
@@ -94,9 +93,9 @@ async fn same_names(
     mut suspects: BTreeMap<u64, Vec<(String, u64)>>,
 ) -> Result<Vec<(u64, u64)>, PlanError> {
     let mut same = Vec::new();
-    each_item(sources, file, async |line, item| {
-        let Ok(item) = item else { return Ok(()) };
-        let name = item.key().name();
+    let mut lines = ListReader::open(sources, file).await?;
+    while let Some((line, item)) = lines.next().await? {
+        let Some(name) = item.ok().map(|item| item.key().name()) else { continue };
         if let Some(seen) = suspects.get_mut(&hash_of_name(&name)) {
             match seen.iter().find(|(other, _)| *other == name) {
                 Some((_, first)) if same.len() < MAX_REPEATS => same.push((line, *first)),
@@ -104,9 +103,7 @@ async fn same_names(
                 None => seen.push((name, line)),
             }
         }
-        Ok(())
-    })
-    .await?;
+    }
     Ok(same)
 }
 

@@ -1,16 +1,15 @@
 //! Planning a `split` stage.
 
-use async_trait::async_trait;
-use grid_core::items::encode_slices;
-use grid_core::items::plan::{ChunkItems, PlanSummary};
+use grid_core::items::plan::PlanSummary;
 use grid_core::pipeline::{Input, ItemSource, Split, SplitBy, Stage};
-use grid_core::split::{CutRule, Cutter, Gatherer, Piece, Prover, Segment, Slice, Way};
+use grid_core::split::{CutRule, Cutter, Slice, Way};
 use grid_core::submission::{PinnedFile, Submission};
 use infra::grid::Sources;
 
 use crate::planner::PlanError;
 use crate::planner::chunks::ChunkWriter;
-use crate::planner::files::{File, Measured, PieceSink};
+use crate::planner::files::{File, Measured};
+use crate::planner::slices::SliceWriter;
 
 /// Cuts the stage's input, proves the plan while it is made, and hands the slices to `writer`.
 pub(super) async fn plan(
@@ -34,9 +33,9 @@ pub(super) async fn plan(
             Ok(File { sources, input, file, number, way })
         })
         .collect::<Result<Vec<_>, PlanError>>()?;
-    let mut planner = Planner { gatherer: Gatherer::new(split.by, input.format), prover: Prover::default(), writer };
-    planner.cut_all(&files, split.by).await?;
-    planner.finish().await
+    let mut slices = SliceWriter::new(split.by, input.format, writer);
+    cut_all(&files, split.by, &mut slices).await?;
+    slices.finish().await
 }
 
 fn input_of<'a>(submission: &'a Submission, split: &Split) -> Result<(&'a Input, &'a [PinnedFile]), PlanError> {
@@ -49,74 +48,25 @@ fn input_of<'a>(submission: &'a Submission, split: &Split) -> Result<(&'a Input,
     }
 }
 
-struct Planner<'a> {
-    gatherer: Gatherer,
-    prover: Prover,
-    writer: ChunkWriter<'a, Slice>,
-}
-
-impl Planner<'_> {
-    async fn cut_all(&mut self, files: &[File<'_>], by: SplitBy) -> Result<(), PlanError> {
-        let measured = measure_for(files, by).await?;
-        let total = measured.iter().map(Measured::bytes).sum();
-        let rule = CutRule::of(by, total);
-        let mut base = 0;
-        for (at, file) in files.iter().enumerate() {
-            let measured = match measured.get(at) {
-                Some(measured) => *measured,
-                None => file.measure().await?,
-            };
-            self.cut_file(file, measured, rule, base).await?;
-            if rule.spans_files() {
-                base += measured.bytes();
-            }
-        }
-        Ok(())
-    }
-
-    async fn cut_file(
-        &mut self,
-        file: &File<'_>,
-        measured: Measured,
-        rule: CutRule,
-        base: u64,
-    ) -> Result<(), PlanError> {
-        let (start, header) = (measured.head.start, file.header(measured.head));
-        self.prover.begin(file.number, start);
-        let cutter = Cutter::new(rule, file.number, start, base);
-        let end = file.cut(measured, cutter, &mut FilePieces { planner: self, header }).await?;
-        self.prover.end(end).map_err(unsound)
-    }
-
-    async fn write(&mut self, slice: Slice) -> Result<(), PlanError> {
-        self.prover.slice(&slice).map_err(unsound)?;
-        let so_far = self.prover.so_far();
-        self.writer.push(slice, (so_far.bytes, so_far.records), encode).await
-    }
-
-    async fn finish(mut self) -> Result<PlanSummary, PlanError> {
-        if let Some(slice) = self.gatherer.finish() {
-            self.write(slice).await?;
-        }
-        let proved = self.prover.finish().map_err(unsound)?;
-        self.writer.finish((proved.bytes, proved.records), encode).await
-    }
-}
-
-/// The pieces of one file on their way into slices.
-struct FilePieces<'a, 'w> {
-    planner: &'a mut Planner<'w>,
-    header: Option<Segment>,
-}
-
-#[async_trait]
-impl PieceSink for FilePieces<'_, '_> {
-    async fn take(&mut self, piece: Piece) -> Result<(), PlanError> {
-        match self.planner.gatherer.push(piece, self.header) {
-            Some(slice) => self.planner.write(slice).await,
-            None => Ok(()),
+async fn cut_all(files: &[File<'_>], by: SplitBy, slices: &mut SliceWriter<'_>) -> Result<(), PlanError> {
+    let measured = measure_for(files, by).await?;
+    let total = measured.iter().map(Measured::bytes).sum();
+    let rule = CutRule::of(by, total);
+    let mut base = 0;
+    for (at, file) in files.iter().enumerate() {
+        let measured = match measured.get(at) {
+            Some(measured) => *measured,
+            None => file.measure().await?,
+        };
+        slices.begin(file.number, measured.head.start, file.header(measured.head));
+        let cutter = Cutter::new(rule, file.number, measured.head.start, base);
+        let end = file.cut(measured, cutter, slices).await?;
+        slices.end(end)?;
+        if rule.spans_files() {
+            base += measured.bytes();
         }
     }
+    Ok(())
 }
 
 /// What must be known of all files before the first cut: for equal parts, how long they are together.
@@ -128,12 +78,4 @@ async fn measure_for(files: &[File<'_>], by: SplitBy) -> Result<Vec<Measured>, P
         }
     }
     Ok(measured)
-}
-
-fn encode(slices: Vec<Slice>) -> ChunkItems {
-    ChunkItems::Slices(encode_slices(&slices))
-}
-
-fn unsound(fault: String) -> PlanError {
-    PlanError::Unsound(format!("the plan does not add up: {fault}"))
 }

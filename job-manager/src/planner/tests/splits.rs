@@ -104,6 +104,16 @@ async fn a_plan_that_differs_from_an_earlier_one_is_refused() {
 }
 
 #[tokio::test]
+async fn a_plan_can_be_made_by_a_task_of_its_own() {
+    let job = Job::new(TEXT, "split: {input: data, by: lines, count: 2}").with_file("d", b"1\n2\n3\n").await;
+    let planned = tokio::spawn(async move {
+        count_list(&job.grid.sources, &job.submission, job.stage()).await.expect_err("no list");
+        plan_split(&job.grid, &job.submission, job.stage(), |_| {}).await.unwrap().items
+    });
+    assert_eq!(planned.await.unwrap(), 2);
+}
+
+#[tokio::test]
 async fn counting_writes_nothing() {
     let job = Job::new(TEXT, "split: {input: data, by: lines, count: 2}").with_file("d", b"1\n2\n3\n").await;
     let counted = count_split(&job.grid.sources, &job.submission, job.stage()).await.unwrap();
