@@ -55,7 +55,7 @@ impl Slice {
     }
 
     /// The item's dimensions: the `NAME=VALUE` folders that its files lie in, `file`, the name of the (first) file it
-    /// was cut from, and `part`; see [`slice_key`](crate::items::dims::slice_key).
+    /// was cut from, and `part`; see [`slice_key`].
     ///
     /// `files` are those of the input, in order; a slice of another input has no `file`.
     pub fn key(&self, files: &[PinnedFile]) -> Key {
