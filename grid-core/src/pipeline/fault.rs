@@ -3,10 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
 
 use crate::limits::MAX_FAULTS;
+
+/// Bytes of a line shown before and after the beginning of a fault; a JSON file may be one line.
+const MAX_EXCERPT: usize = 160;
 
 /// One fault and its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,19 +57,33 @@ impl Faults {
     }
 
     fn render_one(&self, fault: &Fault, renderer: &Renderer) -> String {
-        let start = self.source[..fault.span.start].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = self.source[start..].find('\n').map_or(self.source.len(), |newline| start + newline);
-        let line = self.source[start..end].trim_end_matches('\r');
-        let shown = (fault.span.start - start).min(line.len())..(fault.span.end - start).min(line.len());
-        let snippet = Snippet::source(line)
-            .path(self.file.as_str())
-            .line_start(fault.line)
-            .annotation(AnnotationKind::Primary.span(shown));
-        let mut group = Level::ERROR.primary_title(fault.message.as_str()).element(snippet);
+        let (shown, span, is_cut) = self.excerpt(&fault.span);
+        let snippet = Snippet::source(shown).line_start(fault.line).annotation(AnnotationKind::Primary.span(span));
+        let title = Level::ERROR.primary_title(fault.message.as_str());
+        // The renderer counts columns in what it is shown; where that is not the whole line, we say the place.
+        let place = Origin::path(self.file.as_str()).line(fault.line).char_column(fault.column);
+        let mut group = if is_cut {
+            title.element(place).element(snippet)
+        } else {
+            title.element(snippet.path(self.file.as_str()))
+        };
         if let Some(help) = &fault.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         renderer.render(&[group])
+    }
+
+    /// The line that a span begins in, cut around the span when it is long; the span in it; whether its beginning was
+    /// cut off.
+    fn excerpt(&self, span: &Range<usize>) -> (&str, Range<usize>, bool) {
+        let from = span.start.saturating_sub(MAX_EXCERPT);
+        let from = floor_char_boundary(&self.source, from);
+        let start = self.source[from..span.start].rfind('\n').map_or(from, |newline| from + newline + 1);
+        let to = floor_char_boundary(&self.source, span.start + MAX_EXCERPT);
+        let end = self.source[span.start..to].find('\n').map_or(to, |newline| span.start + newline);
+        let shown = self.source[start..end].trim_end_matches('\r');
+        let is_cut = start > 0 && !self.source[..start].ends_with('\n');
+        (shown, (span.start - start).min(shown.len())..(span.end - start).min(shown.len()), is_cut)
     }
 }
 
@@ -116,7 +133,8 @@ impl<'a> Collector<'a> {
         word: &str,
         known: impl IntoIterator<Item = &'k str>,
     ) {
-        let help = super::nearest::hint(word, known);
+        let is_shown = self.faults.len() < MAX_FAULTS;
+        let help = if is_shown { super::nearest::hint(word, known) } else { None };
         self.add(span, message.into(), help);
     }
 

@@ -3,12 +3,12 @@
 mod graph;
 mod uses;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::graph::Graph;
 use super::fault::Collector;
 use super::model::{Format, ItemSource, Per, Pipeline, Split, SplitBy};
-use super::read::{Draft, Named, StageDraft};
+use super::read::{Draft, StageDraft};
 use crate::ids::StageName;
 
 /// Tells what is wrong between the parts; the pipeline, unless any fault was told at all.
@@ -63,9 +63,10 @@ fn check_upstream(stage: &StageDraft, stages: &[StageDraft], graph: &Graph, faul
 
 fn outputs(draft: &Draft, graph: &Graph, faults: &mut Collector<'_>) -> Vec<StageName> {
     let Some(listed) = &draft.outputs else {
-        let is_consumed = |name: &str| draft.stages.iter().any(|stage| names(&stage.upstream).any(|n| n == name));
+        let consumed: BTreeSet<&str> =
+            draft.stages.iter().flat_map(|stage| &stage.upstream).map(|named| named.name.as_str()).collect();
         let names = graph.order.iter().map(|&at| &draft.stages[at].stage.name);
-        return names.filter(|name| !is_consumed(name.as_str())).cloned().collect();
+        return names.filter(|name| !consumed.contains(name.as_str())).cloned().collect();
     };
     for named in listed {
         if graph.position(&named.name).is_none() {
@@ -74,8 +75,4 @@ fn outputs(draft: &Draft, graph: &Graph, faults: &mut Collector<'_>) -> Vec<Stag
         }
     }
     listed.iter().map(|named| StageName::new(&named.name)).collect()
-}
-
-fn names(named: &[Named]) -> impl Iterator<Item = &str> {
-    named.iter().map(|named| named.name.as_str())
 }

@@ -119,6 +119,20 @@ fn programs_get_the_faults_as_values() {
 }
 
 #[test]
+fn a_long_line_is_cut_around_the_fault() {
+    let steps = (0..50).map(|n| format!("\"s{n}\": {{\"range\": \"1..2\", \"run\": \"ü\"}}, ")).collect::<String>();
+    let text =
+        format!("{{\"name\": \"n\", \"stages\": {{{steps}\"z\": {{\"list\": [1], \"ran\": \"x\", \"run\": \"y\"}}}}}}");
+    let report = parse(&text, "p.json").expect_err("there is a fault").render(false);
+    let column = text[..text.find("\"ran\"").unwrap()].chars().count() + 1;
+    assert!(report.starts_with(&format!("error: unknown key `ran` in a stage\n --> p.json:1:{column}\n")), "{report}");
+    assert!(
+        report.contains("^^^^^") && report.ends_with("help: did you mean `run`?") && report.len() < 800,
+        "{report}"
+    );
+}
+
+#[test]
 fn a_report_of_very_many_faults_is_cut() {
     let keys: String = (0..300).map(|n| format!("unknown_{n}: 1\n")).collect();
     let faults =
@@ -383,6 +397,7 @@ fn retries_and_limits_are_in_range() {
                 "10:81 `2` is not a number from 0 to 1",
             ],
         ),
+        ("each: up\nrun: x\nretry: {attempts: '4'}", &["10:23 `4` is not a whole number from 1 to 1000"]),
         ("each: up\nrun: x\nretry: {backoff: {initial: 2m, max: 1m}}", &["10:41 `max` is shorter than `initial`"]),
         (
             "each: up\nrun: x\nretry: {rules: [{when: {}, then: retry}, {when: {exit: 0}, then: again}, {when: {signal: SIGKIL, reason: oomm}}]}",
