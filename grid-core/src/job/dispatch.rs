@@ -137,7 +137,7 @@ impl Job {
     }
 
     /// Whether the stages that this one comes `after` are done.
-    fn is_open(&self, index: usize) -> bool {
+    pub(super) fn is_open(&self, index: usize) -> bool {
         let mut before = self.spec(index).after.iter().filter_map(|name| self.index_of(name));
         before.all(|before| self.stages[before].is_complete() && !self.has_failed(before))
     }
@@ -152,7 +152,7 @@ impl Job {
 
     /// An item that gathers does not begin without something that a failed stage owes it: it would have to be done again
     /// after the failed items are.
-    fn is_blocked(&self, index: usize, item: ItemIndex) -> bool {
+    pub(super) fn is_blocked(&self, index: usize, item: ItemIndex) -> bool {
         let Some(gather) = &self.stages[index].gather else { return false };
         match self.spec(index).items {
             ItemSource::All { .. } => self.comes_from_failed(index),
@@ -169,18 +169,27 @@ impl Job {
         if !self.is_open(index) {
             return None;
         }
-        let first = self.next_ready(index)?;
         let book = &self.stages[index];
+        let is_known = |item: &ItemIndex| book.found.as_ref().is_none_or(|found| found.checked.contains(*item));
+        let is_reusable = |item| book.found.as_ref().is_some_and(|found| found.reusable.contains(item));
+        let first = self.next_ready(index).filter(is_known)?;
         let left = u64::from(book.planned.items) - book.outcomes.ended();
         let mean_bytes = book.planned.bytes / u64::from(book.planned.items.max(1));
         let wanted = match self.spec(index).items {
             ItemSource::All { .. } => 1,
+            _ if is_reusable(first) => SHARD_ITEMS,
             _ => book.pace.bundle_items(tuning, left, mean_bytes),
+        };
+        let goes_along = |item: ItemIndex| {
+            book.ready.contains(item)
+                && is_known(&item)
+                && is_reusable(item) == is_reusable(first)
+                && !self.is_blocked(index, item)
         };
         let shard_end = (first / SHARD_ITEMS + 1) * SHARD_ITEMS;
         let end = first.saturating_add(wanted).min(shard_end).min(self.chain_end(index, first));
         let mut count = 1;
-        while first + count < end && book.ready.contains(first + count) && !self.is_blocked(index, first + count) {
+        while first + count < end && goes_along(first + count) {
             count += 1;
         }
         Some((first, count))
@@ -199,7 +208,7 @@ impl Job {
     }
 
     /// For an item of an `each` stage: the upstream items among which its own is, and the item where those begin.
-    fn each_source(&self, index: usize, item: ItemIndex) -> Option<(Members, ItemIndex)> {
+    pub(super) fn each_source(&self, index: usize, item: ItemIndex) -> Option<(Members, ItemIndex)> {
         if !matches!(self.spec(index).items, ItemSource::Each(_)) {
             return None;
         }

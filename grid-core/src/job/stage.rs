@@ -10,6 +10,7 @@ use super::bundle::Pace;
 use super::gather::Gather;
 use super::index::Committed;
 use super::retry::Spent;
+use super::reuse::Found;
 use crate::ids::{AttemptKey, ItemIndex};
 use crate::limits::SHARD_ITEMS;
 use crate::reason::Reason;
@@ -109,6 +110,8 @@ pub(super) struct StageBook {
     pub ready: RoaringBitmap,
     /// For `group` and `all`: what each item waits for. Derived, once everything upstream is planned.
     pub gather: Option<Gather>,
+    /// Set where an earlier job may have results. Not written down: it is looked for again.
+    pub found: Option<Found>,
     /// For `each` with several stages: how many of them are linked in. Derived.
     pub linked: usize,
     /// Whether the stage's own row changed.

@@ -125,6 +125,11 @@ impl Job {
         self.index_of(stage).is_some_and(|index| self.stages[index].outcomes.ok.contains(item))
     }
 
+    /// The items of a stage that were committed.
+    pub fn ok_items(&self, stage: &StageName) -> roaring::RoaringBitmap {
+        self.index_of(stage).map_or_else(Default::default, |index| self.stages[index].outcomes.ok.clone())
+    }
+
     /// The items of a stage that were given up on, ascending.
     pub fn dead(&self, stage: &StageName) -> Vec<ItemIndex> {
         self.index_of(stage).map_or_else(Vec::new, |index| self.stages[index].outcomes.dead.iter().collect())
