@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::ManagerError;
 use crate::finish::{finish, tombstone};
+use crate::reuse::Reuse;
 use crate::submit::encode;
 use crate::table::{JobTable, Saved};
 
@@ -47,11 +48,44 @@ pub(crate) struct Desk {
     /// Reports whose news is in the job and not yet in its rows.
     acks: Vec<Receipt>,
     unsaved_since: Option<Instant>,
+    /// What earlier jobs have for this one.
+    reuse: Reuse,
+    /// There is room again, without anybody reporting it.
+    pub is_eager: bool,
 }
 
 impl Desk {
-    pub fn new(table: JobTable) -> Self {
-        Self { table, planning: BTreeSet::new(), acks: Vec::new(), unsaved_since: None }
+    /// Takes on a job: what earlier jobs have for it is found out first.
+    pub async fn take_on(grid: &Grid, mut table: JobTable) -> Result<Self, ManagerError> {
+        let reuse = if table.job.state().is_final() { Reuse::default() } else { Reuse::look(grid, &table.job).await? };
+        reuse.stages().for_each(|stage| table.job.expect_reuse(stage));
+        Ok(Self { table, planning: BTreeSet::new(), acks: Vec::new(), unsaved_since: None, reuse, is_eager: false })
+    }
+
+    /// Looks for the next items in earlier jobs, before they are handed out.
+    pub async fn look_for_results(&mut self, grid: &Grid) -> Result<(), ManagerError> {
+        while let Some(items) = self.table.job.to_look_for() {
+            let is_reusable = self.reuse.is_reusable(grid, &self.table.job, &items).await?;
+            self.table.job.looked_for(&items, &is_reusable);
+        }
+        Ok(())
+    }
+
+    /// Commits what earlier jobs have of the tasks that are due, in place of sending them.
+    async fn commit_reused(&mut self, grid: &Grid, random: &mut Random) -> Result<(), ManagerError> {
+        if self.reuse.stages().next().is_none() {
+            return Ok(());
+        }
+        for message in self.table.job.due() {
+            let Some(manifest) = self.reuse.manifest(grid, &self.table.job, &message.task).await? else { continue };
+            let key = message.task.key();
+            create_once(grid, &layout::manifest(&manifest.job, &manifest.stage, key), encode(&manifest)).await?;
+            if let Some(manifest) = read_manifest(grid, &manifest.job, &manifest.stage, key).await? {
+                self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
+                self.is_eager = true;
+            }
+        }
+        Ok(())
     }
 
     pub fn job(&self) -> &Job {
@@ -102,9 +136,15 @@ impl Desk {
     }
 
     /// Hands out tasks, writes what changed, sends what is due. `Ok(true)` when the job is over and written.
-    pub async fn pass(&mut self, grid: &Grid, epoch: u64, flush_due: bool) -> Result<bool, ManagerError> {
-        let now_ms = grid.clock.now_ms();
-        match self.table.job.settle(now_ms) {
+    pub async fn pass(
+        &mut self,
+        grid: &Grid,
+        epoch: u64,
+        flush_due: bool,
+        random: &mut Random,
+    ) -> Result<bool, ManagerError> {
+        self.is_eager = false;
+        match self.table.job.settle(grid.clock.now_ms()) {
             Some(Ending::Commit | Ending::Over) => finish(grid, &mut self.table.job).await?,
             Some(Ending::Stop) => {
                 tombstone(grid, &self.table.job).await?;
@@ -124,6 +164,7 @@ impl Desk {
         self.unsaved_since = None;
         self.acknowledge(grid).await;
         if has_due && !is_over {
+            self.commit_reused(grid, random).await?;
             self.send_due(grid).await?;
         }
         Ok(is_over)
@@ -197,11 +238,7 @@ impl Desk {
     ) -> Result<(), ManagerError> {
         let why = format!("its worker died or fell silent {MAX_DEATHS} times");
         let Some(lost) = self.job().lost_manifest(stage, key, &why) else { return Ok(()) };
-        match grid.objects.create(&layout::manifest(&lost.job, stage, key), encode(&lost).into()).await {
-            Ok(()) => {}
-            Err(error) if error.kind == ErrorKind::Conflict => {}
-            Err(error) => return Err(error.into()),
-        }
+        create_once(grid, &layout::manifest(&lost.job, stage, key), encode(&lost)).await?;
         if let Some(manifest) = read_manifest(grid, &lost.job, stage, key).await? {
             self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
         }
@@ -212,6 +249,7 @@ impl Desk {
     async fn reload(&mut self, grid: &Grid) -> Result<(), ManagerError> {
         let id = self.job().submission().job.clone();
         self.table = JobTable::load(grid, &id).await?;
+        self.reuse.stages().for_each(|stage| self.table.job.expect_reuse(stage));
         self.planning.clear();
         // Their news may not be in the rows: they come again.
         self.acks.clear();
@@ -257,14 +295,17 @@ impl Desk {
 /// Writes the inputs that are too many for their messages.
 async fn list_inputs(grid: &Grid, messages: &[Message]) -> Result<(), ManagerError> {
     for (key, inputs) in messages.iter().filter_map(|message| message.listed.as_ref()) {
-        match grid.objects.create(key, encode(inputs).into()).await {
-            Ok(()) => {}
-            // Written when the task was sent before.
-            Err(error) if error.kind == ErrorKind::Conflict => {}
-            Err(error) => return Err(error.into()),
-        }
+        create_once(grid, key, encode(inputs)).await?;
     }
     Ok(())
+}
+
+/// Writes an object unless there is one: whoever wrote that, it says the same or it came first.
+async fn create_once(grid: &Grid, key: &str, body: Vec<u8>) -> Result<(), ManagerError> {
+    match grid.objects.create(key, body.into()).await {
+        Err(error) if error.kind != ErrorKind::Conflict => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Reads the manifest of an attempt, if there is one.

@@ -171,7 +171,7 @@ impl Leader {
                 crate::redrive::redrive(&self.grid, &mut table.job).await?;
             }
             tracing::info!(job = %id, "taking on a job");
-            self.desks.insert(id, Desk::new(table));
+            self.desks.insert(id, Desk::take_on(&self.grid, table).await?);
         }
         Ok(())
     }
@@ -199,11 +199,14 @@ impl Leader {
             self.reconcile(now).await?;
         }
         self.begin_plans();
+        for desk in self.desks.values_mut() {
+            desk.look_for_results(&self.grid).await?;
+        }
         self.dispatch(now);
         let mut over = Vec::new();
         for (id, desk) in &mut self.desks {
             let flush_due = desk.unsaved_since().is_some_and(|since| now.duration_since(since) >= self.config.flush);
-            if desk.pass(&self.grid, self.epoch, flush_due).await? {
+            if desk.pass(&self.grid, self.epoch, flush_due, &mut self.random).await? {
                 over.push(id.clone());
             }
         }
@@ -243,6 +246,9 @@ impl Leader {
     }
 
     fn next_wake(&self) -> Instant {
+        if self.desks.values().any(|desk| desk.is_eager) {
+            return Instant::now();
+        }
         let now_ms = self.grid.clock.now_ms();
         let in_ms = |until_ms: u64| Instant::now() + Duration::from_millis(until_ms.saturating_sub(now_ms));
         let flushes =

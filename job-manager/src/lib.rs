@@ -10,6 +10,7 @@ mod lead;
 pub mod planner;
 mod planning;
 mod redrive;
+mod reuse;
 mod submit;
 mod table;
 pub mod view;

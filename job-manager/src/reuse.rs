@@ -136,7 +136,13 @@ impl Reuse {
         }
         let (Some(source), Some(their)) = (source, theirs.first()) else { return Ok(None) };
         let Some(outputs) = source.manifest.outputs_of(*their, theirs.len() as u32) else { return Ok(None) };
-        Ok(Some(manifest(task, known.job.submission().job.clone(), theirs.len() as u32, outputs, bytes_in(grid, job, task, theirs.len() as u32).await?)))
+        Ok(Some(manifest(
+            task,
+            known.job.submission().job.clone(),
+            theirs.len() as u32,
+            outputs,
+            bytes_in(grid, job, task, theirs.len() as u32).await?,
+        )))
     }
 }
 
@@ -277,4 +283,3 @@ impl<'a> IdentityReader<'a> {
         Ok(keys.pop().unwrap_or_default())
     }
 }
-

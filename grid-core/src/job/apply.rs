@@ -115,7 +115,7 @@ impl Job {
     }
 
     fn commit(&mut self, index: usize, manifest: &Manifest) {
-        let committed = committed_runs(manifest);
+        let committed = manifest.committed();
         let items: u32 = committed.iter().map(|(_, count)| count).sum();
         if items == 0 {
             return;
@@ -181,19 +181,5 @@ fn ended_or_not(manifest: &Manifest) -> Vec<(ItemIndex, u32)> {
     let failed = manifest.failed.iter().map(|failed| (failed.first, failed.count));
     let mut runs: Vec<(ItemIndex, u32)> = failed.chain(manifest.unrun.iter().copied()).collect();
     runs.sort_unstable();
-    runs
-}
-
-/// The items that a manifest commits, ascending.
-pub(super) fn committed_runs(manifest: &Manifest) -> Vec<(ItemIndex, u32)> {
-    let mut runs = Vec::new();
-    let mut next = manifest.first;
-    let end = manifest.first + manifest.count;
-    for (first, count) in ended_or_not(manifest).into_iter().chain([(end, 0)]) {
-        if first > next {
-            runs.push((next, first - next));
-        }
-        next = first + count;
-    }
     runs
 }

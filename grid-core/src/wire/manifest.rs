@@ -101,7 +101,10 @@ pub enum Pack {
     Object {
         /// Its key.
         key: String,
-        /// Its size.
+        /// Where in it they begin: not 0 where they are a part of what an earlier job wrote.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        start: u64,
+        /// How many bytes they are.
         len: u64,
     },
 }
@@ -111,4 +114,8 @@ impl Manifest {
     pub fn key(&self) -> AttemptKey {
         AttemptKey { first: self.first, attempt: self.attempt }
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

@@ -1,12 +1,13 @@
 //! Small outputs that ride inside a manifest, and which items of a manifest are committed by it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::ids::ItemIndex;
-use crate::wire::{Manifest, Pack};
+use crate::wire::{Manifest, OutputFile, Outputs, Pack};
 
 impl Pack {
     /// Packs bytes into the manifest itself; for at most
@@ -30,9 +31,54 @@ impl Pack {
             Self::Object { .. } => Ok(None),
         }
     }
+
+    /// Some of the bytes; `None` where there are no such bytes.
+    fn part(&self, start: u64, len: u64) -> Option<Self> {
+        if len == 0 {
+            return Some(Self::Empty);
+        }
+        if let Self::Object { key, start: begin, len: all } = self {
+            let is_inside = start.checked_add(len)? <= *all;
+            return is_inside.then(|| Self::Object { key: key.clone(), start: begin + start, len });
+        }
+        let bytes = self.inline_bytes().ok()??;
+        let range = usize::try_from(start).ok()?..usize::try_from(start.checked_add(len)?).ok()?;
+        bytes.get(range).map(|bytes| Self::inline(bytes.to_vec()))
+    }
 }
 
 impl Manifest {
+    /// What items `first .. first + count` wrote, as the outputs of a manifest of their own. `None` unless all of them
+    /// are committed here, or where outputs cannot be told apart (`per: bundle`) unless they are all that there are.
+    pub fn outputs_of(&self, first: ItemIndex, count: u32) -> Option<Outputs> {
+        let range = first..first.checked_add(count)?;
+        let is_held = |(start, len): &(ItemIndex, u32)| *start <= range.start && start + len >= range.end;
+        if !self.committed().iter().any(is_held) {
+            return None;
+        }
+        let is_all = (first, count) == (self.first, self.count);
+        let is_bundle = self.outputs.stdout.len() == 1 && self.count > 1;
+        if is_bundle && !is_all {
+            return None;
+        }
+        let (before, inside) = (self.len_of(self.first..range.start), self.len_of(range.clone()));
+        let place = (range.start - self.first) as usize;
+        let stdout = if is_bundle { &self.outputs.stdout[..] } else { self.outputs.stdout.get(place..)? };
+        let of_range = |file: &&OutputFile| range.contains(&file.item);
+        Some(Outputs {
+            pack: self.outputs.pack.part(before, inside)?,
+            stdout: stdout.iter().take(count as usize).copied().collect(),
+            files: self.outputs.files.iter().filter(of_range).cloned().collect(),
+        })
+    }
+
+    /// Bytes that some items wrote.
+    fn len_of(&self, items: Range<ItemIndex>) -> u64 {
+        let stdout = (self.first..).zip(&self.outputs.stdout).filter(|(item, _)| items.contains(item));
+        let files = self.outputs.files.iter().filter(|file| items.contains(&file.item));
+        stdout.map(|(_, (len, _))| len).sum::<u64>() + files.map(|file| file.len).sum::<u64>()
+    }
+
     /// The runs of items that are hereby committed, `(first, count)` ascending: those that neither failed nor were
     /// given back.
     pub fn committed(&self) -> Vec<(ItemIndex, u32)> {
@@ -57,7 +103,7 @@ mod tests {
     use super::*;
     use crate::ids::{JobId, StageName, WorkerId};
     use crate::reason::{Failure, Reason};
-    use crate::wire::{ItemFailure, Outputs};
+    use crate::wire::ItemFailure;
 
     fn manifest(failed: &[(u32, u32)], unrun: &[(u32, u32)]) -> Manifest {
         let failure = |&(first, count)| ItemFailure {
@@ -91,8 +137,30 @@ mod tests {
             let pack = Pack::inline(bytes.to_vec());
             assert_eq!(pack.inline_bytes().unwrap().unwrap().as_ref(), bytes);
         }
-        assert_eq!(Pack::Object { key: "k".into(), len: 1 }.inline_bytes(), Ok(None));
+        assert_eq!(Pack::Object { key: "k".into(), start: 0, len: 1 }.inline_bytes(), Ok(None));
         assert!(Pack::Base64("*".into()).inline_bytes().is_err());
+    }
+
+    #[test]
+    fn the_outputs_of_some_items_are_a_part_of_the_pack() {
+        let file = |item, name: &str, len| OutputFile { item, name: name.into(), len, crc32: 7 };
+        let mut whole = manifest(&[], &[]);
+        whole.outputs.stdout = vec![(1, 1), (2, 2), (0, 0), (1, 3), (0, 0)];
+        whole.outputs.files = vec![file(11, "f", 2), file(13, "g", 1)];
+        whole.outputs.pack = Pack::Text("abbFFcG".into());
+        let part = whole.outputs_of(11, 2).unwrap();
+        assert_eq!(
+            (part.pack, part.stdout, part.files),
+            (Pack::Text("bbFF".into()), vec![(2, 2), (0, 0)], vec![file(11, "f", 2)])
+        );
+        whole.outputs.pack = Pack::Object { key: "k".into(), start: 5, len: 7 };
+        assert_eq!(whole.outputs_of(13, 2).unwrap().pack, Pack::Object { key: "k".into(), start: 10, len: 2 });
+        assert_eq!(whole.outputs_of(14, 1).unwrap().pack, Pack::Empty);
+        assert_eq!(whole.outputs_of(14, 2), None);
+        whole.outputs.stdout = vec![(7, 1)];
+        whole.outputs.files.clear();
+        assert_eq!(whole.outputs_of(10, 4), None, "the output of a bundle has no borders");
+        assert_eq!(whole.outputs_of(10, 5).as_ref(), Some(&whole.outputs));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) async fn pack(context: &Context, key: String, spool: &Spool) -> Resul
         }
     };
     match stored {
-        Ok(()) => Ok(Pack::Object { key, len }),
+        Ok(()) => Ok(Pack::Object { key, start: 0, len }),
         Err(error) => Err(hindrance("store the outputs of a task", error)),
     }
 }

@@ -131,7 +131,7 @@ async fn a_commit_whose_answer_was_lost_is_recognised_and_keeps_its_data() {
     gate.turn(Weather::LosesAnswer);
     yard.send(&task("s", 0, 1)).await;
     yard.work().await;
-    let Pack::Object { key, len } = yard.manifest("s", 0, 1).await.outputs.pack else { panic!("packed apart") };
+    let Pack::Object { key, len, .. } = yard.manifest("s", 0, 1).await.outputs.pack else { panic!("packed apart") };
     assert_eq!(yard.grid.objects.head(&key).await.unwrap().size, len);
     assert_eq!(yard.said().await.completions, [completion("s", 0, 1)]);
     assert_eq!(yard.runner.runs(), [(0, 1)]);

@@ -96,7 +96,7 @@ impl Committed {
 }
 
 fn home(key: &str, manifest: &Manifest) -> std::result::Result<(Home, u64), String> {
-    if let Pack::Object { key, len } = &manifest.outputs.pack {
+    if let Pack::Object { key, len, .. } = &manifest.outputs.pack {
         return Ok((Home::Object(key.as_str().into()), *len));
     }
     let inline = manifest.outputs.pack.inline_bytes().map_err(|error| format!("its outputs are no base64: {error}"))?;
@@ -105,7 +105,7 @@ fn home(key: &str, manifest: &Manifest) -> std::result::Result<(Home, u64), Stri
     Ok((Home::Inline { manifest: key.into(), bytes }, len))
 }
 
-/// Where each standard output and each file begins in the pack, and where the pack ends.
+/// Where each standard output and each file begins, and how long they are together.
 type Starts = (Vec<u64>, Vec<u64>, u64);
 
 fn lay_out(manifest: &Manifest) -> std::result::Result<Starts, String> {
@@ -115,7 +115,8 @@ fn lay_out(manifest: &Manifest) -> std::result::Result<Starts, String> {
         return Err(format!("it has {} standard outputs for {} items", outputs.stdout.len(), manifest.count));
     }
     let (mut stdout_starts, mut file_starts) = (Vec::new(), Vec::new());
-    let mut end = 0u64;
+    let begin = if let Pack::Object { start, .. } = outputs.pack { start } else { 0 };
+    let mut end = begin;
     let mut place = |len: u64| {
         let start = end;
         end = end.checked_add(len).ok_or("its outputs are impossibly long")?;
@@ -131,7 +132,7 @@ fn lay_out(manifest: &Manifest) -> std::result::Result<Starts, String> {
     for file in files {
         file_starts.push(place(file.len)?);
     }
-    Ok((stdout_starts, file_starts, end))
+    Ok((stdout_starts, file_starts, end - begin))
 }
 
 fn check_files(manifest: &Manifest) -> std::result::Result<(), String> {

@@ -38,7 +38,7 @@ fn manifest(pack: Pack) -> Manifest {
 }
 
 fn object_pack() -> Pack {
-    Pack::Object { key: "data".into(), len: TEXTS.concat().len() as u64 }
+    Pack::Object { key: "data".into(), start: 0, len: TEXTS.concat().len() as u64 }
 }
 
 fn inline_pack() -> Pack {

@@ -135,7 +135,7 @@ fn look_for_lost(world: &mut World, random: &mut Random) {
 fn check(world: &World) {
     let mut committed: BTreeMap<(StageName, u32), u32> = BTreeMap::new();
     for ((stage, _), manifest) in &world.manifests {
-        for (first, count) in super::super::apply::committed_runs(manifest) {
+        for (first, count) in manifest.committed() {
             (first..first + count).for_each(|item| *committed.entry((stage.clone(), item)).or_default() += 1);
         }
     }
@@ -144,7 +144,7 @@ fn check(world: &World) {
         let covering = world.job.committed(stage).unwrap().covering(*item..*item + 1);
         let holds = |key: &crate::ids::AttemptKey| {
             let manifest = &world.manifests[&(stage.clone(), *key)];
-            let mut runs = super::super::apply::committed_runs(manifest).into_iter();
+            let mut runs = manifest.committed().into_iter();
             runs.any(|(first, count)| (first..first + count).contains(item))
         };
         if world.job.is_ok(stage, *item) {
