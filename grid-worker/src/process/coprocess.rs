@@ -9,7 +9,7 @@ use grid_core::ids::{JobId, StageName};
 use rustix::process::Signal;
 
 use super::orphans::Held;
-use super::running::{Running, Wrote, drain, read_some};
+use super::running::{Output, Running, Wrote, drain, read_some};
 use super::stderr::Stderr;
 use super::switch::Switch;
 
@@ -80,10 +80,10 @@ impl Coprocess {
                     Wrote::Closed => request = &[],
                 }
             }
-            if ready.stderr {
+            if ready.stderr != Output::Quiet {
                 self.read_stderr(stderr, buffer)?;
             }
-            if ready.stdout
+            if ready.stdout != Output::Quiet
                 && let Some(exchanged) = self.read_reply(buffer)?
             {
                 return Ok(exchanged);
@@ -95,7 +95,7 @@ impl Coprocess {
                 return Ok(Exchanged::Stopped);
             }
             // Its last line may have come together with its end.
-            if ready.exited && !ready.stdout {
+            if ready.exited && ready.stdout == Output::Quiet {
                 return Ok(Exchanged::Gone);
             }
             if Instant::now() >= until {
@@ -104,11 +104,10 @@ impl Coprocess {
         }
     }
 
-    /// Ends it at once; its own status when it had ended by itself.
-    pub(super) fn kill(mut self, stderr: &mut Stderr, buffer: &mut [u8]) -> io::Result<ExitStatus> {
-        // One that closed its output is about to end by itself, and its status is worth a moment.
-        let _ = self.running.has_ended(Instant::now() + Duration::from_millis(100));
-        self.running.signal(Signal::KILL);
+    /// Ends it at once, but for one that said it is about to end by itself: its status is worth a moment.
+    pub(super) fn kill(mut self, patience: Duration, stderr: &mut Stderr, buffer: &mut [u8]) -> io::Result<ExitStatus> {
+        let _ = self.running.has_ended(Instant::now() + patience);
+        self.running.kill();
         if let Some(pipe) = &mut self.running.stderr {
             drain(pipe, buffer, |bytes| {
                 stderr.take(bytes);
@@ -207,7 +206,6 @@ fn end_gently(mut coprocesses: Vec<(Served, Instant, Coprocess)>) {
 
 fn end(coprocess: Coprocess, until: Instant) {
     let _ = coprocess.running.has_ended(until);
-    coprocess.running.signal(Signal::KILL);
     if let Err(error) = coprocess.running.reap() {
         tracing::warn!(%error, "could not wait for a co-process");
     }

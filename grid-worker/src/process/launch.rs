@@ -77,10 +77,11 @@ impl<'a> Launcher<'a> {
 
     /// Starts a process for an item (or for several), with `item_vars` on top of the environment.
     pub(super) fn start(&mut self, key: Option<&Key>, item_vars: Variables, stdin: Stdin) -> Result<Running, Failure> {
-        let mut command = match self.command.take().filter(|_| self.is_constant) {
+        let path = item_vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+        let is_constant = self.is_constant && path.is_none();
+        let mut command = match self.command.take().filter(|_| is_constant) {
             Some(command) => command,
             None => {
-                let path = item_vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
                 let values = TemplateValues { params: &self.submission.params, key };
                 self.item_vars.clear();
                 self.stdin = stdin;
@@ -100,9 +101,11 @@ impl<'a> Launcher<'a> {
             command.env(&name, value);
             self.item_vars.push(name);
         }
-        let started = Running::start(&mut command).map_err(|error| refused(&command, &self.submission.workdir, &error));
+        let started =
+            Running::start(&mut command).map_err(|error| refused(&command, &self.submission.workdir, &error))?;
+        // Not after a refusal: a value that is no C string would spoil it for ever.
         self.command = Some(command);
-        started
+        Ok(started)
     }
 
     fn build(&self, values: TemplateValues<'_>, path: &OsStr, stdin: Stdin) -> Result<Command, Failure> {

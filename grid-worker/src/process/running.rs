@@ -20,6 +20,8 @@ pub(super) struct Running {
     child: Child,
     pid: Pid,
     exit: OwnedFd,
+    is_killed: bool,
+    is_reaped: bool,
     /// The writing end of its standard input; non-blocking.
     pub(super) stdin: Option<ChildStdin>,
     /// The reading end of its standard output; non-blocking.
@@ -33,14 +35,26 @@ pub(super) struct Running {
 pub(super) struct Ready {
     /// Standard input takes bytes, or nobody will read them.
     pub(super) stdin: bool,
-    /// Standard output has bytes or has ended.
-    pub(super) stdout: bool,
-    /// Standard error has bytes or has ended.
-    pub(super) stderr: bool,
+    /// Of standard output.
+    pub(super) stdout: Output,
+    /// Of standard error.
+    pub(super) stderr: Output,
     /// The command has ended (what it started may still run).
     pub(super) exited: bool,
     /// The switch was touched.
     pub(super) switch: bool,
+}
+
+/// What a stream that the command writes has for us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Nothing, now.
+    #[default]
+    Quiet,
+    /// Bytes.
+    Bytes,
+    /// Its end: nobody holds the other end any more, and nothing is left in between.
+    Ended,
 }
 
 /// What a write to standard input came to.
@@ -72,7 +86,7 @@ impl Running {
             Ok::<_, rustix::io::Errno>(exit)
         })();
         match prepared {
-            Ok(exit) => Ok(Self { child, pid, exit, stdin, stdout, stderr }),
+            Ok(exit) => Ok(Self { child, pid, exit, is_killed: false, is_reaped: false, stdin, stdout, stderr }),
             Err(error) => {
                 signal_group(pid, Signal::KILL);
                 child.wait()?;
@@ -115,11 +129,17 @@ impl Running {
             Err(error) => return Err(error.into()),
         }
         let touched = |at: usize| !fds[at].revents().is_empty();
+        let output = |at: usize, open: bool| match fds[at].revents() {
+            _ if !open => Output::Quiet,
+            events if events.contains(PollFlags::IN) => Output::Bytes,
+            events if events.is_empty() => Output::Quiet,
+            _ => Output::Ended,
+        };
         Ok(Ready {
             exited: fds[0].revents().contains(PollFlags::IN),
             switch: touched(1),
-            stdout: stdout.is_some() && touched(2),
-            stderr: stderr.is_some() && touched(3),
+            stdout: output(2, stdout.is_some()),
+            stderr: output(3, stderr.is_some()),
             stdin: stdin.is_some() && to_write > 0 && touched(4),
         })
     }
@@ -157,12 +177,35 @@ impl Running {
         signal_group(self.pid, signal);
     }
 
-    /// Reaps a command that has ended or was killed, and kills whatever is left of its process group.
+    /// Kills whatever is left of its process group, and of itself.
+    pub(super) fn kill(&mut self) {
+        if !std::mem::replace(&mut self.is_killed, true) {
+            self.signal(Signal::KILL);
+        }
+    }
+
+    /// Kills its process group and waits for its own end; its status is its own when it had ended before.
     pub(super) fn reap(mut self) -> io::Result<ExitStatus> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<ExitStatus> {
         // Before the wait: until then the process id, and with it the group's, cannot belong to anyone else.
-        signal_group(self.pid, Signal::KILL);
+        self.kill();
         drop((self.stdin.take(), self.stdout.take(), self.stderr.take()));
+        self.is_reaped = true;
         self.child.wait()
+    }
+}
+
+/// However its owner goes, no process stays behind.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_reaped
+            && let Err(error) = self.end()
+        {
+            tracing::warn!(%error, "could not wait for a command");
+        }
     }
 }
 

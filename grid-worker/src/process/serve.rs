@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use grid_core::ids::ItemIndex;
 use grid_core::items::Key;
@@ -25,6 +25,9 @@ use super::supervise::{Ended, EndedBy};
 use super::task::Execution;
 use super::verdict::{EX_TEMPFAIL, Verdict, judge};
 use crate::runner::{ItemInput, ItemRan};
+
+/// How long a co-process that closed its standard output may take to end by itself.
+const EXIT_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What a co-process answers.
 #[derive(Debug, Deserialize)]
@@ -52,11 +55,11 @@ pub(super) fn items(execution: &mut Execution, inputs: Vec<ItemInput>) -> Vec<It
         let key = (execution.keys)(index);
         let name = key.name();
         execution.item(index, &name, |execution| {
+            let (request, file) = request(execution, index, &name, &key, input)?;
             let mut server = match coprocess.take().or_else(|| execution.shared.coprocesses.take(&served)) {
                 Some(server) => server,
                 None => start(execution)?,
             };
-            let (request, file) = request(execution, index, &name, &key, input)?;
             let answered = ask(execution, &mut server, &request, &name);
             if let Some(file) = file {
                 drop(fs::remove_file(file));
@@ -202,8 +205,9 @@ fn take_file(execution: &mut Execution, path: &Path) -> Result<(u64, u32), NotDo
 
 /// Ends a co-process that broke the protocol; says how it ended when it did so by itself.
 fn broken(execution: &mut Execution, server: Coprocess, reason: Reason, why: String) -> Result<Failure, Failure> {
+    let patience = if reason == Reason::Exit { EXIT_PATIENCE } else { Duration::ZERO };
     let status = server
-        .kill(&mut execution.stderr, &mut execution.buffer)
+        .kill(patience, &mut execution.stderr, &mut execution.buffer)
         .map_err(|error| fault::own("wait for the co-process", &error))?;
     let stderr = execution.stderr.last_words();
     if reason != Reason::Exit {

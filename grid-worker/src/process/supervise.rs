@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use grid_core::reason::Failure;
 use rustix::process::Signal;
 
-use super::running::{Ready, Running, Wrote, drain, read_some};
+use super::running::{Output, Ready, Running, Wrote, drain, read_some};
 use super::stderr::Stderr;
 use super::switch::Switch;
 
@@ -85,12 +85,8 @@ impl Phase {
 /// system's own, and the command is gone then, too.
 pub(super) fn supervise(mut running: Running, mut session: Session<'_>) -> io::Result<Ended> {
     let mut phase = Phase::Running { until: Instant::now() + session.timeout };
-    let served = serve(&mut running, &mut session, &mut phase);
-    if let Err(error) = served {
-        running.reap()?;
-        return Err(error);
-    }
-    running.signal(Signal::KILL);
+    serve(&mut running, &mut session, &mut phase)?;
+    running.kill();
     if let Err(error) = take_rest(&mut running, &mut session)
         && matches!(phase, Phase::Running { .. })
     {
@@ -109,7 +105,7 @@ fn serve(running: &mut Running, session: &mut Session<'_>, phase: &mut Phase) ->
         if let Err(error) = transfer(running, session, ready)
             && matches!(phase, Phase::Running { .. })
         {
-            running.signal(Signal::KILL);
+            running.kill();
             *phase = Phase::Killed { by: EndedBy::Output(error) };
         }
         if ready.exited {
@@ -123,12 +119,12 @@ fn serve(running: &mut Running, session: &mut Session<'_>, phase: &mut Phase) ->
 }
 
 /// Moves the command on towards its end when it is time, or when the switch was touched.
-fn escalate(running: &Running, session: &Session<'_>, phase: &mut Phase) {
+fn escalate(running: &mut Running, session: &Session<'_>, phase: &mut Phase) {
     let now = Instant::now();
     match phase {
         Phase::Running { until } => {
             if let Some(fault) = session.switch.take_fault() {
-                running.signal(Signal::KILL);
+                running.kill();
                 *phase = Phase::Killed { by: EndedBy::Input(fault) };
                 return;
             }
@@ -143,7 +139,7 @@ fn escalate(running: &Running, session: &Session<'_>, phase: &mut Phase) {
             *phase = Phase::Terminated { by, until: now + session.grace };
         }
         Phase::Terminated { by, until } if now >= *until => {
-            running.signal(Signal::KILL);
+            running.kill();
             *phase = Phase::Killed { by: std::mem::replace(by, EndedBy::Itself) };
         }
         Phase::Terminated { .. } | Phase::Killed { .. } => {}
@@ -154,21 +150,21 @@ fn transfer(running: &mut Running, session: &mut Session<'_>, ready: Ready) -> i
     if ready.stdin {
         give(running, &mut session.input)?;
     }
-    if ready.stderr
-        && let Some(pipe) = &mut running.stderr
-    {
-        match read_some(pipe, session.buffer)? {
+    match (ready.stderr, &mut running.stderr) {
+        (Output::Bytes, Some(pipe)) => match read_some(pipe, session.buffer)? {
             Some(count) => session.stderr.take(&session.buffer[..count]),
             None => running.stderr = None,
-        }
+        },
+        (Output::Ended, _) => running.stderr = None,
+        (Output::Bytes | Output::Quiet, _) => {}
     }
-    if ready.stdout
-        && let Some(pipe) = &mut running.stdout
-    {
-        match read_some(pipe, session.buffer)? {
+    match (ready.stdout, &mut running.stdout) {
+        (Output::Bytes, Some(pipe)) => match read_some(pipe, session.buffer)? {
             Some(count) => (session.stdout)(&session.buffer[..count])?,
             None => running.stdout = None,
-        }
+        },
+        (Output::Ended, _) => running.stdout = None,
+        (Output::Bytes | Output::Quiet, _) => {}
     }
     Ok(())
 }

@@ -59,13 +59,12 @@ pub(super) fn execute(
     handle: Handle,
 ) -> TaskRan {
     let (per, count) = (task.stage.per, task.message.count);
-    let started = Instant::now();
     shared.memory.look();
     let (inputs, execution) = match Execution::begin(shared, task, switch, kill, handle) {
         Ok(begun) => begun,
         Err(failure) => return all_failed(per, count, failure),
     };
-    execution.run(inputs, started)
+    execution.run(inputs)
 }
 
 /// A task none of whose items could be executed.
@@ -122,9 +121,11 @@ impl Execution {
         Ok((inputs, execution))
     }
 
-    fn run(mut self, inputs: Vec<ItemInput>, started: Instant) -> TaskRan {
+    fn run(mut self, inputs: Vec<ItemInput>) -> TaskRan {
         let (per, count) = (self.stage.per, self.message.count);
-        let items = match setup::ensure(&mut self) {
+        let prepared = setup::ensure(&mut self);
+        let started = Instant::now();
+        let items = match prepared {
             Ok(()) => match per {
                 Per::Item => self.items(inputs),
                 Per::Bundle => vec![bundle::run(&mut self, inputs)],
@@ -133,8 +134,8 @@ impl Execution {
             Err(NotDone::Failed(failure)) => return all_failed(per, count, failure),
             Err(NotDone::Stopped) => unrun(per, count),
         };
-        orphans::sweep(&self.shared.cookie, Whose::Task(&self.nonce));
         let busy = started.elapsed();
+        orphans::sweep(&self.shared.cookie, Whose::Task(&self.nonce));
         match self.pack.finish() {
             Ok(pack) => TaskRan { busy, items, pack, log: self.log },
             Err(error) => all_failed(per, count, fault::own("finish the task's output", &error)),

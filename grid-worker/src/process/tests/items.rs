@@ -201,3 +201,31 @@ fn make_executable(file: &Path) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[tokio::test]
+async fn a_value_that_no_environment_can_carry_fails_its_item_alone() {
+    let trial = shell("echo ok");
+    let mut task = trial.task(2, Vec::new());
+    task.keys = Arc::new(|index| Key(vec![("d".into(), if index == 0 { "a\0b" } else { "ab" }.into())]));
+    let ran = runner().run(task).await;
+    assert_eq!(failures(&ran)[0].reason, Reason::Input);
+    assert_eq!(ran.items[1], ok("ok\n"));
+}
+
+#[tokio::test]
+async fn only_the_dimensions_of_an_item_are_in_its_environment() {
+    let trial = shell("env | grep -c GRIDMILL_KEY_ || true");
+    let mut task = trial.task(3, Vec::new());
+    task.keys = Arc::new(|index| Key((0..2 - index).map(|dim| (format!("d{dim}"), "x".into())).collect()));
+    assert_eq!(pack_text(&runner().run(task).await), "2\n1\n0\n");
+}
+
+#[tokio::test]
+async fn items_may_choose_their_programs() {
+    let program = Template { parts: vec![TemplatePart::Key("program".into())] };
+    let trial = Trial::of(Command::Argv(vec![program, text("x")]));
+    let mut task = trial.task(3, Vec::new());
+    task.keys = Arc::new(|index| Key(vec![("program".into(), ["echo", "no-such", "printf"][index as usize].into())]));
+    let ran = runner().run(task).await;
+    assert_eq!((pack_text(&ran).as_str(), failures(&ran)[0].exit), ("x\nx", Some(127)));
+}

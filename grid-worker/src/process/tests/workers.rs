@@ -111,3 +111,11 @@ async fn an_item_that_takes_too_long_ends_its_process() {
     assert_eq!(ran.items[1], ok("1"));
     assert!(!lives(trial.workdir().join("pid")));
 }
+
+#[tokio::test]
+async fn an_input_that_could_not_be_had_costs_no_process() {
+    let Some(trial) = server("said(item=r['item'], output=str(n))") else { return };
+    let failure = Failure::new(Reason::Input, "a.csv is gone");
+    let ran = trial.feed(vec![bytes("a"), ItemInput::Failed(failure.clone()), bytes("c")]).await;
+    assert_eq!(ran.items, [ok("1"), ItemRan::Failed(failure), ok("2")]);
+}
