@@ -6,6 +6,7 @@ mod deaf;
 mod gate;
 mod scripted;
 mod stops;
+mod storm;
 mod twice;
 mod upstream;
 mod weather;

@@ -78,6 +78,11 @@ impl Yard {
         self.send_text(&to_ascii_json(message).unwrap()).await;
     }
 
+    pub async fn send_until_it_goes(&self, message: &TaskMessage) {
+        let body = to_ascii_json(message).unwrap();
+        until(async || self.grid.tasks.send(std::slice::from_ref(&body)).await.unwrap().iter().all(Result::is_ok)).await;
+    }
+
     pub async fn send_text(&self, body: &str) {
         for answer in self.grid.tasks.send(&[body.to_owned()]).await.unwrap() {
             answer.unwrap();
