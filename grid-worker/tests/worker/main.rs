@@ -5,6 +5,7 @@ mod calm;
 mod deaf;
 mod gate;
 mod scripted;
+mod slices;
 mod stops;
 mod storm;
 mod twice;

@@ -50,9 +50,8 @@ async fn storm(seed: u64) -> Trace {
         if item % 11 == 0 { act.after(3) } else { act }
     };
     let mut yard = Yard::new(Scripted::new(script), vec![stage("s", numbers(999))]).await;
-    let queue = |seed| {
-        Arc::new(MemoryQueue::new(QueueSettings { faults: queue_faults(seed), ..QueueSettings::default() }))
-    };
+    let queue =
+        |seed| Arc::new(MemoryQueue::new(QueueSettings { faults: queue_faults(seed), ..QueueSettings::default() }));
     (yard.grid.tasks, yard.grid.reports) = (queue(seed), queue(seed + 1));
     let faulty = Arc::new(FaultyObjects::new(yard.grid.objects.clone(), store_faults(seed)));
     let grid = WorkerGrid { objects: faulty.clone(), ..yard.grid.for_worker() };

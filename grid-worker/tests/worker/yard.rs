@@ -8,10 +8,11 @@ use bytes::Bytes;
 use grid_core::ids::{AttemptKey, JobId, StageItems, StageName, WorkerId};
 use grid_core::layout;
 use grid_core::pipeline::{
-    Backoff, Command, Format, InputAs, ItemSource, OnFailure, Output, Per, Pipeline, Range, Resources, Retry, Stage,
+    Backoff, Command, Format, Input, InputAs, ItemSource, OnFailure, Output, Per, Pipeline, Range, Resources, Retry,
+    Stage,
 };
 use grid_core::submission::Submission;
-use grid_core::units::Allowance;
+use grid_core::units::{Allowance, ByteSize};
 use grid_core::wire::{
     Completion, Heartbeat, KeySource, Manifest, OutputRef, Report, TaskInputs, TaskMessage, to_ascii_json,
 };
@@ -19,6 +20,7 @@ use grid_worker::runner::Stop;
 use grid_worker::{Worker, WorkerConfig, WorkerError};
 use infra::Grid;
 use infra::grid::WorkerGrid;
+use infra::inputs::{PinOptions, pin_object};
 use infra::queue::Receipt;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -68,8 +70,30 @@ impl Yard {
         (Self::on(grid, runner, stages).await, gate)
     }
 
+    /// A yard whose job has one input: the file `NAME.EXTENSION`, with a header.
+    pub async fn with_input(
+        runner: Scripted,
+        stages: Vec<Stage>,
+        (name, format): (&str, Format),
+        content: String,
+    ) -> Self {
+        let grid = infra::memory::grid();
+        let file = format!("{name}.{}", format.extension());
+        grid.objects.put(&file, content.into()).await.unwrap();
+        let pinned = pin_object(&grid.sources, &format!("grid://{file}"), &file, PinOptions::default()).await.unwrap();
+        let mut submission = submission(stages);
+        let input = Input { format, header: true, default: Vec::new(), max_record: ByteSize(1 << 20) };
+        submission.pipeline.inputs.insert(name.to_owned(), input);
+        submission.inputs.insert(name.to_owned(), vec![pinned]);
+        Self::with(grid, runner, &submission).await
+    }
+
     async fn on(grid: Grid, runner: Scripted, stages: Vec<Stage>) -> Self {
-        let body = serde_json::to_vec(&submission(stages)).unwrap();
+        Self::with(grid, runner, &submission(stages)).await
+    }
+
+    async fn with(grid: Grid, runner: Scripted, submission: &Submission) -> Self {
+        let body = serde_json::to_vec(submission).unwrap();
         grid.objects.create(&layout::submission(&job()), body.into()).await.unwrap();
         Self { grid, runner: Arc::new(runner), scratch: TempDir::new().unwrap() }
     }
@@ -80,7 +104,8 @@ impl Yard {
 
     pub async fn send_until_it_goes(&self, message: &TaskMessage) {
         let body = to_ascii_json(message).unwrap();
-        until(async || self.grid.tasks.send(std::slice::from_ref(&body)).await.unwrap().iter().all(Result::is_ok)).await;
+        until(async || self.grid.tasks.send(std::slice::from_ref(&body)).await.unwrap().iter().all(Result::is_ok))
+            .await;
     }
 
     pub async fn send_text(&self, body: &str) {
