@@ -1,5 +1,15 @@
-//! Reading a job for people.
+//! Reads a job for people: where it stands, what became of its items, what they wrote. Changes nothing, so that it may
+//! be used beside a running grid.
 
 mod attempts;
+mod dead;
+mod job;
+mod jobs;
+mod keys;
+mod logs;
 
 pub use attempts::ended_attempts;
+pub use dead::DeadLetters;
+pub use job::{Fate, JobView};
+pub use jobs::{JobHead, NoSuchJob, all_jobs, choose, newest, submission};
+pub use logs::{ItemLog, Logs};

@@ -1,0 +1,203 @@
+//! One job, opened for reading.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use grid_api::{JobStatus, Receipt, StageStatus};
+use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName};
+use grid_core::items::Key;
+use grid_core::job::Job;
+use grid_core::layout;
+use grid_core::limits::SHARD_ITEMS;
+use grid_core::pipeline::{ItemSource, Stage};
+use grid_core::split::Slice;
+use grid_core::submission::Submission;
+use grid_core::wire::OutputRef;
+use infra::objects::ObjectStore;
+use infra::outputs::{Committed, OutputReader};
+use infra::plan::PlanReader;
+use infra::{ErrorKind, Grid, Result};
+
+use super::attempts::ended_attempts;
+use super::dead::DeadLetters;
+use super::keys::Keys;
+use crate::ManagerError;
+use crate::lead::status_of;
+use crate::table::JobTable;
+
+/// Keys looked at in one go when an item is looked for by its name.
+const SEARCH_STEP: u32 = SHARD_ITEMS;
+
+/// One job, opened for reading.
+#[derive(Debug)]
+pub struct JobView {
+    /// As it was submitted.
+    pub submission: Arc<Submission>,
+    /// As it stood when it was opened.
+    pub status: JobStatus,
+    job: Job,
+    objects: Arc<dyn ObjectStore>,
+    outputs: OutputReader,
+    keys: Keys,
+}
+
+impl JobView {
+    /// Opens a job as it stands now.
+    pub async fn open(grid: &Grid, job: &JobId) -> std::result::Result<Self, ManagerError> {
+        let job = JobTable::load(grid, job).await?.job;
+        Ok(Self {
+            submission: job.submission().clone(),
+            status: status_of(&job),
+            objects: grid.objects.clone(),
+            outputs: OutputReader::new(grid.objects.clone()),
+            keys: Keys::new(grid.objects.clone()),
+            job,
+        })
+    }
+
+    /// The job.
+    pub fn id(&self) -> &JobId {
+        &self.submission.job
+    }
+
+    /// The stage's status.
+    pub fn stage_status(&self, stage: &StageName) -> Option<&StageStatus> {
+        self.status.stages.iter().find(|status| status.name == *stage)
+    }
+
+    /// The items of a stage that others read and that are delivered: all, or the root of a tree of combiners.
+    pub fn output_items(&self, stage: &StageName) -> Range<ItemIndex> {
+        let (first, count) = self.job.output_items(stage).unwrap_or((0, 0));
+        first..first.saturating_add(count)
+    }
+
+    /// How many of those are committed.
+    pub fn committed_outputs(&self, stage: &StageName) -> u64 {
+        self.output_items(stage).filter(|item| self.job.is_ok(stage, *item)).count() as u64
+    }
+
+    /// Reads what its items wrote.
+    pub fn outputs(&self) -> &OutputReader {
+        &self.outputs
+    }
+
+    /// The attempts that hold the committed items among `items`, ascending; perhaps a few more.
+    pub fn committed_by(&self, stage: &StageName, items: Range<ItemIndex>) -> Vec<AttemptKey> {
+        self.job.committed(stage).map_or_else(Vec::new, |committed| committed.covering(items))
+    }
+
+    /// The manifest of an attempt.
+    pub async fn manifest(&self, stage: &StageName, attempt: AttemptKey) -> Result<Arc<Committed>> {
+        self.outputs.manifest(self.id(), &OutputRef { stage: stage.clone(), key: attempt }).await
+    }
+
+    /// What became of an item.
+    pub fn fate(&self, stage: &StageName, item: ItemIndex) -> Fate {
+        if self.job.is_ok(stage, item) {
+            return Fate::Committed;
+        }
+        let out = self.job.out().any(|(of, task)| of == stage && (task.first..task.first + task.count).contains(&item));
+        match (out, self.job.dead(stage).binary_search(&item), self.job.skipped(stage).binary_search(&item)) {
+            (true, _, _) => Fate::Out,
+            (false, Ok(_), _) => Fate::Dead,
+            (false, Err(_), Ok(_)) => Fate::Skipped,
+            (false, Err(_), Err(_)) => Fate::Waiting,
+        }
+    }
+
+    /// The keys of items `first .. first + count`.
+    pub async fn keys(&self, stage: &StageName, first: ItemIndex, count: u32) -> Result<Vec<Key>> {
+        self.keys.of(&self.job, stage, first, count).await
+    }
+
+    /// The first item of that name.
+    pub async fn find_item(&self, stage: &StageName, name: &str) -> Result<Option<ItemIndex>> {
+        let items = self.items(stage);
+        for first in (0..items).step_by(SEARCH_STEP as usize) {
+            let count = SEARCH_STEP.min(items - first);
+            let keys = self.keys(stage, first, count).await?;
+            if let Some(place) = keys.iter().position(|key| key.name() == name) {
+                return Ok(Some(first + place as u32));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Items found so far.
+    pub fn items(&self, stage: &StageName) -> u32 {
+        self.stage_status(stage).map_or(0, |status| u32::try_from(status.items).unwrap_or(u32::MAX))
+    }
+
+    /// The attempts that have tried an item, ascending, each with its manifest.
+    pub async fn attempts(&self, stage: &StageName, item: ItemIndex) -> Result<Vec<Arc<Committed>>> {
+        let mut found = Vec::new();
+        for key in self.ended_attempts(stage, item / SHARD_ITEMS).await? {
+            if key.first > item {
+                break;
+            }
+            let manifest = self.manifest(stage, key).await?;
+            if item - key.first < manifest.manifest.count {
+                found.push(manifest);
+            }
+        }
+        found.sort_by_key(|manifest| manifest.manifest.attempt);
+        Ok(found)
+    }
+
+    /// The attempts at tasks of one shard that have ended, ascending by first item, then by attempt.
+    pub async fn ended_attempts(&self, stage: &StageName, shard: u32) -> Result<Vec<AttemptKey>> {
+        ended_attempts(&*self.objects, self.id(), stage, shard).await
+    }
+
+    /// The items of a stage that were given up on, one after the other.
+    pub fn dead_letters(&self, stage: &StageName) -> DeadLetters<'_> {
+        DeadLetters::new(self, stage.clone(), self.job.dead(stage))
+    }
+
+    /// The slice that is an item's input; `None` when its stage does not split an input.
+    pub async fn slice(&self, stage: &Stage, item: ItemIndex) -> Result<Option<Slice>> {
+        match &stage.items {
+            ItemSource::Split(_) => {
+                PlanReader::new(self.objects.clone()).slice(self.id(), &stage.name, item).await.map(Some)
+            }
+            ItemSource::Matrix(_)
+            | ItemSource::Range(_)
+            | ItemSource::List(_)
+            | ItemSource::Each(_)
+            | ItemSource::Group { .. }
+            | ItemSource::All { .. } => Ok(None),
+        }
+    }
+
+    /// The objects of the grid that the job is on.
+    pub fn objects(&self) -> &Arc<dyn ObjectStore> {
+        &self.objects
+    }
+
+    /// The balance: as it was written when the job ended; `None` before.
+    pub async fn receipt(&self) -> Result<Option<Receipt>> {
+        let key = layout::receipt(self.id());
+        match self.objects.get(&key, None).await {
+            Ok(body) => serde_json::from_slice(&body)
+                .map(Some)
+                .map_err(|error| infra::Error::caused(ErrorKind::Invalid, format!("{key} is no receipt"), error)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It succeeded.
+    Committed,
+    /// It was given up on.
+    Dead,
+    /// It was left out, by a rule or because what it needs was.
+    Skipped,
+    /// A task with it is out, or waits to be tried again.
+    Out,
+    /// Its turn has not come.
+    Waiting,
+}
