@@ -1,2 +1,23 @@
-//! The command `gridmill`.
-fn main() {}
+//! The command `gridmill`: parses the command line, does what it says, and ends with the code of the contract.
+
+mod cli;
+mod commands;
+mod console;
+mod deliver;
+mod exit;
+mod inputs;
+mod load;
+mod local;
+mod logfile;
+mod progress;
+mod report;
+mod signals;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    commands::dispatch(cli::Cli::parse())
+}

@@ -1,0 +1,54 @@
+//! What each command does: one file a command.
+
+mod completions;
+mod dead;
+mod list;
+mod logs;
+mod outputs;
+mod plan;
+mod run;
+mod status;
+mod validate;
+mod why;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::console::Console;
+use crate::exit::{Exit, Outcome};
+
+/// Does what the command line says.
+pub fn dispatch(cli: Cli) -> ExitCode {
+    let console = Console::detect(cli.json);
+    let exit = match execute(cli.command, console) {
+        Ok(exit) => exit,
+        Err(fault) => {
+            console.fault(&fault);
+            fault.exit
+        }
+    };
+    exit.into()
+}
+
+fn execute(command: Command, console: Console) -> Outcome {
+    match command {
+        Command::Validate(args) => validate::validate(&args, console),
+        Command::Plan(args) => plan::plan(&args, console),
+        Command::Schema => {
+            console.document(&grid_core::pipeline::schema())?;
+            Ok(Exit::Done)
+        }
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Run(args) => run::run(&args, console),
+        Command::List(args) => list::list(&args, console),
+        Command::Status(args) => status::status(&args, console),
+        Command::Dead(args) => dead::dead(&args, console),
+        Command::Why(args) => why::why(&args, console),
+        Command::Logs(args) => logs::logs(&args, console),
+        Command::Outputs(args) => outputs::outputs(&args, console),
+        Command::Guard { cookie } => {
+            grid_worker::process::guard_main(&cookie);
+            Ok(Exit::Done)
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Submitting: pins the inputs and hands everything over.
+
+use std::collections::HashMap;
+
+use infra::Grid;
+use infra::inputs::PinOptions;
+use job_manager::{RetryDead, SubmitRequest, Submitted, view};
+
+use super::Run;
+use crate::exit::{Fault, Outcome};
+use crate::inputs::{self, Keeper};
+use crate::load::Loaded;
+use crate::progress::DigestProgress;
+
+/// Earlier jobs whose pins are looked at: enough to find unchanged files, few enough to cost nothing.
+const EARLIER_JOBS: usize = 3;
+
+/// Hands the pipeline over, with its inputs as they are now.
+pub async fn submit(run: &Run<'_>, loaded: Loaded) -> Outcome<Submitted> {
+    let known = known_digests(&run.grid).await?;
+    let progress = DigestProgress::new(run.console);
+    let options = PinOptions {
+        known: &|uri, size, version| known.get(&(uri.to_owned(), size, version.to_owned())).cloned(),
+        on_bytes: &|bytes| progress.add(bytes),
+    };
+    let scratch = run.state.scratch();
+    let keeper = Keeper { objects: &*run.grid.objects, scratch: &scratch };
+    let inputs::Pinned { inputs, lists } = inputs::pin(&run.grid.sources, &loaded, Some(keeper), options).await?;
+    drop(progress);
+    let Loaded { pipeline, params, folder, .. } = loaded;
+    let workdir = folder.to_string_lossy().into_owned();
+    let request = SubmitRequest { pipeline, params, inputs, lists, workdir };
+    job_manager::submit(&run.grid, request, RetryDead::IfFailed).await.map_err(Fault::from)
+}
+
+/// Digests of files as earlier jobs have pinned them, so that what has not changed is not read again.
+async fn known_digests(grid: &Grid) -> Outcome<HashMap<(String, u64, String), String>> {
+    let jobs = view::all_jobs(grid).await?;
+    let mut known = HashMap::new();
+    for head in jobs.iter().rev().take(EARLIER_JOBS) {
+        // A submission that cannot be read is no reason not to run this one: its files are just read again.
+        let Ok(submission) = view::submission(grid, &head.job).await else { continue };
+        for file in submission.inputs.values().flatten().chain(submission.lists.values()) {
+            known.insert((file.uri.clone(), file.size, file.version.clone()), file.digest.clone());
+        }
+    }
+    Ok(known)
+}

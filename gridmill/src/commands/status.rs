@@ -1,0 +1,95 @@
+//! `gridmill status`.
+
+use grid_api::{JobStatus, StageStatus};
+
+use crate::cli::JobArgs;
+use crate::console::{Column, Console, table};
+use crate::exit::{Exit, Outcome};
+use crate::local;
+use crate::progress::meter::{complete, ended};
+use crate::progress::words::state_words;
+use crate::text::{bytes, count, seconds};
+
+/// Shows where a job stands. The exit code is that of the question, not of the job.
+pub fn status(args: &JobArgs, console: Console) -> Outcome {
+    let grid = local::open(&args.state.state)?;
+    let view = local::runtime()?.block_on(local::job(&grid, args.job.as_deref()))?;
+    match console.json {
+        true => console.document(&view.status)?,
+        false => console.text(&shown(&view.status))?,
+    }
+    Ok(Exit::Done)
+}
+
+fn shown(status: &JobStatus) -> String {
+    let mut lines = vec![format!("job {} ({}): {}", status.job, status.pipeline, state_words(status.state))];
+    lines.extend(status.message.clone());
+    let finished = status.finished.as_ref().map(|finished| format!(", finished {finished}"));
+    lines.push(format!("submitted {}{}", status.submitted, finished.unwrap_or_default()));
+    lines.push(String::new());
+    let columns = [
+        Column::Text("stage"),
+        Column::Text("state"),
+        Column::Number("items"),
+        Column::Number("ok"),
+        Column::Number("reused"),
+        Column::Number("skipped"),
+        Column::Number("dead"),
+        Column::Number("running"),
+        Column::Number("read"),
+        Column::Number("written"),
+        Column::Number("busy"),
+        Column::Text("failures"),
+    ];
+    lines.push(table(&columns, status.stages.iter().map(row)));
+    lines.join("\n")
+}
+
+fn row(stage: &StageStatus) -> Vec<String> {
+    let failures: Vec<String> = stage.failures.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    vec![
+        stage.name.to_string(),
+        standing(stage).to_owned(),
+        if stage.planned { count(stage.items) } else { format!("{}+", count(stage.items)) },
+        count(stage.ok),
+        count(stage.reused),
+        count(stage.skipped),
+        count(stage.dead),
+        count(stage.running),
+        bytes(stage.bytes_in),
+        bytes(stage.bytes_out),
+        seconds(stage.busy_secs),
+        failures.join(", "),
+    ]
+}
+
+fn standing(stage: &StageStatus) -> &'static str {
+    match stage {
+        stage if complete(stage) => "done",
+        stage if stage.running > 0 => "running",
+        stage if ended(stage) > 0 => "begun",
+        _ => "waiting",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_core::reason::Reason;
+
+    use super::*;
+    use crate::progress::tests::{job, stage};
+
+    #[test]
+    fn a_job_is_shown_stage_by_stage() {
+        let mut clean = stage("clean", 4_000);
+        (clean.ok, clean.dead, clean.running, clean.planned) = (1_000, 2, 8, false);
+        clean.failures.insert(Reason::Exit, 3);
+        let report = stage("report", 0);
+        let text = shown(&job(vec![clean, report]));
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["job", "0190", "(p):", "running"]);
+        assert_eq!(lines[4][..8], ["clean", "running", "4,000+", "1,000", "0", "0", "2", "8"]);
+        assert_eq!(lines[4][13..], ["3", "exit"], "{text}");
+        assert_eq!(lines[5][..3], ["report", "done", "0"]);
+    }
+}

@@ -1,0 +1,211 @@
+//! Delivers the committed outputs of a job to a folder: built aside, then renamed into place.
+
+mod folder;
+mod names;
+mod record;
+mod walk;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use grid_core::ids::StageName;
+use grid_core::pipeline::Stage;
+use job_manager::view::JobView;
+use serde::Serialize;
+
+pub use folder::OutFolder;
+use folder::{InTheWay, Partial};
+use record::Record;
+pub use walk::Walk;
+use write::{Amount, Checker, Writer};
+
+use crate::exit::{Fault, Outcome};
+
+/// Folders in which outputs are built begin with this.
+pub const PARTIAL: &str = ".gridmill-partial-";
+
+/// Where a delivery is remembered.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory<'a> {
+    /// In this state folder, which is ours to write.
+    State(&'a Path),
+    /// Nowhere: nothing but what was delivered word for word before is replaced.
+    None,
+}
+
+/// What one stage has delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StageDelivery {
+    /// The stage.
+    pub stage: StageName,
+    /// Files and folders that now hold its outputs.
+    pub paths: Vec<PathBuf>,
+    /// Files.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+}
+
+/// Delivers the outputs of every stage that the pipeline names. What is there already is left as it is.
+pub async fn deliver(view: &JobView, out: &OutFolder, memory: Memory<'_>) -> Outcome<Vec<StageDelivery>> {
+    let mut delivery = Delivery::new(view, out, memory)?;
+    let mut done = Vec::new();
+    for stage in delivered_stages(view) {
+        done.push(delivery.stage(stage).await?);
+    }
+    delivery.publish()?;
+    Ok(done)
+}
+
+/// The stages whose outputs are delivered.
+pub fn delivered_stages(view: &JobView) -> impl Iterator<Item = &Stage> {
+    let pipeline = &view.submission.pipeline;
+    pipeline.outputs.iter().filter_map(|name| pipeline.stage(name))
+}
+
+struct Delivery<'a> {
+    view: &'a JobView,
+    out: &'a OutFolder,
+    memory: Memory<'a>,
+    record: Record,
+    partial: Partial,
+    /// The targets of every stage; those in `fresh` were built anew.
+    targets: BTreeMap<StageName, BTreeSet<PathBuf>>,
+    fresh: BTreeSet<StageName>,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(view: &'a JobView, out: &'a OutFolder, memory: Memory<'a>) -> Outcome<Self> {
+        let record = match memory {
+            Memory::State(state) => Record::read(state),
+            Memory::None => Record::default(),
+        };
+        let partial = out.partial().map_err(|error| {
+            Fault::back_end(error).while_doing(format!("failed to write to {}", out.root().display()))
+        })?;
+        Ok(Self { view, out, memory, record, partial, targets: BTreeMap::new(), fresh: BTreeSet::new() })
+    }
+
+    /// Builds a stage's outputs unless they are there.
+    async fn stage(&mut self, stage: &Stage) -> Outcome<StageDelivery> {
+        let (targets, amount) = match self.present(stage).await? {
+            Some(present) => present,
+            None => {
+                self.fresh.insert(stage.name.clone());
+                self.build(stage).await?
+            }
+        };
+        self.claim(&stage.name, targets.clone())?;
+        let paths = targets.iter().map(|target| self.out.root().join(target)).collect();
+        Ok(StageDelivery { stage: stage.name.clone(), paths, files: amount.files, bytes: amount.bytes })
+    }
+
+    /// What is there, if that is everything and nothing else is remembered.
+    async fn present(&self, stage: &Stage) -> Outcome<Option<(BTreeSet<PathBuf>, Amount)>> {
+        let Some(known) = self.record.of(self.out.root()).remove(&stage.name) else { return Ok(None) };
+        let (mut checker, mut targets) = (Checker::default(), BTreeSet::new());
+        let mut walk = Walk::new(self.view, stage).await?;
+        while let Some(parts) = walk.next().await? {
+            if !checker.check(self.out.root(), &parts) {
+                return Ok(None);
+            }
+            targets.extend(parts.iter().map(|part| walk::target_of(stage, &part.path)));
+        }
+        let amount = checker.finish(self.out.root());
+        Ok(amount.filter(|_| targets == known).map(|amount| (targets, amount)))
+    }
+
+    async fn build(&self, stage: &Stage) -> Outcome<(BTreeSet<PathBuf>, Amount)> {
+        let (mut writer, mut targets) = (Writer::default(), BTreeSet::new());
+        let mut walk = Walk::new(self.view, stage).await?;
+        let root = self.partial.built(Path::new(""));
+        while let Some(parts) = walk.next().await? {
+            writer.write(self.view, &root, &parts).await?;
+            targets.extend(parts.iter().map(|part| walk::target_of(stage, &part.path)));
+        }
+        Ok((targets, writer.amount()))
+    }
+
+    /// Notes the targets of a stage; refused where one is, or holds, that of another stage.
+    fn claim(&mut self, stage: &StageName, targets: BTreeSet<PathBuf>) -> Outcome<()> {
+        for (other, taken) in &self.targets {
+            let clash = |a: &PathBuf| taken.iter().any(|b| a.starts_with(b) || b.starts_with(a));
+            if let Some(target) = targets.iter().find(|target| clash(target)) {
+                let words = format!("stages {other} and {stage} both deliver to {}", target.display());
+                return Err(Fault::usage(words).help("give one of them another output.name"));
+            }
+        }
+        self.targets.insert(stage.clone(), targets);
+        Ok(())
+    }
+
+    /// Puts everything that was built in its place.
+    fn publish(mut self) -> Outcome<()> {
+        let known = self.record.of(self.out.root());
+        let targets = std::mem::take(&mut self.targets);
+        let fresh: Vec<_> = targets.iter().filter(|(stage, _)| self.fresh.contains(*stage)).collect();
+        let inputs = input_files(self.view);
+        let nothing = BTreeSet::new();
+        for (stage, paths) in &fresh {
+            let way = InTheWay { ours: known.get(*stage).unwrap_or(&nothing), inputs: &inputs };
+            for path in paths.iter().chain(way.ours.difference(paths)) {
+                self.out.check(&self.partial, path, &way)?;
+            }
+        }
+        // Remembered before it is done, and after it was checked: what a crash leaves in between is known to be ours.
+        self.remember(|record, out| targets.iter().for_each(|(stage, paths)| record.add(out, stage, paths)))?;
+        for (stage, paths) in &fresh {
+            for stale in known.get(*stage).unwrap_or(&nothing).difference(paths) {
+                self.out.remove(&self.partial, stale).map_err(Fault::back_end)?;
+            }
+            for path in *paths {
+                self.out.place(&self.partial, path)?;
+            }
+        }
+        self.remember(|record, out| targets.iter().for_each(|(stage, paths)| record.set(out, stage, paths.clone())))
+    }
+
+    fn remember(&mut self, change: impl FnOnce(&mut Record, &Path)) -> Outcome<()> {
+        let Memory::State(state) = self.memory else { return Ok(()) };
+        let before = self.record.clone();
+        change(&mut self.record, self.out.root());
+        if before == self.record {
+            return Ok(());
+        }
+        self.record.write(state).map_err(|error| {
+            Fault::back_end(error).while_doing(format!("failed to write to the state folder {}", state.display()))
+        })
+    }
+}
+
+/// The local files that the job has read.
+fn input_files(view: &JobView) -> BTreeSet<PathBuf> {
+    let submission = &view.submission;
+    let files = submission.inputs.values().flatten().chain(submission.lists.values());
+    files.filter_map(|file| file.uri.strip_prefix("file://").map(PathBuf::from)).collect()
+}
+
+#[cfg(test)]
+pub mod tests {
+    //! Stages, keys and templates to name outputs of.
+
+    use grid_core::items::Key;
+    use grid_core::pipeline::{Stage, Template, TemplatePart};
+
+    /// A stage of that name with text on standard output.
+    pub fn stage(name: &str) -> Stage {
+        let text = format!("name: test\nstages:\n  {name}:\n    range: 1..9\n    run: 'true'\n");
+        grid_core::pipeline::parse(&text, "p.yaml").expect("it is sound").stages.remove(0)
+    }
+
+    /// A key of one dimension, `d`.
+    pub fn key(value: &str) -> Key {
+        Key(vec![("d".into(), value.into())])
+    }
+
+    /// A template of these parts.
+    pub fn template(parts: &[TemplatePart]) -> Template {
+        Template { parts: parts.to_vec() }
+    }
+}

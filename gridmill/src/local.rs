@@ -1,0 +1,125 @@
+//! The grid on this machine: its state folder, and the job that is meant.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use grid_core::ids::{ItemIndex, JobId, StageName};
+use infra::grid::Sources;
+use infra::objects::FolderObjects;
+use infra::{ErrorKind, Grid};
+use job_manager::view::{self, JobView, NoSuchJob};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::exit::{Fault, Outcome};
+
+/// Threads that drive manager, worker and display: they wait nearly all the time, since commands are processes of their
+/// own and blocking calls have threads of their own.
+const THREADS: usize = 2;
+
+/// The runtime that everything runs on.
+pub fn runtime() -> Outcome<Runtime> {
+    let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+    runtime.map_err(|error| Fault::back_end(error).while_doing("failed to start threads"))
+}
+
+/// The files of this machine, for reading.
+pub fn files() -> Sources {
+    Sources::default().with("file", Arc::new(FolderObjects::read_only("/")))
+}
+
+/// The grid in a state folder, for reading: also while another process runs it.
+pub fn open(state: &Path) -> Outcome<Grid> {
+    infra::embedded::open_read_only(state).map_err(|error| match error.kind {
+        ErrorKind::NotFound => {
+            Fault::usage(error).help("start with `gridmill run FILE`, or say where the state is with --state DIR")
+        }
+        _ => error.into(),
+    })
+}
+
+/// The job that is meant: the newest, or the one whose id holds the text.
+pub async fn choose(grid: &Grid, text: Option<&str>) -> Outcome<JobId> {
+    let jobs = view::all_jobs(grid).await?;
+    match text {
+        None => view::newest(&jobs),
+        Some(text) => view::choose(&jobs, text),
+    }
+    .map_err(no_such_job)
+}
+
+/// The job that is meant, opened.
+pub async fn job(grid: &Grid, text: Option<&str>) -> Outcome<JobView> {
+    let job = choose(grid, text).await?;
+    Ok(JobView::open(grid, &job).await?)
+}
+
+/// The item that `[JOB] STAGE/ITEM` means.
+pub async fn item(grid: &Grid, words: &[String]) -> Outcome<(JobView, StageName, ItemIndex)> {
+    let (job_text, item_text) = match words {
+        [item] => (None, item.as_str()),
+        [job, item] => (Some(job.as_str()), item.as_str()),
+        _ => return Err(Fault::usage("say which item is meant: [JOB] STAGE/ITEM")),
+    };
+    let view = job(grid, job_text).await?;
+    let (stage, item) = stage_and_item(item_text);
+    let stage = known_stage(&view, stage)?;
+    let item = item.ok_or_else(|| {
+        Fault::usage(format!("`{item_text}` names a stage: add an item, as in {stage}/#0 or {stage}/NAME"))
+    })?;
+    let index = find_item(&view, &stage, item).await?;
+    Ok((view, stage, index))
+}
+
+/// Splits `STAGE[/ITEM]`.
+pub fn stage_and_item(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('/') {
+        Some((stage, item)) if !item.is_empty() => (stage, Some(item)),
+        Some((stage, _)) => (stage, None),
+        None => (text, None),
+    }
+}
+
+/// The stage of that name.
+pub fn known_stage(view: &JobView, name: &str) -> Outcome<StageName> {
+    let stages = &view.submission.pipeline.stages;
+    let found = stages.iter().find(|stage| stage.name.as_str() == name).map(|stage| stage.name.clone());
+    found.ok_or_else(|| {
+        let known: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+        Fault::usage(format!("job {} has no stage `{name}`; it has {}", view.id(), known.join(", ")))
+    })
+}
+
+/// The index of an item, by `#INDEX` or by name.
+pub async fn find_item(view: &JobView, stage: &StageName, item: &str) -> Outcome<ItemIndex> {
+    let items = view.stage_status(stage).map_or(0, |status| status.items);
+    let index = item.strip_prefix('#').and_then(|digits| digits.parse::<ItemIndex>().ok());
+    match index {
+        Some(index) if u64::from(index) < items => Ok(index),
+        Some(index) => Err(Fault::usage(format!("stage {stage} has no item #{index}: it has {items}, from #0"))),
+        None => view.find_item(stage, item).await?.ok_or_else(|| {
+            let help = "names are those that `gridmill dead` and the output files show; STAGE/#INDEX works as well";
+            Fault::usage(format!("stage {stage} has no item `{item}`")).help(help)
+        }),
+    }
+}
+
+fn no_such_job(error: NoSuchJob) -> Fault {
+    let help = match &error {
+        NoSuchJob::None => "start one with `gridmill run FILE`",
+        NoSuchJob::Unknown(_) | NoSuchJob::Ambiguous { .. } => "`gridmill list` shows all jobs",
+    };
+    Fault::usage(error).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_may_have_slashes_in_its_name() {
+        assert_eq!(stage_and_item("clean/#17"), ("clean", Some("#17")));
+        assert_eq!(stage_and_item("clean/a/b"), ("clean", Some("a/b")));
+        assert_eq!(stage_and_item("clean/"), ("clean", None));
+        assert_eq!(stage_and_item("clean"), ("clean", None));
+    }
+}
