@@ -89,8 +89,8 @@ pub struct TaskRan {
     pub items: Vec<ItemRan>,
     /// Everything that the successful items wrote: an item's standard output, then its files in the order of `files`.
     pub pack: Spool,
-    /// Standard error of the items that wrote any, as lines of JSON `{item, head, tail, dropped_bytes}`, ready to be
-    /// stored as the task's log; empty when there was none.
+    /// Standard error of the items that wrote any, as lines of JSON `{item, name, head, tail, dropped_bytes}` (`item` is
+    /// its index), ready to be stored as the task's log; empty when there was none.
     pub log: Vec<u8>,
 }
 

@@ -119,3 +119,27 @@ async fn an_input_that_could_not_be_had_costs_no_process() {
     let ran = trial.feed(vec![bytes("a"), ItemInput::Failed(failure.clone()), bytes("c")]).await;
     assert_eq!(ran.items, [ok("1"), ItemRan::Failed(failure), ok("2")]);
 }
+
+#[tokio::test]
+async fn a_kill_ends_the_process_and_gives_the_items_back() {
+    let body = "open('pid.new', 'w').write(str(os.getpid()))\nos.rename('pid.new', 'pid')\ntime.sleep(1000)";
+    let Some(trial) = server(body) else { return };
+    let (stop, pid) = (trial.stop.clone(), trial.workdir().join("pid"));
+    let kill = async {
+        while !pid.exists() {
+            tokio::task::yield_now().await;
+        }
+        stop.kill.cancel();
+    };
+    let (ran, ()) = tokio::join!(trial.feed(vec![bytes("a"), bytes("b")]), kill);
+    assert_eq!(ran.items, [ItemRan::Unrun, ItemRan::Unrun]);
+    assert!(!lives(trial.workdir().join("pid")));
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_fails_each_item() {
+    let trial = argv(&["no-such-server"]).with(|stage| stage.per = Per::Worker);
+    let ran = trial.run(2).await;
+    let ends: Vec<_> = failures(&ran).iter().map(exit).collect();
+    assert_eq!(ends, [(Reason::Exit, Some(127)), (Reason::Exit, Some(127))]);
+}
