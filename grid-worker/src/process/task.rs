@@ -125,7 +125,7 @@ impl Execution {
         let (per, count) = (self.stage.per, self.message.count);
         let prepared = setup::ensure(&mut self);
         let started = Instant::now();
-        let items = match prepared {
+        let items: Vec<ItemRan> = match prepared {
             Ok(()) => match per {
                 Per::Item => self.items(inputs),
                 Per::Bundle => vec![bundle::run(&mut self, inputs)],
@@ -136,10 +136,14 @@ impl Execution {
         };
         let busy = started.elapsed();
         orphans::sweep(&self.shared.cookie, Whose::Task(&self.nonce));
-        match self.pack.finish() {
-            Ok(pack) => TaskRan { busy, items, pack, log: self.log },
-            Err(error) => all_failed(per, count, fault::own("finish the task's output", &error)),
-        }
+        let (items, pack) = match self.pack.finish() {
+            Ok(pack) => (items, pack),
+            Err(error) => {
+                let failure = fault::own("finish the task's output", &error);
+                (items.into_iter().map(|ran| without_output(ran, &failure)).collect(), Spool::Memory(Vec::new()))
+            }
+        };
+        TaskRan { busy, items, pack, log: self.log }
     }
 
     fn items(&mut self, inputs: Vec<ItemInput>) -> Vec<ItemRan> {
@@ -298,6 +302,14 @@ impl Execution {
                 ItemRan::Failed(failure)
             }
         }
+    }
+}
+
+/// What an item came to whose output is lost.
+fn without_output(ran: ItemRan, failure: &Failure) -> ItemRan {
+    match ran {
+        ItemRan::Ok { .. } => ItemRan::Failed(failure.clone()),
+        ItemRan::Failed(_) | ItemRan::Unrun => ran,
     }
 }
 
