@@ -5,6 +5,7 @@
 //! whoever reads all items in order reads it once.
 
 mod committed;
+mod steady;
 mod verify;
 
 use std::fmt;
@@ -69,8 +70,8 @@ impl OutputReader {
         Ok(read)
     }
 
-    /// Reads pieces one after the other in bounded memory. Nothing is opened before the stream is polled; a damaged
-    /// piece ends it with `Invalid`, after its bytes.
+    /// Reads pieces one after the other in bounded memory, through outages of about a minute. Nothing is opened before
+    /// the stream is polled; a damaged piece ends it with `Invalid`, after its bytes.
     pub fn stream(&self, pieces: &[Piece]) -> ByteStream {
         let objects = self.objects.clone();
         let opened = stream::iter(runs(pieces)).then(move |run| open(objects.clone(), run));
@@ -102,7 +103,7 @@ async fn open(objects: Arc<dyn ObjectStore>, run: Run) -> Result<ByteStream> {
             let bytes = fetch(&*objects, &run).await?;
             stream::once(async move { Ok(bytes) }).boxed()
         }
-        Home::Object(key) => objects.stream(key, Some(run.start..run.end)).await?,
+        Home::Object(key) => steady::stream(objects, key.clone(), run.start..run.end),
     };
     Ok(verify::stream(inner, run))
 }

@@ -6,6 +6,7 @@ use grid_core::ids::{AttemptKey, JobId, StageName, WorkerId};
 use grid_core::wire::{Manifest, OutputFile, Outputs, Pack};
 
 use super::*;
+use crate::faults::{FaultyObjects, StoreFaults};
 use crate::objects::MemoryObjects;
 
 const TEXTS: [&str; 4] = ["one", "", "file of two", "three"];
@@ -138,4 +139,24 @@ fn a_manifest_that_does_not_hold_together_is_refused() {
         assert!(refused(&|m| m.outputs.files[0].name = name.into()).contains("leads out of its folder"));
     }
     assert!(Committed::parse("m", b"{}").unwrap_err().to_string().contains("no manifest"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_on_through_an_outage() {
+    let (objects, _) = stored(&manifest(object_pack()), &TEXTS.concat()).await;
+    let faults = StoreFaults { seed: 1, fail_before: 0.7, ..StoreFaults::default() };
+    let reader = OutputReader::new(Arc::new(FaultyObjects::new(objects.clone(), faults)));
+    let committed = OutputReader::new(objects).manifest(&JobId::new("j"), &attempt()).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(streamed(&reader, &pieces(&committed)).await.unwrap(), TEXTS.concat());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_can_never_be_read_ends() {
+    let (objects, _) = stored(&manifest(object_pack()), &TEXTS.concat()).await;
+    let faults = StoreFaults { fail_before: 1.0, ..StoreFaults::default() };
+    let reader = OutputReader::new(Arc::new(FaultyObjects::new(objects.clone(), faults)));
+    let committed = OutputReader::new(objects).manifest(&JobId::new("j"), &attempt()).await.unwrap();
+    assert!(streamed(&reader, &pieces(&committed)).await.unwrap_err().is_transient());
 }
