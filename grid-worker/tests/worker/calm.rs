@@ -1,8 +1,11 @@
 //! Nothing goes wrong.
 
+use std::time::Duration;
+
 use grid_core::ids::WorkerId;
 use grid_core::reason::{Failure, Reason};
 use grid_core::wire::{ItemFailure, Manifest, Outputs, Pack};
+use grid_worker::WorkerConfig;
 use infra::queue::Depth;
 
 use crate::scripted::{Scripted, fails, writes};
@@ -80,4 +83,31 @@ async fn more_tasks_than_slots_are_all_done_once() {
     let mut completions = yard.said().await.completions;
     completions.sort_by_key(|completion| completion.key);
     assert_eq!(completions, (0..25).map(|first| crate::yard::completion("many", first, 1)).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_fills_several_slots_waits_for_them_and_none_waits_for_ever() {
+    let mut wide = stage("wide", numbers(99));
+    wide.resources.cpus = Some(1.5);
+    let yard = Yard::new(Scripted::new(|_, _| writes("x").after(1)), vec![wide, stage("thin", numbers(99))]).await;
+    for first in 0..4 {
+        yard.send(&task("wide", first, 1)).await;
+        yard.send(&task("thin", first, 1)).await;
+    }
+    let start = tokio::time::Instant::now();
+    yard.work().await;
+    assert_eq!(yard.said().await.completions.len(), 8);
+    assert!(start.elapsed() >= Duration::from_secs(6), "four seconds of wide tasks beside two of thin ones in pairs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_for_scratch_a_task_is_given_back() {
+    let yard = Yard::new(Scripted::echo(), vec![stage("s", numbers(9))]).await;
+    yard.send(&task("s", 0, 1)).await;
+    let config = WorkerConfig { scratch: "/nonexistent".into(), ..yard.config("w") };
+    let worker = yard.start_with(config, yard.grid.for_worker());
+    yard.idle().await;
+    worker.drain().await.unwrap();
+    assert_eq!(yard.runner.runs(), []);
+    assert_eq!(yard.grid.dead_tasks.depth().await.unwrap(), Depth { waiting: 1, in_flight: 0 });
 }
