@@ -145,3 +145,57 @@ fn pick<T: Clone>(items: &[T], stage: &StageName, index: ItemIndex) -> Result<T>
 fn another_kind(stage: &StageName, wanted: &str) -> Error {
     Error::new(ErrorKind::Invalid, format!("the plan of stage {stage} does not list {wanted}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use grid_core::items::Key;
+
+    use super::*;
+    use crate::objects::MemoryObjects;
+
+    fn place() -> (JobId, StageName, Arc<dyn ObjectStore>) {
+        (JobId::new("job"), StageName::new("work"), Arc::new(MemoryObjects::new()))
+    }
+
+    async fn write(objects: &Arc<dyn ObjectStore>, key: &str, value: &impl serde::Serialize) {
+        objects.put(key, Bytes::from(serde_json::to_vec(value).unwrap())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_latest_chunks_are_kept() {
+        let (job, stage, objects) = place();
+        let reader = PlanReader::new(objects.clone());
+        let group = |number: u32| Group { key: Key(vec![("n".into(), number.to_string())]), members: Vec::new() };
+        let chunks = CACHED_CHUNKS as u32 + 1;
+        for number in 0..chunks {
+            let items = ChunkItems::Groups(vec![group(number)]);
+            let key = layout::plan_chunk(&job, &stage, number);
+            write(&objects, &key, &PlanChunk { v: WIRE_VERSION, number, items }).await;
+            assert_eq!(reader.group(&job, &stage, number * SHARD_ITEMS).await.unwrap(), group(number));
+            // Used again and again, so that it is not the one that is given up.
+            assert_eq!(reader.group(&job, &stage, 0).await.unwrap(), group(0));
+            objects.delete(&key).await.unwrap();
+        }
+        assert_eq!(reader.group(&job, &stage, 0).await.unwrap(), group(0));
+        let given_up = reader.group(&job, &stage, SHARD_ITEMS).await.unwrap_err();
+        assert_eq!(given_up.kind, ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn what_a_plan_does_not_hold_is_an_error() {
+        let (job, stage, objects) = place();
+        let reader = PlanReader::new(objects.clone());
+        assert_eq!(reader.summary(&job, &stage).await.unwrap_err().kind, ErrorKind::NotFound);
+        let summary = PlanSummary { v: WIRE_VERSION + 1, items: 1, bytes: 0, records: None };
+        write(&objects, &layout::plan_summary(&job, &stage), &summary).await;
+        let newer = reader.summary(&job, &stage).await.unwrap_err();
+        assert!(newer.kind == ErrorKind::Invalid && newer.to_string().contains("version"), "{newer}");
+        let items = ChunkItems::Values(vec![ListItem::Text("a".into())]);
+        write(&objects, &layout::plan_chunk(&job, &stage, 0), &PlanChunk { v: WIRE_VERSION, number: 0, items }).await;
+        assert_eq!(reader.value(&job, &stage, 0).await.unwrap(), ListItem::Text("a".into()));
+        assert_eq!(reader.value(&job, &stage, 1).await.unwrap_err().kind, ErrorKind::Invalid);
+        assert_eq!(reader.slices(&job, &stage, 0, 1).await.unwrap_err().kind, ErrorKind::Invalid);
+        assert_eq!(reader.group(&job, &stage, 0).await.unwrap_err().kind, ErrorKind::Invalid);
+    }
+}

@@ -55,7 +55,7 @@ pub enum CutRule {
 }
 
 impl CutRule {
-    /// The rule for an input whose records are `total` bytes (which only `even` needs to know).
+    /// The rule for an input (a line of a CSV is a row: no item ends inside one) whose records are `total` bytes (which only `even` needs to know).
     pub fn of(by: SplitBy, total: u64) -> Self {
         match by {
             SplitBy::Bytes { target } => Self::Every(target.0),

@@ -43,7 +43,9 @@ impl InputError {
             }
             ErrorKind::Denied => Self::Unreadable(format!("{uri} may not be read: check its permissions")),
             ErrorKind::Invalid => Self::Invalid(format!("{uri} cannot be read: {error}")),
-            ErrorKind::Conflict | ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Full => Self::Store(error),
+            // A store that notices by itself.
+            ErrorKind::Conflict => Self::Changed(format!("{uri} was changed while it was read: {error}")),
+            ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::Full => Self::Store(error),
         }
     }
 }

@@ -146,9 +146,7 @@ fn ended_early(file: &PinnedFile) -> InputError {
 
 fn from_store(error: Error, uri: &str) -> Error {
     match error.kind {
-        // A store that notices by itself.
-        ErrorKind::Conflict => InputError::Changed(format!("{uri} was changed while it was read: {error}")).into(),
-        ErrorKind::NotFound | ErrorKind::Denied => InputError::from_store(error, uri).into(),
+        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Conflict => InputError::from_store(error, uri).into(),
         _ => error,
     }
 }

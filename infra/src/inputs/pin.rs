@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use futures::future::try_join_all;
 use grid_core::submission::{Compression, PinnedFile};
 
 use crate::grid::Sources;
@@ -13,6 +14,9 @@ use crate::inputs::{InputError, names};
 
 /// Enough first bytes to tell every [`Compression`].
 const SNIFF_BYTES: u64 = 6;
+
+/// Files read at the same time: what one waits for, another computes.
+const PINNED_AT_ONCE: usize = 16;
 
 /// What pinning may ask and tell.
 #[derive(Clone, Copy)]
@@ -50,8 +54,9 @@ pub async fn resolve(
     }
     names::make_unique(&mut found);
     let mut pinned = Vec::with_capacity(found.len());
-    for file in found {
-        pinned.push(pin_object(sources, &file.uri, &file.name, options).await?);
+    for some in found.chunks(PINNED_AT_ONCE) {
+        let pins = some.iter().map(|file| pin_object(sources, &file.uri, &file.name, options));
+        pinned.extend(try_join_all(pins).await?);
     }
     Ok(pinned)
 }

@@ -130,3 +130,15 @@ async fn a_file_that_is_known_is_not_read_again() {
     assert_eq!(resolve(&sources, &["x.gz".into()], folder.path(), options).await.unwrap(), first);
     assert_eq!(*read.lock().unwrap(), first[0].size);
 }
+
+#[tokio::test]
+async fn inputs_can_be_found_by_a_task_of_their_own() {
+    let (sources, _) = sources();
+    let tree = tree();
+    let base = tree.path().to_owned();
+    let found = tokio::spawn(async move {
+        let options = PinOptions { known: &|_, _, _| None, on_bytes: &|_| {} };
+        resolve(&sources, &["**/*".into()], &base, options).await.unwrap().len()
+    });
+    assert_eq!(found.await.unwrap(), 6);
+}
