@@ -58,6 +58,10 @@ fn own_fields(submission: &Submission, stage: &Stage) -> Vec<(String, String)> {
     fields.push(("per".into(), text(&stage.per)));
     fields.push(("input_as".into(), text(&stage.input_as)));
     fields.push(("output".into(), text(&stage.output)));
+    if !stage.cache {
+        // Nobody can see what its commands read: what is made of its results is made of this job's, and of no other's.
+        fields.push(("job".into(), submission.job.to_string()));
+    }
     match &stage.items {
         ItemSource::Split(split) => {
             let input = submission.pipeline.inputs.get(&split.input);
@@ -102,4 +106,43 @@ fn short(hasher: &blake3::Hasher) -> ItemIdentity {
 
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("our own types have string keys and finite numbers")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::ids::JobId;
+    use crate::limits::WIRE_VERSION;
+
+    /// The digests of the stages `read` and `sum`, the second made of the first.
+    fn digests(job: &str, read: &str) -> Vec<String> {
+        let pipeline = format!(
+            "name: n\nstages:\n  read: {{range: 1..3, run: cat export, {read}}}\n  sum: {{all: read, run: add}}\n"
+        );
+        let submission = Submission {
+            v: WIRE_VERSION,
+            job: JobId::new(job),
+            submitted: jiff::Timestamp::UNIX_EPOCH,
+            pipeline: crate::pipeline::parse(&pipeline, "n.yaml").expect("it is right"),
+            params: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            workdir: "/".into(),
+        };
+        stage_identities(&submission).into_iter().map(|stage| stage.digest).collect()
+    }
+
+    #[test]
+    fn the_same_stages_in_another_job_are_the_same() {
+        assert_eq!(digests("1", "cache: true"), digests("2", "cache: true"));
+    }
+
+    #[test]
+    fn nothing_that_is_made_of_an_uncached_stage_is_taken_from_another_job() {
+        let (mine, theirs) = (digests("1", "cache: false"), digests("2", "cache: false"));
+        assert_eq!(mine, digests("1", "cache: false"));
+        assert!(mine[0] != theirs[0] && mine[1] != theirs[1], "{mine:?} {theirs:?}");
+    }
 }

@@ -62,7 +62,7 @@ impl Submitted {
 }
 
 /// Submits a job. The same pipeline with the same parameters, inputs and folder is the same job, as long as that one
-/// has not been cancelled.
+/// has not been cancelled, and has not succeeded where a stage says `cache: false`.
 pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result<Submitted, ManagerError> {
     let digest = request.digest();
     let found = read_row::<SubmissionRow>(grid, &submission_partition(&digest), "JOB").await?;
@@ -80,6 +80,10 @@ pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Re
             (JobState::Succeeded, RetryDead::Always) if has_dead(&job) => {
                 activate(grid, &row.job, true).await?;
                 Ok(Submitted::Resumed(row.job))
+            }
+            // It reads what nobody can see the changes of: to submit it again is to want it done again.
+            (JobState::Succeeded, _) if !is_cached(&job) => {
+                create(grid, request, &digest, Expect::Version(version)).await
             }
             (JobState::Succeeded, _) => Ok(Submitted::Finished(row.job, JobState::Succeeded)),
             (JobState::Cancelled | JobState::Quarantined, _) => {
@@ -101,6 +105,11 @@ impl SubmitRequest {
         let all = serde_json::json!([self.pipeline, self.params, inputs, lists, self.workdir]);
         blake3::hash(all.to_string().as_bytes()).to_hex()[..32].to_owned()
     }
+}
+
+/// Whether all that the job does depends on what it was submitted with.
+fn is_cached(job: &Job) -> bool {
+    job.submission().pipeline.stages.iter().all(|stage| stage.cache)
 }
 
 fn has_dead(job: &Job) -> bool {
