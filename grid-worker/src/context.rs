@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use grid_core::wire::TaskMessage;
 use infra::grid::WorkerGrid;
@@ -108,11 +109,13 @@ impl Context {
     /// Gives a message back: at once when this worker is stopping, else after a while. Should that fail, the lease
     /// ends by itself.
     pub(crate) async fn give_back(&self, receipt: Receipt, what: &str, why: &str) {
-        let delay = match self.is_stopping() {
-            true => std::time::Duration::ZERO,
-            false => GIVE_BACK_DELAY,
+        let delay = if self.is_stopping() {
+            tracing::info!(%what, why, "gives a task back");
+            Duration::ZERO
+        } else {
+            tracing::warn!(%what, why, delay_secs = GIVE_BACK_DELAY.as_secs(), "gives a task back");
+            GIVE_BACK_DELAY
         };
-        tracing::info!(%what, why, delay_secs = delay.as_secs(), "gives a task back");
         let answer = self.grid.tasks.extend(&[receipt], delay).await;
         if let Some(error) = answer.map_or_else(Some, |entries| entries.into_iter().find_map(Result::err)) {
             tracing::debug!(%what, %error, "the lease will end by itself");
