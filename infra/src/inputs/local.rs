@@ -162,7 +162,7 @@ fn unreadable(path: &Path, error: &io::Error) -> InputError {
     let path = path.display();
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            InputError::Missing(format!("{path} does not exist: check the path (it is relative to the pipeline file)"))
+            InputError::Missing(format!("{path} does not exist: check the path"))
         }
         io::ErrorKind::PermissionDenied => {
             InputError::Unreadable(format!("{path} may not be read: check its permissions and those of its folders"))

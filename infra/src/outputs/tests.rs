@@ -134,7 +134,8 @@ fn a_manifest_that_does_not_hold_together_is_refused() {
     assert!(refused(&|m| m.outputs.pack = Pack::Empty).contains("pack has 0"));
     assert!(refused(&|m| m.outputs.pack = Pack::Base64("!".into())).contains("base64"));
     assert!(refused(&|m| m.outputs.stdout[0].0 = u64::MAX).contains("impossibly long"));
-    assert!(refused(&|m| m.outputs.stdout.truncate(2)).contains("2 standard outputs for 3 items"));
+    assert!(refused(&|m| m.outputs.stdout.truncate(1)).contains("its pack has"));
+    assert!(refused(&|m| m.outputs.stdout.push((0, 0))).contains("4 standard outputs for 3 items"));
     for name in ["/etc/passwd", "a/../../b", "", "a//b"] {
         assert!(refused(&|m| m.outputs.files[0].name = name.into()).contains("leads out of its folder"));
     }
