@@ -16,6 +16,7 @@ mod leases;
 mod limits;
 pub mod process;
 mod pull;
+pub mod replay;
 mod report;
 pub mod runner;
 mod stage_in;

@@ -125,6 +125,7 @@ async fn work(
         stop: Stop { drain: context.stop.drain.clone(), kill: held.kill.clone() },
         progress,
     };
+    tracing::info!(task = name_of(message), items = message.count, receives, "executing");
     let ran = context.runner.run(task).await;
     held.executed();
     drop(slot);

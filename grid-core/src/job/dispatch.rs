@@ -70,6 +70,19 @@ impl Job {
         messages
     }
 
+    /// One item as a task of its own, with all its inputs named; for those who run an item outside of the protocol.
+    /// The groups of the job must be known ([`Job::grouped`]). `None` when there is no such item.
+    pub fn task_of(&self, stage: &StageName, item: ItemIndex, attempt: u32) -> Option<TaskMessage> {
+        let index = self.index_of(stage).filter(|index| item < self.stages[*index].planned.items)?;
+        let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
+        let task = OutTask { first: item, count: 1, attempt, spent, resends: 0, phase: TaskPhase::Due };
+        let Message { task, listed } = self.message_of(index, &task);
+        Some(match listed {
+            Some((_, inputs)) => TaskMessage { inputs, ..task },
+            None => task,
+        })
+    }
+
     /// The message of a task was sent.
     pub fn sent(&mut self, stage: &StageName, key: AttemptKey, now_ms: u64) {
         self.set_phase(stage, key, TaskPhase::Sent { at_ms: now_ms });

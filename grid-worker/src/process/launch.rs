@@ -108,7 +108,22 @@ impl<'a> Launcher<'a> {
         Ok(started)
     }
 
+    /// The command of one process (of an item, or of several), with the streams and the group of this process.
+    pub(super) fn command(&self, key: Option<&Key>, item_vars: Variables) -> Result<Command, Failure> {
+        let path = item_vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+        let values = TemplateValues { params: &self.submission.params, key };
+        let mut command = self.plain(values, path.unwrap_or(&self.path))?;
+        command.envs(item_vars);
+        Ok(command)
+    }
+
     fn build(&self, values: TemplateValues<'_>, path: &OsStr, stdin: Stdin) -> Result<Command, Failure> {
+        let mut command = self.plain(values, path)?;
+        command.process_group(0).stdin(stdio(stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    fn plain(&self, values: TemplateValues<'_>, path: &OsStr) -> Result<Command, Failure> {
         let workdir = Path::new(&self.submission.workdir);
         let mut command = match self.line {
             CommandLine::Shell(string) => {
@@ -132,7 +147,6 @@ impl<'a> Launcher<'a> {
             }
         };
         command.current_dir(workdir).env_clear().envs(self.vars.iter().map(|(name, value)| (name, value)));
-        command.process_group(0).stdin(stdio(stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
 

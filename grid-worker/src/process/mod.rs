@@ -12,6 +12,7 @@ mod coprocess;
 mod environment;
 mod fault;
 mod guard;
+mod here;
 mod input;
 mod launch;
 mod memory;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::guard::guard_main;
+pub use self::here::run_here;
 
 use self::coprocess::Pool;
 use self::environment::Variables;

@@ -12,7 +12,7 @@ use grid_core::limits::SHARD_ITEMS;
 use grid_core::pipeline::{ItemSource, Stage};
 use grid_core::split::Slice;
 use grid_core::submission::Submission;
-use grid_core::wire::OutputRef;
+use grid_core::wire::{OutputRef, TaskMessage};
 use infra::objects::ObjectStore;
 use infra::outputs::{Committed, OutputReader};
 use infra::plan::PlanReader;
@@ -23,6 +23,7 @@ use super::dead::DeadLetters;
 use super::keys::Keys;
 use crate::ManagerError;
 use crate::lead::status_of;
+use crate::planning::read_groups;
 use crate::table::JobTable;
 
 /// Keys looked at in one go when an item is looked for by its name.
@@ -167,6 +168,20 @@ impl JobView {
             | ItemSource::Group { .. }
             | ItemSource::All { .. } => Ok(None),
         }
+    }
+
+    /// One item as a task of its own, to be run outside of the protocol; `None` when there is no such item yet.
+    pub async fn task_of(&self, grid: &Grid, stage: &StageName, item: ItemIndex) -> Result<Option<TaskMessage>> {
+        let attempt = self.attempts(stage, item).await?.last().map_or(1, |last| last.manifest.attempt);
+        let mut job = self.job.clone();
+        for stage in &self.submission.pipeline.stages {
+            if matches!(stage.items, ItemSource::Group { .. })
+                && let Some(groups) = read_groups(grid, self.id(), &stage.name).await?
+            {
+                job.grouped(&stage.name, &groups);
+            }
+        }
+        Ok(job.task_of(stage, item, attempt))
     }
 
     /// The objects of the grid that the job is on.
