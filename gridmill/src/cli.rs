@@ -68,6 +68,9 @@ pub enum Command {
     /// Print what commands wrote to standard error
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(LogsArgs),
+    /// Run one item again here, in this terminal; nothing is committed
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ItemArgs),
     /// List what a job has delivered, or deliver it again elsewhere
     #[command(after_help = OUTPUTS_EXAMPLES)]
     Outputs(OutputsArgs),
@@ -106,7 +109,8 @@ Examples:
 const DEAD_EXAMPLES: &str = "\
 Examples:
   gridmill dead                      of the newest job
-  gridmill dead --stage clean --json | jq -r .message";
+  gridmill dead --stage clean --json | jq -r .message
+  gridmill dead --input > bad.csv    the input of those items, as bytes";
 
 const WHY_EXAMPLES: &str = "\
 Examples:
@@ -118,6 +122,10 @@ Examples:
   gridmill logs                      everything of the newest job
   gridmill logs clean
   gridmill logs 'clean/#17'";
+
+const REPLAY_EXAMPLES: &str = "\
+Example:
+  gridmill replay 'clean/#17'        exit code: that of the item's command";
 
 const OUTPUTS_EXAMPLES: &str = "\
 Examples:
@@ -201,6 +209,10 @@ pub struct DeadArgs {
     /// Only items of this stage
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
+
+    /// Print the bytes of those items' input instead
+    #[arg(long, conflicts_with = "json")]
+    pub input: bool,
 }
 
 /// A job and one item of it.

@@ -54,6 +54,9 @@ impl Console {
     /// Says why a command ends, and what to do about it.
     pub fn fault(&self, fault: &Fault) {
         let text = fault.to_string();
+        if text.is_empty() {
+            return;
+        }
         match text.contains('\n') {
             // A report with places and excerpts of its own.
             true => self.say(text),

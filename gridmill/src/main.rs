@@ -6,6 +6,7 @@ mod console;
 mod deliver;
 mod exit;
 mod inputs;
+mod item_input;
 mod load;
 mod local;
 mod logfile;

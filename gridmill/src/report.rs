@@ -105,7 +105,7 @@ pub fn look_further(letter: &DeadLetter, state: &Path) -> String {
         false => format!(" --state {}", quoted(&state.display().to_string())),
     };
     format!(
-        "look further:\n  gridmill why {item}{place}\n  gridmill logs {item}{place}\n  \
+        "look further:\n  gridmill why {item}{place}\n  gridmill logs {item}{place}\n  gridmill replay {item}{place}\n  \
          gridmill dead{place}"
     )
 }

@@ -2,13 +2,14 @@
 
 use grid_api::DeadLetter;
 use grid_core::ids::StageName;
+use infra::Grid;
 use job_manager::view::JobView;
 
 use crate::cli::DeadArgs;
 use crate::console::{Column, Console, table};
-use crate::exit::{Exit, Outcome};
-use crate::local;
+use crate::exit::{Exit, Fault, Outcome};
 use crate::text::harmless;
+use crate::{item_input, local};
 
 /// Lines of a table before it is shown: wide enough for columns to fit, small enough for memory.
 const PAGE: usize = 1_000;
@@ -24,9 +25,10 @@ pub fn dead(args: &DeadArgs, console: Console) -> Outcome {
             let mut letters = view.dead_letters(&stage);
             while let Some(letter) = letters.next().await? {
                 found = true;
-                match console.json {
-                    true => console.line(&letter)?,
-                    false => page.push(row(&letter)),
+                match (args.input, console.json) {
+                    (true, _) => print_input(&grid, &view, &letter).await?,
+                    (false, true) => console.line(&letter)?,
+                    (false, false) => page.push(row(&letter)),
                 }
                 if page.len() == PAGE {
                     show(console, std::mem::take(&mut page))?;
@@ -48,6 +50,13 @@ fn stages(view: &JobView, only: Option<&str>) -> Outcome<Vec<StageName>> {
         Some(name) => Ok(vec![local::known_stage(view, name)?]),
         None => Ok(view.status.stages.iter().map(|stage| stage.name.clone()).collect()),
     }
+}
+
+async fn print_input(grid: &Grid, view: &JobView, letter: &DeadLetter) -> Outcome<()> {
+    let read = item_input::copy_to_stdout(grid, view, &letter.stage, letter.index).await;
+    read.map_err(|fault: Fault| {
+        fault.while_doing(format!("the input of {}/{} cannot be had", letter.stage, letter.item))
+    })
 }
 
 fn show(console: Console, rows: Vec<Vec<String>>) -> Outcome<()> {

@@ -6,6 +6,7 @@ mod list;
 mod logs;
 mod outputs;
 mod plan;
+mod replay;
 mod run;
 mod status;
 mod validate;
@@ -45,6 +46,7 @@ fn execute(command: Command, console: Console) -> Outcome {
         Command::Dead(args) => dead::dead(&args, console),
         Command::Why(args) => why::why(&args, console),
         Command::Logs(args) => logs::logs(&args, console),
+        Command::Replay(args) => replay::replay(&args, console),
         Command::Outputs(args) => outputs::outputs(&args, console),
         Command::Guard { cookie } => {
             grid_worker::process::guard_main(&cookie);

@@ -124,7 +124,8 @@ async fn story(grid: &Grid, view: &JobView, stage: &StageName, item: ItemIndex) 
         item: key.name(),
         index: item,
         outcome: outcome(view.fate(stage, item)),
-        attempts: attempts.iter().map(|attempt| told_of(attempt, item)).collect(),
+        // What the manager has written takes results from an earlier job; nothing was executed.
+        attempts: attempts.iter().filter(|it| it.manifest.reused_from.is_none()).map(|it| told_of(it, item)).collect(),
         reuse,
     })
 }

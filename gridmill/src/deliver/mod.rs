@@ -101,9 +101,12 @@ impl<'a> Delivery<'a> {
         Ok(StageDelivery { stage: stage.name.clone(), paths, files: amount.files, bytes: amount.bytes })
     }
 
-    /// What is there, if that is everything and nothing else is remembered.
+    /// What is there, if that is everything that this job has, and nothing else.
     async fn present(&self, stage: &Stage) -> Outcome<Option<(BTreeSet<PathBuf>, Amount)>> {
-        let Some(known) = self.record.of(self.out.root()).remove(&stage.name) else { return Ok(None) };
+        let known = self.record.of(self.out.root(), &stage.name);
+        if known.job.as_ref() != Some(self.view.id()) {
+            return Ok(None);
+        }
         let (mut checker, mut targets) = (Checker::default(), BTreeSet::new());
         let mut walk = Walk::new(self.view, stage).await?;
         while let Some(parts) = walk.next().await? {
@@ -113,7 +116,7 @@ impl<'a> Delivery<'a> {
             targets.extend(parts.iter().map(|part| walk::target_of(stage, &part.path)));
         }
         let amount = checker.finish(self.out.root());
-        Ok(amount.filter(|_| targets == known).map(|amount| (targets, amount)))
+        Ok(amount.filter(|_| targets == known.targets).map(|amount| (targets, amount)))
     }
 
     async fn build(&self, stage: &Stage) -> Outcome<(BTreeSet<PathBuf>, Amount)> {
@@ -142,28 +145,29 @@ impl<'a> Delivery<'a> {
 
     /// Puts everything that was built in its place.
     fn publish(mut self) -> Outcome<()> {
-        let known = self.record.of(self.out.root());
         let targets = std::mem::take(&mut self.targets);
-        let fresh: Vec<_> = targets.iter().filter(|(stage, _)| self.fresh.contains(*stage)).collect();
+        let fresh: Vec<(StageName, BTreeSet<PathBuf>)> =
+            targets.into_iter().filter(|(stage, _)| self.fresh.contains(stage)).collect();
         let inputs = input_files(self.view);
-        let nothing = BTreeSet::new();
+        let mut stale = Vec::new();
         for (stage, paths) in &fresh {
-            let way = InTheWay { ours: known.get(*stage).unwrap_or(&nothing), inputs: &inputs };
-            for path in paths.iter().chain(way.ours.difference(paths)) {
+            let ours = self.record.of(self.out.root(), stage).targets;
+            let way = InTheWay { ours: &ours, inputs: &inputs };
+            for path in paths.union(&ours) {
                 self.out.check(&self.partial, path, &way)?;
             }
+            stale.extend(ours.difference(paths).cloned());
         }
         // Remembered before it is done, and after it was checked: what a crash leaves in between is known to be ours.
-        self.remember(|record, out| targets.iter().for_each(|(stage, paths)| record.add(out, stage, paths)))?;
-        for (stage, paths) in &fresh {
-            for stale in known.get(*stage).unwrap_or(&nothing).difference(paths) {
-                self.out.remove(&self.partial, stale).map_err(Fault::back_end)?;
-            }
-            for path in *paths {
-                self.out.place(&self.partial, path)?;
-            }
+        self.remember(|record, out| fresh.iter().for_each(|(stage, paths)| record.begin(out, stage, paths)))?;
+        for path in &stale {
+            self.out.remove(&self.partial, path).map_err(Fault::back_end)?;
         }
-        self.remember(|record, out| targets.iter().for_each(|(stage, paths)| record.set(out, stage, paths.clone())))
+        for path in fresh.iter().flat_map(|(_, paths)| paths) {
+            self.out.place(&self.partial, path)?;
+        }
+        let job = self.view.id();
+        self.remember(|record, out| fresh.into_iter().for_each(|(stage, paths)| record.end(out, &stage, job, paths)))
     }
 
     fn remember(&mut self, change: impl FnOnce(&mut Record, &Path)) -> Outcome<()> {

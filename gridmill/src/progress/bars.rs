@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grid_api::{JobStatus, StageStatus};
 use grid_core::ids::StageName;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::meter::{Meter, Pace, complete, ended};
 use super::words;
@@ -22,13 +22,9 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// An empty screen on standard error.
-    pub fn new() -> Self {
-        Self::on(ProgressDrawTarget::stderr_with_hz(10))
-    }
-
-    fn on(target: ProgressDrawTarget) -> Self {
-        Self { screen: MultiProgress::with_draw_target(target), bars: BTreeMap::new(), meter: Meter::default() }
+    /// No bars yet, on this screen.
+    pub fn on(screen: MultiProgress) -> Self {
+        Self { screen, bars: BTreeMap::new(), meter: Meter::default() }
     }
 
     /// Draws what is known at `at`.
@@ -94,6 +90,8 @@ fn style() -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
+    use indicatif::ProgressDrawTarget;
+
     use super::*;
     use crate::progress::tests::{job, stage};
 
@@ -116,7 +114,7 @@ mod tests {
 
     #[test]
     fn bars_come_and_go_with_the_stages() {
-        let mut bars = Bars::on(ProgressDrawTarget::hidden());
+        let mut bars = Bars::on(MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
         bars.draw(&job(vec![stage("a", 4), stage("b", 0)]), Duration::ZERO);
         let positions: Vec<u64> = bars.bars.values().map(ProgressBar::position).collect();
         assert_eq!(positions, [0, 1], "an empty stage is complete");

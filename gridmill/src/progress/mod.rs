@@ -10,6 +10,7 @@ pub mod words;
 use std::time::Duration;
 
 use grid_core::ids::JobId;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use job_manager::Progress;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -22,54 +23,63 @@ use lines::Lines;
 /// Between two looks at what the manager publishes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Shows `job` until it is final or the manager has gone.
-pub async fn show(job: JobId, mut published: watch::Receiver<Progress>, console: Console) {
-    let mut screen = Screen::new(console);
-    let start = Instant::now();
-    let mut looks = interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        looks.tick().await;
-        let over = published.has_changed().is_err();
-        let status = published.borrow_and_update().jobs.get(&job).cloned();
-        if let Some(status) = &status {
-            screen.show(status, start.elapsed());
-        }
-        if over || status.is_some_and(|status| status.state.is_final()) {
-            break;
-        }
-    }
-    screen.close();
+/// Where a job is shown, and what else is said meanwhile.
+#[derive(Clone, Debug)]
+pub struct Display {
+    console: Console,
+    /// Set where lines can be drawn again.
+    screen: Option<MultiProgress>,
 }
 
-/// Where a job is shown.
-enum Screen {
-    Bars(Bars),
-    Lines(Lines, Console),
-}
-
-impl Screen {
-    fn new(console: Console) -> Self {
-        if console.bars { Self::Bars(Bars::new()) } else { Self::Lines(Lines::default(), console) }
+impl Display {
+    /// A display on standard error.
+    pub fn new(console: Console) -> Self {
+        let screen = || MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        Self { console, screen: console.bars.then(screen) }
     }
 
-    fn show(&mut self, status: &grid_api::JobStatus, at: Duration) {
-        match self {
-            Self::Bars(bars) => bars.draw(status, at),
-            Self::Lines(lines, console) => {
-                for line in lines.observe(status, at) {
-                    console.say(line);
+    /// Says something, above the bars if there are any.
+    pub fn say(&self, words: &str) {
+        match &self.screen {
+            // A closed standard error is no reason to stop working.
+            Some(screen) => _ = screen.println(words),
+            None => self.console.say(words),
+        }
+    }
+
+    /// Shows `job` until it is final or the manager has gone.
+    pub async fn show(self, job: JobId, mut published: watch::Receiver<Progress>) {
+        let mut view = match &self.screen {
+            Some(screen) => View::Bars(Bars::on(screen.clone())),
+            None => View::Lines(Lines::default()),
+        };
+        let start = Instant::now();
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            let over = published.has_changed().is_err();
+            let status = published.borrow_and_update().jobs.get(&job).cloned();
+            match (&status, &mut view) {
+                (None, _) => {}
+                (Some(status), View::Bars(bars)) => bars.draw(status, start.elapsed()),
+                (Some(status), View::Lines(lines)) => {
+                    lines.observe(status, start.elapsed()).iter().for_each(|line| self.say(line));
                 }
             }
+            if over || status.is_some_and(|status| status.state.is_final()) {
+                break;
+            }
+        }
+        if let View::Bars(bars) = view {
+            bars.clear();
         }
     }
+}
 
-    fn close(self) {
-        match self {
-            Self::Bars(bars) => bars.clear(),
-            Self::Lines(..) => {}
-        }
-    }
+enum View {
+    Bars(Bars),
+    Lines(Lines),
 }
 
 #[cfg(test)]

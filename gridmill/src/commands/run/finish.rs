@@ -91,8 +91,9 @@ fn tell_balance(run: &Run<'_>, view: &JobView, receipt: &Receipt, outputs: &[Sta
     if let Some(message) = &view.status.message {
         run.console.say(message);
     }
-    for fault in &receipt.faults {
-        run.console.warn(format!("the receipt does not balance: {fault}"));
+    // A job that ended early does not balance, and says so by its state.
+    if view.status.state == JobState::Quarantined {
+        receipt.faults.iter().for_each(|fault| run.console.warn(format!("the receipt does not balance: {fault}")));
     }
     match view.status.state {
         JobState::Succeeded => run.console.say(report::delivered(outputs)),

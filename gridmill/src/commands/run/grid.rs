@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Run;
 use crate::exit::{Fault, Outcome};
-use crate::progress;
+use crate::progress::Display;
 use crate::signals::Interrupts;
 
 /// A task whose worker is silent for so long is given to another one: there is none, but a lease that was forgotten
@@ -42,7 +42,8 @@ pub enum Ended {
 struct Parts {
     manager: JoinHandle<Result<(), ManagerError>>,
     worker: JoinHandle<Result<(), WorkerError>>,
-    display: JoinHandle<()>,
+    display: Display,
+    shown: JoinHandle<()>,
     manager_stop: CancellationToken,
     worker_stop: Stop,
     published: watch::Receiver<Progress>,
@@ -67,11 +68,11 @@ pub async fn work(run: &Run<'_>, job: &JobId, interrupts: &mut Interrupts) -> Ou
                 break None;
             }
             Event::Interrupted if parts.worker_stop.drain.is_cancelled() => {
-                run.console.say("killing what still runs");
+                parts.display.say("killing what still runs");
                 parts.worker_stop.kill.cancel();
             }
             Event::Interrupted => {
-                run.console.say("finishing what runs; interrupt again to kill it");
+                parts.display.say("finishing what runs; interrupt again to kill it");
                 ended = Ended::Interrupted;
                 parts.worker_stop.drain.cancel();
             }
@@ -97,10 +98,12 @@ impl Parts {
         let (manager_stop, worker_stop) = (CancellationToken::new(), Stop::default());
         let manager = job_manager::lead(run.grid.clone(), ManagerConfig::default(), publish, manager_stop.clone());
         let worker = worker(run)?;
+        let display = Display::new(run.console);
         Ok(Self {
             manager: tokio::spawn(manager),
             worker: tokio::spawn(worker.run(worker_stop.clone())),
-            display: tokio::spawn(progress::show(job.clone(), published.clone(), run.console)),
+            shown: tokio::spawn(display.clone().show(job.clone(), published.clone())),
+            display,
             manager_stop,
             worker_stop,
             published,
@@ -137,7 +140,7 @@ impl Parts {
         let manager = if self.manager.is_finished() { Ok(()) } else { manager_outcome((&mut self.manager).await) };
         let is_final = is_final(&self.published.borrow(), job);
         // It ends when the manager has gone.
-        let _ = self.display.await;
+        let _ = self.shown.await;
         manager.map(|()| is_final)
     }
 }

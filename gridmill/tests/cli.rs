@@ -1,0 +1,361 @@
+//! The command as a user has it: the real binary on real pipelines, with its exit codes and what lies there afterwards.
+
+#![allow(clippy::unwrap_used, reason = "clippy takes only what stands in a function with `#[test]` for a test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A folder to run in, with its state and outputs.
+struct Yard(tempfile::TempDir);
+
+impl Yard {
+    fn new(pipeline: &str) -> Self {
+        let yard = Self(tempfile::tempdir().unwrap());
+        yard.write("p.yaml", pipeline);
+        yard
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.path().join(name), content).unwrap();
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gridmill"));
+        command.args(line.split_whitespace()).current_dir(self.path());
+        command.env_remove("GRIDMILL_STATE").env_remove("RUST_LOG").stdin(Stdio::null());
+        command
+    }
+
+    fn gridmill(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// What a command answered, and its exit code.
+    fn answer(&self, line: &str) -> (String, i32) {
+        let output = self.gridmill(line);
+        (String::from_utf8(output.stdout).unwrap(), output.status.code().unwrap())
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_slice(&self.gridmill(line).stdout).unwrap()
+    }
+
+    fn starts(&self, line: &str) -> Child {
+        self.command(line).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The content of every file below a folder, by relative path.
+    fn tree(&self, folder: &str) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let mut folders = vec![self.path().join(folder)];
+        while let Some(next) = folders.pop() {
+            for entry in fs::read_dir(&next).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(self.path().join(folder)).unwrap().display().to_string();
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+        found
+    }
+}
+
+fn tree(files: &[(&str, &str)]) -> BTreeMap<String, String> {
+    files.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+const SQUARES: &str = "\
+name: squares
+params:
+  offset: {type: integer, default: 0}
+inputs:
+  numbers: {format: text, default: [numbers.txt]}
+stages:
+  square:
+    split: {input: numbers, by: lines, count: 2}
+    run: while read n; do echo $((n * n + ${{ params.offset }})); done
+  copy:
+    each: square
+    run: cat > $GRIDMILL_OUTPUT_DIR/copy.dat
+  sum:
+    all: square
+    run: awk '{n += $1} END {print n}'
+outputs: [square, copy, sum]
+";
+
+fn squares() -> Yard {
+    let yard = Yard::new(SQUARES);
+    yard.write("numbers.txt", "1\n2\n3\n");
+    yard
+}
+
+const SQUARED: [(&str, &str); 5] = [
+    ("copy/numbers.txt,0/copy.dat", "1\n4\n"),
+    ("copy/numbers.txt,1/copy.dat", "9\n"),
+    ("square/numbers.txt,0.txt", "1\n4\n"),
+    ("square/numbers.txt,1.txt", "9\n"),
+    ("sum.txt", "14\n"),
+];
+
+#[test]
+fn a_run_delivers_its_outputs_and_a_receipt() {
+    let yard = squares();
+    let output = yard.gridmill("run p.yaml");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(output.stdout, b"");
+    assert_eq!(yard.tree("out"), tree(&SQUARED));
+    assert!(stderr(&output).contains("succeeded"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[test]
+fn the_same_command_again_does_nothing_but_bring_back_what_is_missing() {
+    let yard = squares();
+    yard.gridmill("run p.yaml");
+    fs::remove_file(yard.path().join("out/sum.txt")).unwrap();
+    fs::remove_file(yard.path().join("out/square/numbers.txt,1.txt")).unwrap();
+    let output = yard.gridmill("run p.yaml");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("already"), "{}", stderr(&output));
+    assert_eq!(yard.tree("out"), tree(&SQUARED));
+    assert_eq!(yard.answer("list --json").0.lines().count(), 1);
+}
+
+#[test]
+fn outputs_of_another_run_take_the_place_of_stale_ones() {
+    let yard = squares();
+    yard.gridmill("run p.yaml");
+    yard.write("numbers.txt", "5\n");
+    assert_eq!(yard.answer("run p.yaml --param offset=1").1, 0);
+    let expected = tree(&[("copy/numbers.txt,0/copy.dat", "26\n"), ("square.txt", "26\n"), ("sum.txt", "26\n")]);
+    assert_eq!(yard.tree("out"), expected);
+}
+
+#[test]
+fn the_receipt_is_one_json_document() {
+    let yard = squares();
+    let receipt = yard.json("run p.yaml --json");
+    assert_eq!(receipt["exit_code"], 0);
+    assert_eq!(receipt["state"], "succeeded");
+    assert_eq!(receipt["stages"][0]["ok"], 2);
+    assert_eq!(receipt["outputs"][2]["files"], 1);
+}
+
+#[test]
+fn outputs_are_listed_and_delivered_elsewhere() {
+    let yard = squares();
+    yard.gridmill("run p.yaml");
+    let (listed, code) = yard.answer("outputs --json");
+    let paths: Vec<String> = listed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["path"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!((paths.len(), code), (5, 0));
+    assert_eq!(yard.answer("outputs --out elsewhere").1, 0);
+    assert_eq!(yard.tree("elsewhere"), tree(&SQUARED));
+}
+
+const POISONED: &str = "\
+name: poisoned
+inputs:
+  rows: {format: text, default: [rows.txt]}
+stages:
+  check:
+    split: {input: rows, by: lines, count: 1}
+    run: 'read row; echo \"looks at $row\" >&2; test \"$row\" != poison; echo $row'
+    retry: {attempts: 2, backoff: {initial: 1ms}}
+    skip: {limit: LIMIT}
+outputs: [check]
+";
+
+fn poisoned(limit: &str) -> Yard {
+    let yard = Yard::new(&POISONED.replace("LIMIT", limit));
+    yard.write("rows.txt", "a\nb\npoison\nc\n");
+    yard
+}
+
+#[test]
+fn a_poison_item_is_a_dead_letter_and_the_rest_is_delivered() {
+    let yard = poisoned("1");
+    let output = yard.gridmill("run p.yaml");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("gridmill why 'check/#2'"), "{}", stderr(&output));
+    let expected = [("check/rows.txt,0.txt", "a\n"), ("check/rows.txt,1.txt", "b\n"), ("check/rows.txt,3.txt", "c\n")];
+    assert_eq!(yard.tree("out"), tree(&expected));
+    let letter = yard.json("dead --json");
+    assert_eq!((&letter["item"], &letter["exit"], &letter["attempt"]), (&"rows.txt,2".into(), &1.into(), &2.into()));
+    assert_eq!(yard.answer("dead --input"), ("poison\n".to_owned(), 0));
+    assert_eq!(yard.answer("run p.yaml").1, 3, "the same again ends the same");
+}
+
+#[test]
+fn an_item_is_explained_and_run_again_by_name_and_by_number() {
+    let yard = poisoned("1");
+    yard.gridmill("run p.yaml");
+    for item in ["check/#2", "check/rows.txt,2"] {
+        let (story, code) = yard.answer(&format!("why {item}"));
+        assert_eq!(code, 0);
+        assert!(story.contains("dead") && story.contains("| looks at poison"), "{story}");
+    }
+    let replayed = yard.gridmill("replay check/#2");
+    assert_eq!(replayed.status.code(), Some(1));
+    assert!(stderr(&replayed).contains("looks at poison\n"), "{}", stderr(&replayed));
+    assert_eq!(yard.answer("replay check/#3"), ("c\n".to_owned(), 0));
+    assert!(yard.answer("logs check/#2").0.contains("looks at poison\n"));
+    assert_eq!(yard.answer("why check/#9").1, 2);
+}
+
+#[test]
+fn a_job_that_failed_delivers_nothing_and_goes_on_once_its_command_is_mended() {
+    let yard = poisoned("0");
+    yard.write("p.yaml", &POISONED.replace("test \"$row\" != poison", "./test.sh").replace("LIMIT", "0"));
+    yard.write(
+        "p.yaml",
+        &fs::read_to_string(yard.path().join("p.yaml")).unwrap().replace("./test.sh", "./ok \"$row\""),
+    );
+    let script = |body: &str| {
+        let path = yard.path().join("ok");
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    script("test \"$1\" != poison");
+    let failed = yard.gridmill("run p.yaml");
+    assert_eq!(failed.status.code(), Some(1), "{}", stderr(&failed));
+    assert_eq!(yard.tree("out"), tree(&[]));
+    script("true");
+    let mended = yard.gridmill("run p.yaml");
+    assert_eq!(mended.status.code(), Some(0), "{}", stderr(&mended));
+    assert!(stderr(&mended).contains("resuming"), "{}", stderr(&mended));
+    assert_eq!(yard.tree("out").len(), 4);
+}
+
+#[test]
+fn an_empty_input_succeeds_and_says_so() {
+    let yard = squares();
+    yard.write("numbers.txt", "");
+    let output = yard.gridmill("run p.yaml");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[test]
+fn standard_input_can_be_an_input() {
+    let yard = squares();
+    let mut command = yard.command("run p.yaml --input numbers=-");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"3\n4\n").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(yard.tree("out")["sum.txt"], "25\n");
+}
+
+#[test]
+fn bad_usage_ends_with_two_before_anything_is_written() {
+    let yard = squares();
+    for line in [
+        "run nowhere.yaml",
+        "run p.yaml --param year=1",
+        "run p.yaml --input numbers=nowhere.txt --out out2",
+        "run p.yaml --input rows=numbers.txt",
+        "run p.yaml --out numbers.txt",
+        "status",
+        "frobnicate",
+    ] {
+        let output = yard.gridmill(line);
+        assert_eq!(output.status.code(), Some(2), "{line}: {}", stderr(&output));
+        assert!(!output.stderr.is_empty());
+    }
+    yard.write("bad.yaml", "name: bad\nstages:\n  a: {rnage: 1..2, run: 'true'}\n");
+    let faults = yard.json("validate bad.yaml --json");
+    assert_eq!(faults["valid"], false);
+    assert_eq!(yard.answer("validate bad.yaml").1, 2);
+    assert_eq!(yard.answer("validate p.yaml").1, 0);
+    assert_eq!(yard.tree("out"), tree(&[]));
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_not_overwritten_and_nothing_is_lost() {
+    let yard = squares();
+    fs::create_dir_all(yard.path().join("out/square")).unwrap();
+    yard.write("out/square/precious", "mine");
+    let refused = yard.gridmill("run p.yaml");
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    assert_eq!(yard.tree("out"), tree(&[("square/precious", "mine")]));
+    assert_eq!(yard.answer("run p.yaml --out free").1, 0);
+    assert_eq!(yard.tree("free"), tree(&SQUARED));
+}
+
+#[test]
+fn a_plan_writes_nothing() {
+    let yard = squares();
+    let plan = yard.json("plan p.yaml --json");
+    assert_eq!((&plan["stages"][0]["items"], &plan["stages"][0]["bytes"]), (&2.into(), &6.into()));
+    assert!(!yard.path().join(".gridmill").exists() && !yard.path().join("out").exists());
+}
+
+/// One item waits for a file, the others are done at once.
+const GATED: &str = "\
+name: gated
+stages:
+  wait:
+    range: 1..4
+    run: 'echo started >&2; while [ $GRIDMILL_ITEM = 4 ] && ! [ -e gate ]; do sleep 0.02; done; echo $GRIDMILL_ITEM'
+";
+
+/// Reads what a run says until it has said `words`.
+fn until(child: &mut Child, words: &str) -> String {
+    let mut said = String::new();
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap());
+    while !said.contains(words) {
+        assert_ne!(lines.read_line(&mut said).unwrap(), 0, "it ended without saying {words}: {said}");
+    }
+    said
+}
+
+fn interrupt(child: &Child) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+}
+
+#[test]
+fn two_runs_on_one_state_folder_are_refused_and_an_interrupted_one_resumes() {
+    let yard = Yard::new(GATED);
+    let mut first = yard.starts("run p.yaml --workers 2");
+    until(&mut first, "job ");
+    let second = yard.gridmill("run p.yaml");
+    assert_eq!(second.status.code(), Some(5), "{}", stderr(&second));
+    assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
+    interrupt(&first);
+    until(&mut first, "finishing what runs");
+    interrupt(&first);
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    yard.write("gate", "");
+    let resumed = yard.gridmill("run p.yaml");
+    assert_eq!(resumed.status.code(), Some(0), "{}", stderr(&resumed));
+    let expected = [("wait/1.txt", "1\n"), ("wait/2.txt", "2\n"), ("wait/3.txt", "3\n"), ("wait/4.txt", "4\n")];
+    assert_eq!(yard.tree("out"), tree(&expected));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let yard = squares();
+    yard.gridmill("run p.yaml");
+    let mut child = yard.command("schema").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!stderr(&output).contains("error"), "{}", stderr(&output));
+}
