@@ -158,6 +158,30 @@ fn the_receipt_is_one_json_document() {
 }
 
 #[test]
+fn of_items_that_print_nothing_only_their_files_are_delivered() {
+    let yard = Yard::new(
+        "\
+name: silent
+stages:
+  nothing: {range: 1..3, run: 'true'}
+  some: {range: 1..3, run: 'if [ $GRIDMILL_ITEM = 2 ]; then echo two; fi'}
+  marks: {range: 1..2, run: 'touch $GRIDMILL_OUTPUT_DIR/done'}
+  one: {list: [a], run: 'true'}
+",
+    );
+    assert_eq!(yard.answer("run p.yaml").1, 0);
+    let expected = [
+        ("marks/1/done", ""),
+        ("marks/2/done", ""),
+        ("one.txt", ""),
+        ("some/1.txt", ""),
+        ("some/2.txt", "two\n"),
+        ("some/3.txt", ""),
+    ];
+    assert_eq!(yard.tree("out"), tree(&expected));
+}
+
+#[test]
 fn outputs_are_listed_and_delivered_elsewhere() {
     let yard = squares();
     yard.gridmill("run p.yaml");

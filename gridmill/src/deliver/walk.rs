@@ -38,6 +38,8 @@ pub struct Walk<'job> {
     /// Committed items of the shard in hand, as runs of one attempt, ascending.
     runs: VecDeque<Run>,
     stream: Option<PathBuf>,
+    /// Whether nothing was written by any of several items.
+    is_silent: bool,
 }
 
 /// Consecutive items that one attempt committed.
@@ -54,7 +56,8 @@ impl<'job> Walk<'job> {
         let items = view.output_items(&stage.name);
         let shape = Shape::of(stage, items.len() as u64, only_item_has_no_files(view, stage, &items).await?);
         let namer = Namer::new(stage, &view.submission.params, shape);
-        Ok(Self { view, stage, namer, shape, items, runs: VecDeque::new(), stream: None })
+        let is_silent = items.len() > 1 && view.stage_status(&stage.name).is_some_and(|status| status.bytes_out == 0);
+        Ok(Self { view, stage, namer, shape, items, runs: VecDeque::new(), stream: None, is_silent })
     }
 
     /// What the next few items wrote; `None` after the last one.
@@ -102,8 +105,9 @@ impl<'job> Walk<'job> {
         let piece = manifest.stdout(item);
         let mut files = manifest.files(item).peekable();
         let appends = self.shape == Shape::OneStream;
-        // An item that left files and printed nothing has said all that it wanted to say.
-        if piece.is_some() || (files.peek().is_none() && !appends) {
+        // An item that left files and printed nothing has said all that it wanted to say; so has a stage none of whose
+        // items printed anything. Otherwise an empty file tells that the item succeeded.
+        if piece.is_some() || (files.peek().is_none() && !appends && !self.is_silent) {
             let path = self.stdout_path(item, key)?;
             found.push(Deliverable { path, item, piece, appends });
         }
