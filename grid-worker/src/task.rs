@@ -125,7 +125,15 @@ async fn work(
         stop: Stop { drain: context.stop.drain.clone(), kill: held.kill.clone() },
         progress,
     };
-    tracing::info!(task = name_of(message), items = message.count, receives, "executing");
+    tracing::info!(
+        job = %message.job,
+        stage = %message.stage,
+        first = message.first,
+        count = message.count,
+        attempt = message.attempt,
+        receives,
+        "starting a task"
+    );
     let ran = context.runner.run(task).await;
     held.executed();
     drop(slot);

@@ -140,8 +140,7 @@ async fn form_groups(grid: &Grid, work: &PlanWork, by: &[String]) -> Result<Vec<
     for (items, source) in &work.upstream {
         let keys = infra::keys::keys(&plans, &work.submission, source).await.map_err(PlanError::Store)?;
         for (offset, key) in keys.iter().enumerate() {
-            let dims = by.iter().map(|dim| (dim.clone(), key.get(dim).unwrap_or_default().to_owned()));
-            let key = Key(dims.collect());
+            let key = group_key(key, by, &items.stage)?;
             let place = *places.entry(key.clone()).or_insert_with(|| {
                 groups.push(Group { key, members: Vec::new() });
                 groups.len() - 1
@@ -150,6 +149,16 @@ async fn form_groups(grid: &Grid, work: &PlanWork, by: &[String]) -> Result<Vec<
         }
     }
     Ok(groups)
+}
+
+/// The values of the dimensions that are grouped by. An input decides some of an item's dimensions, so that only the
+/// items themselves can tell whether they are there.
+fn group_key(key: &Key, by: &[String], stage: &StageName) -> Result<Key, PlanError> {
+    let value = |dim: &String| match key.get(dim) {
+        Some(value) => Ok((dim.clone(), value.to_owned())),
+        None => Err(PlanError::Input(format!("item {} of stage {stage} has no dimension `{dim}` to group by", key.name()))),
+    };
+    by.iter().map(value).collect::<Result<_, _>>().map(Key)
 }
 
 fn add_member(members: &mut Vec<StageItems>, stage: &StageName, item: u32) {

@@ -1,5 +1,7 @@
 //! Which tasks are handed out next, and what their messages say.
 
+use std::collections::BTreeSet;
+
 use super::bundle::Tuning;
 use super::gather::Members;
 use super::retry::Spent;
@@ -175,7 +177,17 @@ impl Job {
 
     /// Whether a stage that this one takes data from, directly or through others, has failed.
     fn comes_from_failed(&self, index: usize) -> bool {
-        self.upstream_of(index).into_iter().any(|up| self.has_failed(up) || self.comes_from_failed(up))
+        let mut open = self.upstream_of(index);
+        let mut seen = BTreeSet::new();
+        while let Some(up) = open.pop() {
+            if self.has_failed(up) {
+                return true;
+            }
+            if seen.insert(up) {
+                open.extend(self.upstream_of(up));
+            }
+        }
+        false
     }
 
     fn next_bundle(&self, index: usize, tuning: &Tuning) -> Option<(ItemIndex, u32)> {
