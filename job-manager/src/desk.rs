@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 use crate::ManagerError;
 use crate::finish::{finish, tombstone};
+use crate::lead::check_lead;
+use crate::reconcile::Surroundings;
 use crate::reuse::Reuse;
 use crate::submit::encode;
 use crate::table::{JobTable, Saved};
@@ -52,6 +54,8 @@ pub(crate) struct Desk {
     reuse: Reuse,
     /// There is room again, without anybody reporting it.
     pub is_eager: bool,
+    /// Passes that failed in a row.
+    pub strikes: u32,
 }
 
 impl Desk {
@@ -59,7 +63,15 @@ impl Desk {
     pub async fn take_on(grid: &Grid, mut table: JobTable) -> Result<Self, ManagerError> {
         let reuse = if table.job.state().is_final() { Reuse::default() } else { Reuse::look(grid, &table.job).await? };
         reuse.stages().for_each(|stage| table.job.expect_reuse(stage));
-        Ok(Self { table, planning: BTreeSet::new(), acks: Vec::new(), unsaved_since: None, reuse, is_eager: false })
+        Ok(Self {
+            table,
+            planning: BTreeSet::new(),
+            acks: Vec::new(),
+            unsaved_since: None,
+            reuse,
+            is_eager: false,
+            strikes: 0,
+        })
     }
 
     /// Looks for the next items in earlier jobs, before they are handed out.
@@ -132,7 +144,10 @@ impl Desk {
                 self.table.job.quarantine(why, now_ms);
             }
         }
-        self.acks.extend(receipt);
+        if let Some(receipt) = receipt {
+            self.acks.push(receipt);
+            self.unsaved_since.get_or_insert_with(Instant::now);
+        }
     }
 
     /// Hands out tasks, writes what changed, sends what is due. `Ok(true)` when the job is over and written.
@@ -158,6 +173,7 @@ impl Desk {
             return Ok(false);
         }
         if self.table.save(grid, epoch).await? == Saved::Unsure {
+            check_lead(grid, epoch).await?;
             self.reload(grid).await?;
             return Ok(false);
         }
@@ -183,33 +199,31 @@ impl Desk {
         self.unsaved_since
     }
 
-    /// Looks for the manifests of tasks of which nothing is known, and of those that have been silent since `before_ms`
-    /// unless they are `running`; where there is none, and `is_caught_up` says that no message can be left either, the
-    /// task is sent again.
+    /// Looks for the manifests of tasks of which nothing is known, and of those that are silent; where there is none,
+    /// and no message can be left either, the task is sent again.
     pub async fn reconcile(
         &mut self,
         grid: &Grid,
-        before_ms: u64,
-        running: &BTreeSet<(StageName, AttemptKey)>,
-        is_caught_up: bool,
+        around: &Surroundings,
         random: &mut Random,
     ) -> Result<(), ManagerError> {
+        let job = self.job().submission().job.clone();
         let is_silent = |phase: TaskPhase| match phase {
             TaskPhase::Unknown => true,
-            TaskPhase::Sent { at_ms } => at_ms < before_ms,
+            TaskPhase::Sent { at_ms } => at_ms < around.silent_before_ms,
             TaskPhase::Waiting { .. } | TaskPhase::Due => false,
         };
         let silent: Vec<_> = (self.job().out())
-            .filter(|(stage, task)| is_silent(task.phase) && !running.contains(&((*stage).clone(), task.key())))
+            .filter(|(_, task)| is_silent(task.phase))
             .map(|(stage, task)| (stage.clone(), task.key(), task.phase))
+            .filter(|(stage, key, _)| !around.running.contains(&(job.clone(), stage.clone(), *key)))
             .collect();
-        let job = self.job().submission().job.clone();
         for (stage, key, phase) in silent {
             if let Some(manifest) = read_manifest(grid, &job, &stage, key).await? {
                 self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
-            } else if is_caught_up && phase == TaskPhase::Unknown {
+            } else if around.is_caught_up && phase == TaskPhase::Unknown {
                 self.table.job.not_found(&stage, key);
-            } else if is_caught_up {
+            } else if around.is_caught_up {
                 self.resend(grid, &stage, key, random).await?;
             }
         }

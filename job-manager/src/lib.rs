@@ -3,19 +3,24 @@
 //! **Architecture invariant:** a manager never speaks to a worker. It reads manifests and reports, and writes rows and
 //! messages; what it decides, it decides in `grid_core::job`.
 
+mod collect;
 mod desk;
 mod error;
 mod finish;
 mod lead;
+mod leader;
 pub mod planner;
 mod planning;
+mod reconcile;
 mod redrive;
 mod reuse;
+mod status;
 mod submit;
 mod table;
 pub mod view;
 mod workers;
 
 pub use error::ManagerError;
-pub use lead::{ManagerConfig, Progress, lead};
+pub use lead::{ManagerConfig, lead};
+pub use status::Progress;
 pub use submit::{RetryDead, SubmitRequest, Submitted, submit};

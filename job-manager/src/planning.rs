@@ -18,6 +18,7 @@ use infra::{ErrorKind, Grid};
 use tokio::sync::mpsc;
 
 use crate::desk::{PlanNews, PlanWhat};
+use crate::error::with_causes;
 use crate::planner::{PlanError, PlanProgress, plan_list, plan_split};
 use crate::submit::encode;
 
@@ -52,18 +53,6 @@ pub(crate) async fn plan(grid: Grid, work: PlanWork, news: mpsc::Sender<PlanNews
     };
     // A leader that is gone needs no news.
     _ = tell(what).await;
-}
-
-/// An error and its causes, in one sentence.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Boxed, because the compiler cannot see through the closure that this future may be sent to another thread.
@@ -156,7 +145,9 @@ async fn form_groups(grid: &Grid, work: &PlanWork, by: &[String]) -> Result<Vec<
 fn group_key(key: &Key, by: &[String], stage: &StageName) -> Result<Key, PlanError> {
     let value = |dim: &String| match key.get(dim) {
         Some(value) => Ok((dim.clone(), value.to_owned())),
-        None => Err(PlanError::Input(format!("item {} of stage {stage} has no dimension `{dim}` to group by", key.name()))),
+        None => {
+            Err(PlanError::Input(format!("item {} of stage {stage} has no dimension `{dim}` to group by", key.name())))
+        }
     };
     by.iter().map(value).collect::<Result<_, _>>().map(Key)
 }

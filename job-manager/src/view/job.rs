@@ -22,8 +22,8 @@ use super::attempts::ended_attempts;
 use super::dead::DeadLetters;
 use super::keys::Keys;
 use crate::ManagerError;
-use crate::lead::status_of;
 use crate::planning::read_groups;
+use crate::status::status_of;
 use crate::table::JobTable;
 
 /// Keys looked at in one go when an item is looked for by its name.

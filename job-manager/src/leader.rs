@@ -1,0 +1,268 @@
+//! The leader: plans, hands out tasks, and brings every job as far as it can go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use grid_api::JobStatus;
+use grid_core::ids::JobId;
+use grid_core::job::Tuning;
+use grid_core::limits::QUEUE_BATCH;
+use grid_core::random::Random;
+use grid_core::rows::{ACTIVE, ActiveRow};
+use infra::Grid;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::ManagerError;
+use crate::desk::{Desk, PlanNews};
+use crate::error::{Remedy, with_causes};
+use crate::lead::ManagerConfig;
+use crate::planning::{self, PlanWork};
+use crate::reconcile::Surroundings;
+use crate::redrive::redrive;
+use crate::status::{Progress, status_of, unreadable};
+use crate::submit::deactivate;
+use crate::table::{JobTable, all_rows};
+use crate::workers::Workers;
+
+/// The manager that leads, with everything that it looks after.
+pub(crate) struct Leader {
+    pub grid: Grid,
+    pub config: ManagerConfig,
+    pub desks: BTreeMap<JobId, Desk>,
+    pub workers: Workers,
+    pub random: Random,
+    epoch: u64,
+    unreadable: BTreeSet<JobId>,
+    progress: watch::Sender<Progress>,
+    published: Option<Instant>,
+    plan_news: mpsc::Sender<PlanNews>,
+    helpers: JoinSet<()>,
+    next_reconcile: Instant,
+}
+
+/// About how long to wait after a back end failed.
+const AFTER_FAULT: Duration = Duration::from_millis(500);
+
+/// Passes of one job that may fail in a row.
+const MAX_STRIKES: u32 = 3;
+
+/// Time between two pictures for those who watch.
+const PUBLISH_EVERY: Duration = Duration::from_millis(100);
+
+impl Leader {
+    pub fn new(
+        grid: Grid,
+        config: ManagerConfig,
+        epoch: u64,
+        progress: watch::Sender<Progress>,
+        plan_news: mpsc::Sender<PlanNews>,
+        helpers: JoinSet<()>,
+    ) -> Self {
+        Self {
+            workers: Workers::new(config.patience),
+            random: Random::from_seed(config.seed),
+            desks: BTreeMap::new(),
+            unreadable: BTreeSet::new(),
+            published: None,
+            next_reconcile: Instant::now(),
+            grid,
+            config,
+            epoch,
+            progress,
+            plan_news,
+            helpers,
+        }
+    }
+
+    /// Takes on every job on the list of active ones.
+    pub async fn look_for_jobs(&mut self) -> Result<(), ManagerError> {
+        for row in all_rows(self.grid.state.as_ref(), ACTIVE).await? {
+            let id = JobId::new(row.key.sort);
+            if self.desks.contains_key(&id) || self.unreadable.contains(&id) {
+                continue;
+            }
+            match take_on(&self.grid, &id, &row.body).await {
+                Ok(desk) => _ = self.desks.insert(id, desk),
+                Err(error) if error.remedy() == Remedy::Blame => self.leave_alone(id, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// A job that cannot be read is nobody's to touch; the others go on.
+    fn leave_alone(&mut self, id: JobId, error: &ManagerError) {
+        let why = with_causes(error);
+        tracing::error!(job = %id, why, "a job cannot be taken on");
+        self.progress.send_modify(|progress| _ = progress.jobs.insert(id.clone(), unreadable(&id, why)));
+        self.unreadable.insert(id);
+    }
+
+    /// A pass that a back end's bad moment cut short is made again: everything in it may happen twice.
+    pub async fn survive_pass(&mut self) -> Result<(), ManagerError> {
+        loop {
+            match self.pass().await {
+                Err(error) if error.remedy() == Remedy::Wait => {
+                    let wait = AFTER_FAULT.mul_f64(0.5 + self.random.unit());
+                    tracing::warn!(error = with_causes(&error), "a back end failed; trying again");
+                    sleep(wait).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Brings every job as far as it can go now.
+    async fn pass(&mut self) -> Result<(), ManagerError> {
+        let now = Instant::now();
+        let silent = if now >= self.next_reconcile {
+            self.look_for_jobs().await?;
+            let silent = self.look_around(now).await?;
+            self.next_reconcile = now + self.config.reconcile;
+            silent
+        } else {
+            None
+        };
+        self.begin_plans();
+        self.dispatch(now).await?;
+        let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
+        let mut over = Vec::new();
+        for id in jobs {
+            match self.tend(&id, now, silent.as_ref()).await {
+                Ok(true) => over.push(id),
+                Ok(false) => {}
+                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        self.publish(now, !over.is_empty());
+        for id in over {
+            deactivate(&self.grid, &id).await?;
+            self.desks.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// One job's part of a pass. `Ok(true)` when it is over and written.
+    async fn tend(&mut self, id: &JobId, now: Instant, silent: Option<&Surroundings>) -> Result<bool, ManagerError> {
+        let Some(desk) = self.desks.get_mut(id) else { return Ok(false) };
+        if let Some(surroundings) = silent {
+            desk.reconcile(&self.grid, surroundings, &mut self.random).await?;
+        }
+        let flush_due = desk.unsaved_since().is_some_and(|since| now.duration_since(since) >= self.config.flush);
+        let is_over = desk.pass(&self.grid, self.epoch, flush_due, &mut self.random).await?;
+        desk.strikes = 0;
+        Ok(is_over)
+    }
+
+    /// A job with which the leader cannot go on must not hold up the others.
+    fn blame(&mut self, id: &JobId, error: &ManagerError) {
+        let Some(desk) = self.desks.get_mut(id) else { return };
+        desk.strikes += 1;
+        let why = with_causes(error);
+        tracing::error!(job = %id, why, strikes = desk.strikes, "a job cannot go on");
+        if desk.strikes >= MAX_STRIKES {
+            desk.table.job.quarantine(why, self.grid.clock.now_ms());
+        }
+    }
+
+    fn begin_plans(&mut self) {
+        for desk in self.desks.values_mut() {
+            for stage in desk.plans_to_begin() {
+                let work = PlanWork::of(desk.job(), &stage);
+                self.helpers.spawn(planning::plan(self.grid.clone(), work, self.plan_news.clone()));
+            }
+        }
+        while self.helpers.try_join_next().is_some() {}
+    }
+
+    /// Keeps the queue shallow: a few tasks for every slot.
+    async fn dispatch(&mut self, now: Instant) -> Result<(), ManagerError> {
+        let slots = self.workers.slots(now).max(1);
+        let window = (slots * self.config.window_per_slot) as usize;
+        let mut out: usize = self.desks.values().map(|desk| desk.job().handed_out()).sum();
+        // Refilled in rounds, because every round is a durable write; never so late that a slot would wait.
+        if window.saturating_sub(out) < slots as usize && out > 0 {
+            return Ok(());
+        }
+        let tuning = Tuning { slots, ..self.config.tuning };
+        let now_ms = self.grid.clock.now_ms();
+        let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
+        for id in jobs {
+            let Some(desk) = self.desks.get_mut(&id) else { continue };
+            match desk.look_for_results(&self.grid).await {
+                Ok(()) => out += desk.table.job.dispatch(now_ms, &tuning, window.saturating_sub(out)),
+                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// When something is to be done even if nobody reports anything.
+    pub fn next_wake(&self) -> Instant {
+        if self.desks.values().any(|desk| desk.is_eager) {
+            return Instant::now();
+        }
+        let now_ms = self.grid.clock.now_ms();
+        let in_ms = |until_ms: u64| Instant::now() + Duration::from_millis(until_ms.saturating_sub(now_ms));
+        let flushes =
+            self.desks.values().filter_map(|desk| desk.unsaved_since()).map(|since| since + self.config.flush);
+        let retries =
+            self.desks.values().filter_map(|desk| desk.job().next_wake_ms()).filter(|ms| *ms > now_ms).map(in_ms);
+        flushes.chain(retries).chain([self.next_reconcile]).min().unwrap_or(self.next_reconcile)
+    }
+
+    /// Takes in news of a plan.
+    pub fn hear_plan(&mut self, news: PlanNews) {
+        if let Some(desk) = self.desks.get_mut(&news.job) {
+            desk.hear_plan(&news.stage, news.what, self.grid.clock.now_ms());
+        }
+    }
+
+    fn publish(&mut self, now: Instant, is_news: bool) {
+        let is_fresh = self.published.is_some_and(|at| now.duration_since(at) < PUBLISH_EVERY);
+        if is_fresh && !is_news {
+            return;
+        }
+        self.published = Some(now);
+        let jobs: Vec<(JobId, JobStatus)> =
+            self.desks.iter().map(|(id, desk)| (id.clone(), status_of(desk.job()))).collect();
+        let running = self.workers.running(now).cloned().collect();
+        self.progress.send_modify(|progress| {
+            progress.jobs.extend(jobs);
+            progress.running = running;
+        });
+    }
+
+    /// Takes in what has been reported, writes everything, and ends.
+    pub async fn stop(mut self) -> Result<(), ManagerError> {
+        self.helpers.shutdown().await;
+        loop {
+            let batch = self.grid.reports.receive(QUEUE_BATCH, self.config.report_lease, Duration::ZERO).await?;
+            if batch.is_empty() {
+                break;
+            }
+            self.hear_reports(batch).await;
+        }
+        for desk in self.desks.values_mut() {
+            desk.save(&self.grid, self.epoch).await?;
+        }
+        self.publish(Instant::now(), true);
+        Ok(())
+    }
+}
+
+/// Reads a job and finds out what earlier jobs have for it.
+async fn take_on(grid: &Grid, id: &JobId, active: &[u8]) -> Result<Desk, ManagerError> {
+    let wish: ActiveRow =
+        serde_json::from_slice(active).map_err(|error| ManagerError::damaged(format!("row {ACTIVE}/{id}"), error))?;
+    let mut table = JobTable::load(grid, id).await?;
+    if wish.redrive && table.job.state().is_final() {
+        redrive(grid, &mut table.job).await?;
+    }
+    tracing::info!(job = %id, "taking on a job");
+    Desk::take_on(grid, table).await
+}

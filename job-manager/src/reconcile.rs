@@ -1,0 +1,65 @@
+//! Reconcile: what should be happening, compared with what is. Nothing depends on a message that arrives.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use grid_core::ids::{AttemptKey, JobId, StageName};
+use grid_core::limits::QUEUE_BATCH;
+use grid_core::wire::TaskMessage;
+use tokio::time::Instant;
+
+use crate::ManagerError;
+use crate::leader::Leader;
+
+/// What is going on around the jobs.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// No message of a task can be left that nobody works on.
+    pub is_caught_up: bool,
+    /// A task sent before this time, Unix milliseconds, and not heard of since, is silent.
+    pub silent_before_ms: u64,
+    /// What runs on the workers in sight.
+    pub running: BTreeSet<(JobId, StageName, AttemptKey)>,
+}
+
+impl Leader {
+    /// Looks at the queue and the workers. `None` when the queue does not say how deep it is: nothing is repaired then.
+    pub async fn look_around(&mut self, now: Instant) -> Result<Option<Surroundings>, ManagerError> {
+        self.bury_dead_tasks().await?;
+        let depth = match self.grid.tasks.depth().await {
+            Ok(depth) => depth,
+            Err(error) => {
+                tracing::warn!(%error, "the task queue does not say how deep it is; repairing nothing");
+                return Ok(None);
+            }
+        };
+        let running: BTreeSet<(JobId, StageName, AttemptKey)> =
+            self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();
+        Ok(Some(Surroundings {
+            // Repair must not double the load: nothing is sent again while messages may still be on their way.
+            is_caught_up: depth.waiting == 0 && depth.in_flight <= running.len() as u64,
+            silent_before_ms: self.grid.clock.now_ms().saturating_sub(self.config.patience.as_millis() as u64),
+            running,
+        }))
+    }
+
+    /// Tasks whose workers died again and again, according to the queue.
+    async fn bury_dead_tasks(&mut self) -> Result<(), ManagerError> {
+        loop {
+            let batch = self.grid.dead_tasks.receive(QUEUE_BATCH, self.config.report_lease, Duration::ZERO).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for received in batch {
+                if let Ok(task) = serde_json::from_str::<TaskMessage>(&received.body)
+                    && let Some(desk) = self.desks.get_mut(&task.job)
+                {
+                    desk.give_up(&self.grid, &task.stage, task.key(), &mut self.random).await?;
+                }
+                for answer in self.grid.dead_tasks.delete(&[received.receipt]).await? {
+                    answer?;
+                }
+            }
+        }
+    }
+}
