@@ -1,5 +1,7 @@
 //! The command line: what can be asked for, and the words that explain it.
 
+mod help;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -12,26 +14,11 @@ const STYLES: Styles = Styles::styled()
     .literal(AnsiColor::Cyan.on_default().bold())
     .placeholder(AnsiColor::Cyan.on_default());
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done                        3  done, with dead letters
-  1  the job failed              4  cancelled
-  2  bad usage or pipeline       5  a back end could not be used
-  130  interrupted: the state is kept, run the same command again to resume";
-
-const EXAMPLES: &str = "\
-Examples:
-  gridmill run wordcount.yaml --input books='books/*.txt'
-  gridmill plan wordcount.yaml --input books='books/*.txt'
-  gridmill status
-  gridmill dead
-  gridmill why count/#17";
-
 /// Batch work over large, partitioned data: the same pipeline file on a laptop and on a grid.
 #[derive(Debug, Parser)]
 #[command(name = "gridmill", version, styles = STYLES, max_term_width = 100)]
 #[command(propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+#[command(after_help = help::EXAMPLES, after_long_help = help::long(help::EXAMPLES))]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -46,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a pipeline in this process: progress, outputs in a folder, and a receipt
-    #[command(long_about = RUN_ABOUT, after_help = RUN_EXAMPLES, after_long_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+    #[command(long_about = help::RUN_ABOUT, after_help = help::RUN_EXAMPLES, after_long_help = help::long(help::RUN_EXAMPLES))]
     Run(RunArgs),
     /// Check a pipeline file and report all its faults at once
     #[command(after_help = "Example:\n  gridmill validate pipeline.yaml && gridmill plan pipeline.yaml")]
@@ -60,19 +47,19 @@ pub enum Command {
     #[command(after_help = "Examples:\n  gridmill status            the newest job\n  gridmill status 0193a --json")]
     Status(JobArgs),
     /// List the items that were given up on, each with its reason
-    #[command(after_help = DEAD_EXAMPLES)]
+    #[command(after_help = help::DEAD_EXAMPLES)]
     Dead(DeadArgs),
     /// Tell the story of one item: its attempts, or from which job it was taken, or why it was not
-    #[command(after_help = WHY_EXAMPLES)]
+    #[command(after_help = help::WHY_EXAMPLES)]
     Why(ItemArgs),
     /// Print what commands wrote to standard error
-    #[command(after_help = LOGS_EXAMPLES)]
+    #[command(after_help = help::LOGS_EXAMPLES)]
     Logs(LogsArgs),
     /// Run one item again here, in this terminal; nothing is committed
-    #[command(after_help = REPLAY_EXAMPLES)]
+    #[command(after_help = help::REPLAY_EXAMPLES)]
     Replay(ItemArgs),
     /// List what a job has delivered, or deliver it again elsewhere
-    #[command(after_help = OUTPUTS_EXAMPLES)]
+    #[command(after_help = help::OUTPUTS_EXAMPLES)]
     Outputs(OutputsArgs),
     /// Print the JSON Schema of the pipeline file, for editors
     #[command(after_help = "Example:\n  gridmill schema > gridmill.schema.json")]
@@ -92,45 +79,6 @@ pub enum Command {
         cookie: String,
     },
 }
-
-const RUN_ABOUT: &str = "\
-Run a pipeline in this process: progress, outputs in a folder, and a receipt.
-
-The state is kept in --state. The same command again goes on where it stopped, after a crash, an interruption or \
-a fix; what is done is not done again. Ctrl-C once finishes what is running; twice kills it.";
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  gridmill run wordcount.yaml --input books='books/*.txt'     a glob (quoted: gridmill expands it)
-  gridmill run claims.yaml --input claims=data/ --param year=2025 --out results
-  zcat huge.csv.gz | gridmill run clean.yaml --input rows=-   standard input
-  gridmill run sweep.yaml --workers 8 --json > receipt.json";
-
-const DEAD_EXAMPLES: &str = "\
-Examples:
-  gridmill dead                      of the newest job
-  gridmill dead --stage clean --json | jq -r .message
-  gridmill dead --input > bad.csv    the input of those items, as bytes";
-
-const WHY_EXAMPLES: &str = "\
-Examples:
-  gridmill why clean/part-3          by the item's name
-  gridmill why 0193a 'clean/#3'      by its place in the stage, in an older job";
-
-const LOGS_EXAMPLES: &str = "\
-Examples:
-  gridmill logs                      everything of the newest job
-  gridmill logs clean
-  gridmill logs 'clean/#17'";
-
-const REPLAY_EXAMPLES: &str = "\
-Example:
-  gridmill replay 'clean/#17'        exit code: that of the item's command";
-
-const OUTPUTS_EXAMPLES: &str = "\
-Examples:
-  gridmill outputs
-  gridmill outputs 0193a --out elsewhere";
 
 /// Where the local state lies.
 #[derive(Args, Clone, Debug)]

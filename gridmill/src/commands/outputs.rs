@@ -35,7 +35,7 @@ pub fn outputs(args: &OutputsArgs, console: Console) -> Outcome {
         match out {
             None => list(&view, console).await?,
             Some(out) => {
-                let done = deliver::deliver(&view, &out, Memory::None).await?;
+                let done = deliver::deliver(&view, &out, Memory::None, console).await?;
                 match console.json {
                     true => console.document(&done)?,
                     false => console.say(report::delivered(&done)),

@@ -7,6 +7,7 @@ mod submit;
 use std::path::Path;
 
 use grid_api::JobState;
+use grid_core::ids::JobId;
 use infra::Grid;
 use infra::embedded::StateDir;
 use job_manager::Submitted;
@@ -55,7 +56,7 @@ impl Run<'_> {
         let job = match submitted {
             Submitted::Finished(job, state) => {
                 self.console.say(already(&job, state));
-                return finish::finish(&self, &job).await;
+                return self.finish(&job, &mut interrupts).await;
             }
             Submitted::Resumed(job) => {
                 self.console.say(format!("resuming job {job}: what is done is not done again"));
@@ -67,9 +68,19 @@ impl Run<'_> {
             }
         };
         match grid::work(&self, &job, &mut interrupts).await? {
-            grid::Ended::Final => finish::finish(&self, &job).await,
+            grid::Ended::Final => self.finish(&job, &mut interrupts).await,
             grid::Ended::Interrupted => {
                 self.console.say(kept(self.state.path()));
+                Ok(Exit::Interrupted)
+            }
+        }
+    }
+
+    async fn finish(&self, job: &JobId, interrupts: &mut Interrupts) -> Outcome {
+        tokio::select! {
+            finished = finish::finish(self, job) => finished,
+            () = interrupts.next() => {
+                self.console.say("interrupted while the outputs were delivered: run the same command again");
                 Ok(Exit::Interrupted)
             }
         }
@@ -81,7 +92,7 @@ impl Run<'_> {
     }
 }
 
-fn already(job: &grid_core::ids::JobId, state: JobState) -> String {
+fn already(job: &JobId, state: JobState) -> String {
     let words = crate::progress::words::state_words(state);
     format!("job {job} is the same submission and has {words} already: nothing is left to do")
 }

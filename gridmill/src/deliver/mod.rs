@@ -20,7 +20,9 @@ use record::Record;
 pub use walk::Walk;
 use write::{Amount, Checker, Writer};
 
+use crate::console::Console;
 use crate::exit::{Fault, Outcome};
+use crate::progress::ByteCounter;
 
 /// Folders in which outputs are built begin with this.
 pub const PARTIAL: &str = ".gridmill-partial-";
@@ -48,8 +50,13 @@ pub struct StageDelivery {
 }
 
 /// Delivers the outputs of every stage that the pipeline names. What is there already is left as it is.
-pub async fn deliver(view: &JobView, out: &OutFolder, memory: Memory<'_>) -> Outcome<Vec<StageDelivery>> {
-    let mut delivery = Delivery::new(view, out, memory)?;
+pub async fn deliver(
+    view: &JobView,
+    out: &OutFolder,
+    memory: Memory<'_>,
+    console: Console,
+) -> Outcome<Vec<StageDelivery>> {
+    let mut delivery = Delivery::new(view, out, memory, console)?;
     let mut done = Vec::new();
     for stage in delivered_stages(view) {
         done.push(delivery.stage(stage).await?);
@@ -70,13 +77,14 @@ struct Delivery<'a> {
     memory: Memory<'a>,
     record: Record,
     partial: Partial,
+    counter: ByteCounter,
     /// The targets of every stage; those in `fresh` were built anew.
     targets: BTreeMap<StageName, BTreeSet<PathBuf>>,
     fresh: BTreeSet<StageName>,
 }
 
 impl<'a> Delivery<'a> {
-    fn new(view: &'a JobView, out: &'a OutFolder, memory: Memory<'a>) -> Outcome<Self> {
+    fn new(view: &'a JobView, out: &'a OutFolder, memory: Memory<'a>, console: Console) -> Outcome<Self> {
         let record = match memory {
             Memory::State(state) => Record::read(state),
             Memory::None => Record::default(),
@@ -84,7 +92,8 @@ impl<'a> Delivery<'a> {
         let partial = out.partial().map_err(|error| {
             Fault::back_end(error).while_doing(format!("failed to write to {}", out.root().display()))
         })?;
-        Ok(Self { view, out, memory, record, partial, targets: BTreeMap::new(), fresh: BTreeSet::new() })
+        let counter = ByteCounter::new(console, "delivering the outputs");
+        Ok(Self { view, out, memory, record, partial, counter, targets: BTreeMap::new(), fresh: BTreeSet::new() })
     }
 
     /// Builds a stage's outputs unless they are there.
@@ -120,7 +129,7 @@ impl<'a> Delivery<'a> {
     }
 
     async fn build(&self, stage: &Stage) -> Outcome<(BTreeSet<PathBuf>, Amount)> {
-        let (mut writer, mut targets) = (Writer::default(), BTreeSet::new());
+        let (mut writer, mut targets) = (Writer::new(&self.counter), BTreeSet::new());
         let mut walk = Walk::new(self.view, stage).await?;
         let root = self.partial.built(Path::new(""));
         while let Some(parts) = walk.next().await? {

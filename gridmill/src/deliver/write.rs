@@ -12,6 +12,7 @@ use job_manager::view::JobView;
 
 use super::walk::Deliverable;
 use crate::exit::{Fault, Outcome};
+use crate::progress::ByteCounter;
 
 /// Pieces up to this size together are read and written in one go.
 const AT_ONCE_BYTES: u64 = 8 << 20;
@@ -26,13 +27,19 @@ pub struct Amount {
 }
 
 /// Writes files below a folder that nobody else looks at yet.
-#[derive(Debug, Default)]
-pub struct Writer {
+#[derive(Debug)]
+pub struct Writer<'a> {
     amount: Amount,
     streams: BTreeSet<PathBuf>,
+    counter: &'a ByteCounter,
 }
 
-impl Writer {
+impl<'a> Writer<'a> {
+    /// Nothing is written yet; `counter` is told of every byte.
+    pub fn new(counter: &'a ByteCounter) -> Self {
+        Self { amount: Amount::default(), streams: BTreeSet::new(), counter }
+    }
+
     /// Writes all of them, in order.
     pub async fn write(&mut self, view: &JobView, root: &Path, parts: &[Deliverable]) -> Outcome<()> {
         let mut rest = parts;
@@ -59,6 +66,7 @@ impl Writer {
         let mut work: Vec<(PathBuf, bool, Bytes)> = Vec::with_capacity(parts.len());
         for part in parts {
             let bytes = part.piece.as_ref().and_then(|_| read.next()).unwrap_or_default();
+            self.counter.add(bytes.len() as u64);
             self.count(part, bytes.len() as u64);
             work.push((root.join(&part.path), part.appends, bytes));
         }
@@ -77,6 +85,7 @@ impl Writer {
         let mut file = open(&path, part.appends).map_err(|error| failed(&path, error))?;
         let mut stream = view.outputs().stream(std::slice::from_ref(piece));
         while let Some(bytes) = stream.next().await.transpose()? {
+            self.counter.add(bytes.len() as u64);
             let written = tokio::task::spawn_blocking(move || file.write_all(&bytes).map(|()| file));
             file = written.await.map_err(Fault::failed)?.map_err(|error| failed(&path, error))?;
         }

@@ -2,7 +2,7 @@
 //! what the manager publishes, ten times a second.
 
 mod bars;
-mod digest;
+mod counter;
 mod lines;
 pub mod meter;
 pub mod words;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::console::Console;
 use bars::Bars;
-pub use digest::DigestProgress;
+pub use counter::ByteCounter;
 use lines::Lines;
 
 /// Between two looks at what the manager publishes.

@@ -35,7 +35,7 @@ pub async fn finish(run: &Run<'_>, job: &JobId) -> Outcome {
     let letters = first_dead(&view).await?;
     tell_failures(run, &view, &letters);
     let outputs = match view.status.state {
-        JobState::Succeeded => deliver::deliver(&view, &run.out, Memory::State(run.state.path())).await?,
+        JobState::Succeeded => deliver::deliver(&view, &run.out, Memory::State(run.state.path()), run.console).await?,
         JobState::Running | JobState::Committing | JobState::Failed | JobState::Cancelled | JobState::Quarantined => {
             Vec::new()
         }

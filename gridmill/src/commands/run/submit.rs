@@ -10,7 +10,7 @@ use super::Run;
 use crate::exit::{Fault, Outcome};
 use crate::inputs::{self, Keeper};
 use crate::load::Loaded;
-use crate::progress::DigestProgress;
+use crate::progress::ByteCounter;
 
 /// Earlier jobs whose pins are looked at: enough to find unchanged files, few enough to cost nothing.
 const EARLIER_JOBS: usize = 3;
@@ -18,7 +18,7 @@ const EARLIER_JOBS: usize = 3;
 /// Hands the pipeline over, with its inputs as they are now.
 pub async fn submit(run: &Run<'_>, loaded: Loaded) -> Outcome<Submitted> {
     let known = known_digests(&run.grid).await?;
-    let progress = DigestProgress::new(run.console);
+    let progress = ByteCounter::new(run.console, "reading the inputs");
     let options = PinOptions {
         known: &|uri, size, version| known.get(&(uri.to_owned(), size, version.to_owned())).cloned(),
         on_bytes: &|bytes| progress.add(bytes),

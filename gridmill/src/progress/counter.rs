@@ -1,4 +1,4 @@
-//! Shows that inputs are being read while they are pinned: large files take their time.
+//! Shows that bytes are going by where there are no items yet, or no more: large files take their time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two lines where there are no bars.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Counts the bytes that were read, and says so now and then.
+/// Counts bytes, and says so now and then.
 #[derive(Debug)]
-pub struct DigestProgress {
+pub struct ByteCounter {
     console: Console,
+    what: &'static str,
     bar: ProgressBar,
     started: Instant,
     bytes: AtomicU64,
@@ -25,25 +26,25 @@ pub struct DigestProgress {
     next_ms: AtomicU64,
 }
 
-impl DigestProgress {
-    /// Nothing has been read yet.
-    pub fn new(console: Console) -> Self {
+impl ByteCounter {
+    /// None yet; `what` is done with them, as in "reading the inputs".
+    pub fn new(console: Console, what: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
             bar.set_style(style);
         }
         let next_ms = AtomicU64::new(PATIENCE.as_millis() as u64);
-        Self { console, bar, started: Instant::now(), bytes: AtomicU64::new(0), next_ms }
+        Self { console, what, bar, started: Instant::now(), bytes: AtomicU64::new(0), next_ms }
     }
 
-    /// So many bytes more were read.
+    /// So many bytes more.
     pub fn add(&self, bytes: u64) {
         let total = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let elapsed = self.started.elapsed();
         let elapsed_ms = elapsed.as_millis() as u64;
         if elapsed_ms >= self.next_ms.load(Ordering::Relaxed) {
             self.next_ms.store(elapsed_ms + self.pause().as_millis() as u64, Ordering::Relaxed);
-            self.say(&words(total, elapsed));
+            self.say(&words(self.what, total, elapsed));
         }
     }
 
@@ -63,15 +64,15 @@ impl DigestProgress {
     }
 }
 
-impl Drop for DigestProgress {
+impl Drop for ByteCounter {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
-fn words(bytes: u64, elapsed: Duration) -> String {
+fn words(what: &str, bytes: u64, elapsed: Duration) -> String {
     let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
-    format!("reading the inputs: {} ({})", text::bytes(bytes), text::bytes_rate(rate))
+    format!("{what}: {} ({})", text::bytes(bytes), text::bytes_rate(rate))
 }
 
 #[cfg(test)]
@@ -79,7 +80,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_is_said_with_its_rate() {
-        assert_eq!(words(10 << 20, Duration::from_secs(2)), "reading the inputs: 10.0 MiB (5.0 MiB/s)");
+    fn what_went_by_is_said_with_its_rate() {
+        assert_eq!(
+            words("reading the inputs", 10 << 20, Duration::from_secs(2)),
+            "reading the inputs: 10.0 MiB (5.0 MiB/s)"
+        );
     }
 }

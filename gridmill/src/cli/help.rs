@@ -1,0 +1,68 @@
+//! Help texts that teach by example.
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done                        3  done, with dead letters
+  1  the job failed              4  cancelled
+  2  bad usage or pipeline       5  a back end could not be used
+  130  interrupted: the state is kept, run the same command again to resume";
+
+/// Of gridmill as a whole.
+pub const EXAMPLES: &str = "\
+Examples:
+  gridmill run wordcount.yaml --input books='books/*.txt'
+  gridmill plan wordcount.yaml --input books='books/*.txt'
+  gridmill status
+  gridmill dead
+  gridmill why count/#17";
+
+/// What `run` is about.
+pub const RUN_ABOUT: &str = "\
+Run a pipeline in this process: progress, outputs in a folder, and a receipt.
+
+The state is kept in --state. The same command again goes on where it stopped, after a crash, an interruption or \
+a fix; what is done is not done again. Ctrl-C once finishes what is running; twice kills it.";
+
+/// Of `run`.
+pub const RUN_EXAMPLES: &str = "\
+Examples:
+  gridmill run wordcount.yaml --input books='books/*.txt'     a glob (quoted: gridmill expands it)
+  gridmill run claims.yaml --input claims=data/ --param year=2025 --out results
+  zcat huge.csv.gz | gridmill run clean.yaml --input rows=-   standard input
+  gridmill run sweep.yaml --workers 8 --json > receipt.json";
+
+/// Of `dead`.
+pub const DEAD_EXAMPLES: &str = "\
+Examples:
+  gridmill dead                      of the newest job
+  gridmill dead --stage clean --json | jq -r .message
+  gridmill dead --input > bad.csv    the input of those items, as bytes";
+
+/// Of `why`.
+pub const WHY_EXAMPLES: &str = "\
+Examples:
+  gridmill why clean/part-3          by the item's name
+  gridmill why 0193a 'clean/#3'      by its place in the stage, in an older job";
+
+/// Of `logs`.
+pub const LOGS_EXAMPLES: &str = "\
+Examples:
+  gridmill logs                      everything of the newest job
+  gridmill logs clean
+  gridmill logs 'clean/#17'";
+
+/// Of `replay`.
+pub const REPLAY_EXAMPLES: &str = "\
+Example:
+  gridmill replay 'clean/#17'        exit code: that of the item's command";
+
+/// Of `outputs`.
+pub const OUTPUTS_EXAMPLES: &str = "\
+Examples:
+  gridmill outputs
+  gridmill outputs 0193a --out elsewhere";
+
+/// Examples and exit codes.
+pub fn long(examples: &str) -> String {
+    format!("{examples}\n\n{EXIT_CODES}")
+}
