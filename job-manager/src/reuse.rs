@@ -161,8 +161,12 @@ impl Known {
     }
 }
 
-fn manifest(task: &TaskMessage, from: JobId, reused: u32, outputs: Outputs, bytes_in: u64) -> Manifest {
+fn manifest(task: &TaskMessage, from: JobId, reused: u32, mut outputs: Outputs, bytes_in: u64) -> Manifest {
     let rest = (task.first + reused, task.count - reused);
+    if rest.1 > 0 && outputs.stdout.len() == reused as usize {
+        // Items that are given back wrote nothing; a single entry for several items would mean `per: bundle`.
+        outputs.stdout.resize(task.count as usize, (0, 0));
+    }
     Manifest {
         v: WIRE_VERSION,
         job: task.job.clone(),
@@ -281,5 +285,33 @@ impl<'a> IdentityReader<'a> {
         let source = KeySource::Items(StageItems { stage: stage.clone(), first: item, count: 1 });
         let mut keys = infra::keys::keys(&self.plans, self.job.submission(), &source).await?;
         Ok(keys.pop().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_core::ids::StageName;
+    use grid_core::wire::{Pack, TaskInputs};
+
+    use super::*;
+
+    #[test]
+    fn what_was_reused_in_part_can_be_reused_again() {
+        let task = TaskMessage {
+            v: WIRE_VERSION,
+            job: JobId::new("2"),
+            stage: StageName::new("a"),
+            first: 4,
+            count: 3,
+            attempt: 1,
+            failures: 0,
+            memory_factor: 1.0,
+            keys: KeySource::Given(Key::default()),
+            inputs: TaskInputs::Plan,
+        };
+        let own = Outputs { pack: Pack::Text("a".into()), stdout: vec![(1, 7)], files: Vec::new() };
+        let reused = manifest(&task, JobId::new("1"), 1, own.clone(), 0);
+        assert_eq!(reused.committed(), [(4, 1)]);
+        assert_eq!(reused.outputs_of(4, 1), Some(own));
     }
 }
