@@ -324,6 +324,18 @@ fn what_belongs_to_somebody_else_is_not_overwritten_and_nothing_is_lost() {
 }
 
 #[test]
+fn an_input_that_cannot_be_planned_fails_the_job_and_is_named() {
+    let yard = Yard::new(&SQUARES.replace("format: text", "format: text, max_record: 1KiB"));
+    yard.write("numbers.txt", &format!("1\n{}\n", "2".repeat(2000)));
+    let output = yard.gridmill("run p.yaml --json");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let receipt: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(receipt["state"], "failed");
+    let why = receipt["message"].as_str().unwrap();
+    assert!(why.contains("numbers.txt") && why.contains("max_record"), "{why}");
+}
+
+#[test]
 fn a_plan_writes_nothing() {
     let yard = squares();
     let plan = yard.json("plan p.yaml --json");
@@ -372,6 +384,26 @@ fn two_runs_on_one_state_folder_are_refused_and_an_interrupted_one_resumes() {
     assert_eq!(resumed.status.code(), Some(0), "{}", stderr(&resumed));
     let expected = [("wait/1.txt", "1\n"), ("wait/2.txt", "2\n"), ("wait/3.txt", "3\n"), ("wait/4.txt", "4\n")];
     assert_eq!(yard.tree("out"), tree(&expected));
+}
+
+#[test]
+fn an_unfinished_job_is_not_gone_on_with_beside_another_one() {
+    let yard = Yard::new(GATED);
+    let mut first = yard.starts("run p.yaml --workers 2");
+    until(&mut first, "job ");
+    interrupt(&first);
+    until(&mut first, "finishing what runs");
+    interrupt(&first);
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    yard.write("gate", "");
+    yard.write("other.yaml", "name: other\nstages:\n  say: {range: 1..3, run: echo $GRIDMILL_ITEM}\n");
+    let other = yard.gridmill("run other.yaml");
+    assert_eq!(other.status.code(), Some(0), "{}", stderr(&other));
+    let (jobs, _) = yard.answer("list --json");
+    let jobs: Vec<Value> = jobs.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let states: Vec<(&Value, &Value)> = jobs.iter().map(|job| (&job["pipeline"], &job["state"])).collect();
+    assert_eq!(states, [(&"other".into(), &"succeeded".into()), (&"gated".into(), &"running".into())]);
+    assert_eq!(yard.gridmill("run p.yaml").status.code(), Some(0));
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Desk {
                 job.grouped(stage, &groups);
                 self.planning.remove(stage);
             }
-            PlanWhat::Refused(why) => _ = job.fail(why, now_ms),
+            PlanWhat::Refused(why) => job.fail(why, now_ms),
             PlanWhat::Broken(error) => {
                 tracing::warn!(%error, %stage, "planning failed; trying again");
                 self.planning.remove(stage);
@@ -159,13 +159,8 @@ impl Desk {
         random: &mut Random,
     ) -> Result<bool, ManagerError> {
         self.is_eager = false;
-        match self.table.job.settle(grid.clock.now_ms()) {
-            Some(Ending::Commit | Ending::Over) => finish(grid, &mut self.table.job).await?,
-            Some(Ending::Stop) => {
-                tombstone(grid, &self.table.job).await?;
-                finish(grid, &mut self.table.job).await?;
-            }
-            None => {}
+        if let Some(ending) = self.table.job.settle(grid.clock.now_ms()) {
+            self.end(grid, ending).await?;
         }
         let is_over = self.table.job.state().is_final();
         let has_due = self.table.job.out().any(|(_, task)| task.phase == TaskPhase::Due);
@@ -186,8 +181,19 @@ impl Desk {
         Ok(is_over)
     }
 
+    async fn end(&mut self, grid: &Grid, ending: Ending) -> Result<(), ManagerError> {
+        match ending {
+            Ending::Commit | Ending::Over => {}
+            Ending::Stop => tombstone(grid, &self.table.job).await?,
+        }
+        finish(grid, &mut self.table.job).await
+    }
+
     /// Writes what changed, whether or not anything waits for it.
-    pub async fn save(&mut self, grid: &Grid, epoch: u64) -> Result<(), ManagerError> {
+    pub async fn close(&mut self, grid: &Grid, epoch: u64) -> Result<(), ManagerError> {
+        if let Some(ending) = self.table.job.owed() {
+            self.end(grid, ending).await?;
+        }
         if self.table.save(grid, epoch).await? == Saved::All {
             self.acknowledge(grid).await;
         }

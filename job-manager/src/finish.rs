@@ -27,8 +27,9 @@ pub(crate) async fn finish(grid: &Grid, job: &mut Job) -> Result<(), ManagerErro
         JobState::Quarantined if is_committing => {
             job.quarantine(format!("the receipt does not balance: {faults}"), now_ms)
         }
-        _ => {}
+        JobState::Running | JobState::Committing | JobState::Failed | JobState::Cancelled | JobState::Quarantined => {}
     }
+    job.receipt_written();
     Ok(())
 }
 

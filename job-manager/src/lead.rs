@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grid_core::ids::JobId;
 use grid_core::job::Tuning;
 use grid_core::limits::{MAX_STAGES, QUEUE_BATCH};
 use grid_core::rows::{LEADER, LeaderRow};
@@ -34,6 +35,8 @@ pub struct ManagerConfig {
     pub patience: Duration,
     /// How long a report is leased to this manager.
     pub report_lease: Duration,
+    /// The one job to look after; all active ones without it.
+    pub only: Option<JobId>,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -47,6 +50,7 @@ impl Default for ManagerConfig {
             reconcile: Duration::from_secs(2),
             patience: Duration::from_secs(6),
             report_lease: Duration::from_secs(30),
+            only: None,
             seed: 0,
         }
     }

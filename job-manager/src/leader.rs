@@ -76,11 +76,12 @@ impl Leader {
         }
     }
 
-    /// Takes on every job on the list of active ones.
+    /// Takes on the jobs on the list of active ones.
     pub async fn look_for_jobs(&mut self) -> Result<(), ManagerError> {
         for row in all_rows(self.grid.state.as_ref(), ACTIVE).await? {
             let id = JobId::new(row.key.sort);
-            if self.desks.contains_key(&id) || self.unreadable.contains(&id) {
+            let is_ours = self.config.only.as_ref().is_none_or(|only| *only == id);
+            if !is_ours || self.desks.contains_key(&id) || self.unreadable.contains(&id) {
                 continue;
             }
             match take_on(&self.grid, &id, &row.body).await {
@@ -248,7 +249,7 @@ impl Leader {
             self.hear_reports(batch).await;
         }
         for desk in self.desks.values_mut() {
-            desk.save(&self.grid, self.epoch).await?;
+            desk.close(&self.grid, self.epoch).await?;
         }
         self.publish(Instant::now(), true);
         Ok(())

@@ -22,7 +22,7 @@ impl Job {
             return Some(Ending::Commit);
         }
         if self.state != JobState::Running {
-            return None;
+            return self.owed;
         }
         self.stopping = self.failure_policy();
         if self.stopping == Some(OnFailure::Cancel) {
@@ -46,6 +46,16 @@ impl Job {
         self.end(JobState::Quarantined, stuck, now_ms, Ending::Over)
     }
 
+    /// What is still to be done because the job has ended: its receipt is not written yet.
+    pub fn owed(&self) -> Option<Ending> {
+        self.owed
+    }
+
+    /// The receipt of the ended job is written: nothing is owed any more.
+    pub fn receipt_written(&mut self) {
+        self.owed = None;
+    }
+
     /// The receipt balances.
     pub fn succeeded(&mut self, now_ms: u64) {
         if self.state == JobState::Committing {
@@ -56,13 +66,15 @@ impl Job {
     /// The grid cannot go on with this job.
     pub fn quarantine(&mut self, why: String, now_ms: u64) {
         if !self.state.is_final() {
-            self.end(JobState::Quarantined, Some(why), now_ms, Ending::Over);
+            self.end(JobState::Quarantined, Some(why), now_ms, Ending::Stop);
         }
     }
 
     /// The job cannot be planned, through no fault of the grid: what was submitted is wrong.
-    pub fn fail(&mut self, why: String, now_ms: u64) -> Option<Ending> {
-        if self.state.is_final() { None } else { self.end(JobState::Failed, Some(why), now_ms, Ending::Over) }
+    pub fn fail(&mut self, why: String, now_ms: u64) {
+        if !self.state.is_final() {
+            self.end(JobState::Failed, Some(why), now_ms, Ending::Stop);
+        }
     }
 
     /// Somebody wants the job stopped. Refused, with the state it is in, once every item has ended.
@@ -78,7 +90,8 @@ impl Job {
 
     fn end(&mut self, state: JobState, message: Option<String>, now_ms: u64, ending: Ending) -> Option<Ending> {
         (self.state, self.message, self.finished_ms, self.dirty) = (state, message, Some(now_ms), true);
-        Some(ending)
+        self.owed = Some(ending);
+        self.owed
     }
 
     fn has_phase(&self, is: impl Fn(TaskPhase) -> bool) -> bool {

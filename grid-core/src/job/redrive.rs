@@ -48,6 +48,7 @@ impl Job {
             self.revive_readers(index, *item, &mut revived);
         }
         (self.state, self.message, self.finished_ms, self.stopping) = (JobState::Running, None, None, None);
+        self.owed = None;
         self.dirty = true;
         self.derive();
     }

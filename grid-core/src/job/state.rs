@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::lifecycle::Ending;
 use super::stage::{OutTask, StageBook, StageView};
 use crate::ids::{ItemIndex, StageName};
 use crate::items::source::count_of_computed;
@@ -45,6 +46,8 @@ pub struct Job {
     pub(super) state: JobState,
     pub(super) message: Option<String>,
     pub(super) finished_ms: Option<u64>,
+    /// What the manager has still to do about the end; not stored, since the receipt is written before the rows.
+    pub(super) owed: Option<Ending>,
     pub(super) dirty: bool,
     pub(super) stages: Vec<StageBook>,
     /// For each stage, the stages that take data from it.
@@ -61,6 +64,7 @@ impl Job {
             state: JobState::Running,
             message: None,
             finished_ms: None,
+            owed: None,
             dirty: true,
             stages: vec![StageBook::default(); pipeline.stages.len()],
             consumers: consumers(pipeline),

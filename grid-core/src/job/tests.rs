@@ -135,6 +135,15 @@ fn cancelling_races_finishing_and_one_of_them_wins() {
 }
 
 #[test]
+fn a_job_that_was_ended_from_outside_owes_its_receipt_until_that_is_written() {
+    let mut world = World::of(vec![stage("a", numbers(1))]);
+    world.job.fail("its input cannot be read".to_owned(), 0);
+    assert_eq!([world.job.settle(1), world.job.settle(2)], [Some(Ending::Stop); 2]);
+    world.job.receipt_written();
+    assert_eq!((world.job.settle(3), world.job.state()), (None, JobState::Failed));
+}
+
+#[test]
 fn after_orders_stages_without_data() {
     let mut second = stage("b", numbers(2));
     second.after = vec![name("a")];

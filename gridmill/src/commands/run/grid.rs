@@ -96,7 +96,9 @@ impl Parts {
     fn start(run: &Run<'_>, job: &JobId) -> Outcome<Self> {
         let (publish, published) = watch::channel(Progress::default());
         let (manager_stop, worker_stop) = (CancellationToken::new(), Stop::default());
-        let manager = job_manager::lead(run.grid.clone(), ManagerConfig::default(), publish, manager_stop.clone());
+        // A job that was left unfinished is gone on with when somebody asks for it, not beside another one.
+        let config = ManagerConfig { only: Some(job.clone()), ..ManagerConfig::default() };
+        let manager = job_manager::lead(run.grid.clone(), config, publish, manager_stop.clone());
         let worker = worker(run)?;
         let display = Display::new(run.console);
         Ok(Self {
