@@ -62,14 +62,34 @@ impl Job {
         wakes.min()
     }
 
-    /// The messages of all tasks that are due.
+    /// The messages of all tasks that are due. Rows are written one by one: after a failed write a task may be on record
+    /// and the news that made it ready may not. Such a task waits until the news has come again, or it would run without
+    /// a part of its input.
     pub fn due(&self) -> Vec<Message> {
         let mut messages = Vec::new();
         for (index, book) in self.stages.iter().enumerate() {
             let due = book.out.values().filter(|task| task.phase == TaskPhase::Due);
-            messages.extend(due.map(|task| self.message_of(index, task)));
+            let sendable = due.filter(|task| self.has_inputs(index, task));
+            messages.extend(sendable.map(|task| self.message_of(index, task)));
         }
         messages
+    }
+
+    /// Whether everything that a task reads has ended, as far as this job knows.
+    fn has_inputs(&self, index: usize, task: &OutTask) -> bool {
+        let mut items = task.first..task.first + task.count;
+        match self.spec(index).items {
+            ItemSource::Each(_) => self.each_source(index, task.first).is_some_and(|(members, base)| {
+                let first = members.first + (task.first - base);
+                let ok = &self.stages[members.stage].outcomes.ok;
+                ok.range_cardinality(first..first + task.count) == u64::from(task.count)
+            }),
+            ItemSource::Group { .. } | ItemSource::All { .. } => {
+                let gather = self.stages[index].gather.as_ref();
+                gather.is_some_and(|gather| items.all(|item| gather.is_complete(item)))
+            }
+            ItemSource::Split(_) | ItemSource::Matrix(_) | ItemSource::Range(_) | ItemSource::List(_) => true,
+        }
     }
 
     /// One item as a task of its own, with all its inputs named; for those who run an item outside of the protocol.

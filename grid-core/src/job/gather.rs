@@ -143,6 +143,11 @@ impl Gather {
         self.open.iter().enumerate().filter(|(_, open)| **open == 0).map(|(item, _)| item as u32)
     }
 
+    /// Whether the inputs of an item have all ended.
+    pub fn is_complete(&self, item: ItemIndex) -> bool {
+        self.open.get(item as usize) == Some(&0)
+    }
+
     /// Whether an item has something to read. The one item of an `all` runs even over nothing.
     pub fn has_input(&self, item: ItemIndex) -> bool {
         matches!(self.shape, Shape::Tree { .. }) || self.any_ok.contains(item)

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::world::{World, all, each, group, numbers, stage};
-use crate::ids::StageName;
-use crate::job::{Applied, JobState, TaskPhase};
+use crate::ids::{StageItems, StageName};
+use crate::job::{Applied, JobState, MadeOf, TaskPhase};
 use crate::limits::MAX_DEATHS;
 use crate::pipeline::Stage;
 use crate::random::Random;
 use crate::reason::Reason;
 use crate::units::Allowance;
-use crate::wire::{Manifest, TaskMessage};
+use crate::wire::{Manifest, OutputRef, TaskInputs, TaskMessage};
 
 fn pipeline(random: &mut Random) -> Vec<Stage> {
     let fan_in = [None, Some(2), Some(3)][random.below(3) as usize];
@@ -75,7 +75,11 @@ fn run_seed(seed: u64) -> JobState {
     for step in 0..200_000_u32 {
         world.now_ms += random.below(2_000);
         match random.below(12) {
-            0..=3 => sent.extend(world.dispatch(random.below(5) as usize)),
+            0..=3 => {
+                let messages = world.dispatch(random.below(5) as usize);
+                messages.iter().for_each(|message| assert_nothing_is_left_out(&world, message));
+                sent.extend(messages);
+            }
             4..=7 if !sent.is_empty() => {
                 let message = sent[random.below(sent.len() as u64) as usize].clone();
                 if random.chance(0.7) {
@@ -97,7 +101,12 @@ fn run_seed(seed: u64) -> JobState {
                 assert!(matches!(applied, Applied::Counted | Applied::Stale), "{applied:?}");
             }
             10 if random.chance(0.2) => {
+                // A store that fails writes some rows and not others.
+                let changes = world.job.changes();
+                let written = changes.into_iter().filter(|_| random.chance(0.5)).collect::<Vec<_>>();
+                world.rows.extend(written.into_iter().map(|change| (change.sort, change.body)));
                 world.reload();
+                sent.extend(world.send_due());
                 look_for_lost(&mut world, &mut random);
             }
             11 if random.chance(0.1) => look_for_lost(&mut world, &mut random),
@@ -113,6 +122,28 @@ fn run_seed(seed: u64) -> JobState {
         }
     }
     panic!("seed {seed}: the job does not end: {:?} {:?}", world.job.view(), world.job.out().collect::<Vec<_>>());
+}
+
+/// A message names every manifest that holds a part of its input.
+fn assert_nothing_is_left_out(world: &World, message: &TaskMessage) {
+    let TaskInputs::Upstream { refs, .. } = &message.inputs else { return };
+    for item in message.first..message.first + message.count {
+        let read = match world.job.made_of(&message.stage, item) {
+            MadeOf::Itself => Vec::new(),
+            MadeOf::Item(stage, first) => vec![StageItems { stage, first, count: 1 }],
+            MadeOf::Items(members) => members,
+        };
+        for StageItems { stage, first, count } in read {
+            let holding = world.manifests.iter().filter(|((of, _), manifest)| {
+                let mut runs = manifest.committed().into_iter();
+                *of == stage && runs.any(|(start, len)| start < first + count && first < start + len)
+            });
+            for ((_, key), _) in holding {
+                let wanted = OutputRef { stage: stage.clone(), key: *key };
+                assert!(refs.contains(&wanted), "{}/{item} is sent without {stage}/{key}", message.stage);
+            }
+        }
+    }
 }
 
 /// What the reconciler does: manifests first, then the task is sent again.

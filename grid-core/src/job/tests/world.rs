@@ -137,6 +137,10 @@ impl World {
         self.plan();
         self.job.dispatch(self.now_ms, &Tuning { slots: 2, ..Tuning::default() }, room);
         self.save();
+        self.send_due()
+    }
+
+    pub fn send_due(&mut self) -> Vec<TaskMessage> {
         let messages: Vec<TaskMessage> = self.job.due().into_iter().map(|message| message.task).collect();
         for message in &messages {
             self.job.sent(&message.stage, message.key(), self.now_ms);
