@@ -48,7 +48,7 @@ impl Job {
         let known = planned.items;
         (planned.items, planned.bytes, planned.records, planned.complete) = (items, bytes, records, complete);
         self.stages[index].dirty = true;
-        self.stages[index].ready.insert_range(known..items);
+        self.stages[index].make_ready(known, items - known);
         self.plan_followers();
     }
 
@@ -152,7 +152,7 @@ impl Job {
         let bad: RoaringBitmap = outcomes.skipped.range(range.clone()).chain(outcomes.dead.range(range)).collect();
         for (first, count) in ok {
             let first = base + (first - members.first);
-            self.stages[index].ready.insert_range(first..first + count);
+            self.stages[index].make_ready(first, count);
         }
         for (first, count) in runs_of(bad.iter()) {
             self.end_items(index, base + (first - members.first), count, Outcome::Skipped);
@@ -240,7 +240,7 @@ impl Job {
             }
             let child = base + (from - outputs.first);
             match outcome {
-                Outcome::Ok => _ = self.stages[reader].ready.insert_range(child..child + (to - from)),
+                Outcome::Ok => self.stages[reader].make_ready(child, to - from),
                 Outcome::Skipped | Outcome::Dead => ended.push((reader, child, to - from, Outcome::Skipped)),
             }
         }

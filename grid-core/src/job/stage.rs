@@ -171,6 +171,19 @@ impl StageBook {
         total
     }
 
+    /// What some items need is there. Those that are out or have ended already are left as they are: after a failed
+    /// write the rows may know more of them than of what they need.
+    pub fn make_ready(&mut self, first: ItemIndex, count: u32) {
+        let mut items = RoaringBitmap::new();
+        items.insert_range(first..first + count);
+        self.outcomes.remove_from(&mut items);
+        let before = self.out.range(..first).next_back().map(|(_, task)| task);
+        for task in self.out.range(first..first + count).map(|(_, task)| task).chain(before) {
+            items.remove_range(task.first..task.first + task.count);
+        }
+        self.ready |= items;
+    }
+
     /// Records a task, in place of any that begins at the same item.
     pub fn put_out(&mut self, task: OutTask) {
         self.dirty_shards.insert(task.first / SHARD_ITEMS);

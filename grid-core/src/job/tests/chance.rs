@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::world::{World, all, each, group, numbers, stage};
 use crate::ids::{StageItems, StageName};
-use crate::job::{Applied, JobState, MadeOf, TaskPhase};
+use crate::job::{Applied, JobState, MadeOf, TaskPhase, Tuning};
 use crate::limits::MAX_DEATHS;
 use crate::pipeline::Stage;
 use crate::random::Random;
@@ -102,6 +102,8 @@ fn run_seed(seed: u64) -> JobState {
             }
             10 if random.chance(0.2) => {
                 // A store that fails writes some rows and not others.
+                world.plan();
+                world.job.dispatch(world.now_ms, &Tuning::default(), random.below(5) as usize);
                 let changes = world.job.changes();
                 let written = changes.into_iter().filter(|_| random.chance(0.5)).collect::<Vec<_>>();
                 world.rows.extend(written.into_iter().map(|change| (change.sort, change.body)));
@@ -150,7 +152,8 @@ fn assert_nothing_is_left_out(world: &World, message: &TaskMessage) {
 fn look_for_lost(world: &mut World, random: &mut Random) {
     let out: Vec<_> = world.job.out().map(|(stage, task)| (stage.clone(), task.clone())).collect();
     for (stage, task) in out {
-        if matches!(task.phase, TaskPhase::Waiting { .. } | TaskPhase::Due) {
+        // A manifest may take its time to be seen.
+        if matches!(task.phase, TaskPhase::Waiting { .. } | TaskPhase::Due) || random.chance(0.3) {
             continue;
         }
         match world.manifests.get(&(stage.clone(), task.key())).cloned() {
