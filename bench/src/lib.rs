@@ -1,1 +1,0 @@
-//! measurements against peers and limits.
