@@ -1,4 +1,4 @@
-//! Collect: what the workers report.
+//! Collect: what is reported.
 
 use grid_core::limits::QUEUE_BATCH;
 use grid_core::wire::{Completion, Report};
@@ -9,7 +9,7 @@ use crate::desk::read_manifest;
 use crate::leader::Leader;
 
 impl Leader {
-    /// Takes in reports. Heartbeats are deleted at once; a completion only when the rows hold what it told.
+    /// Takes in reports. A completion is deleted only when the rows hold what it told.
     pub async fn hear_reports(&mut self, batch: Vec<Received>) {
         let mut heard = Vec::new();
         let mut completions = Vec::new();
@@ -20,6 +20,10 @@ impl Leader {
                     heard.push(received.receipt);
                 }
                 Ok(Report::Completed(completion)) => completions.push((completion, received.receipt)),
+                Ok(Report::Submitted(_)) => {
+                    self.has_new_jobs = true;
+                    heard.push(received.receipt);
+                }
                 Err(error) => tracing::warn!(%error, "a report cannot be understood; leaving it for a newer manager"),
             }
         }

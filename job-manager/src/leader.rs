@@ -33,6 +33,8 @@ pub(crate) struct Leader {
     pub desks: BTreeMap<JobId, Desk>,
     pub workers: Workers,
     pub random: Random,
+    /// Somebody said so: the list of active jobs is read before its time.
+    pub has_new_jobs: bool,
     epoch: u64,
     unreadable: BTreeSet<JobId>,
     progress: watch::Sender<Progress>,
@@ -64,6 +66,7 @@ impl Leader {
             workers: Workers::new(config.patience),
             random: Random::from_seed(config.seed),
             desks: BTreeMap::new(),
+            has_new_jobs: false,
             unreadable: BTreeSet::new(),
             published: None,
             next_reconcile: Instant::now(),
@@ -118,8 +121,12 @@ impl Leader {
     /// Brings every job as far as it can go now.
     async fn pass(&mut self) -> Result<(), ManagerError> {
         let now = Instant::now();
-        let silent = if now >= self.next_reconcile {
+        let is_reconcile_due = now >= self.next_reconcile;
+        if is_reconcile_due || self.has_new_jobs {
             self.look_for_jobs().await?;
+            self.has_new_jobs = false;
+        }
+        let silent = if is_reconcile_due {
             let silent = self.look_around(now).await?;
             self.next_reconcile = now + self.config.reconcile;
             silent

@@ -9,6 +9,7 @@ use grid_core::limits::WIRE_VERSION;
 use grid_core::pipeline::Pipeline;
 use grid_core::rows::{ACTIVE, ActiveRow, JOBS, JobRow, SubmissionRow, submission_partition};
 use grid_core::submission::{PinnedFile, Submission};
+use grid_core::wire::{self, Report, to_ascii_json};
 use infra::state::{Expect, RowKey, Write};
 use infra::{ErrorKind, Grid};
 use serde::Serialize;
@@ -64,6 +65,24 @@ impl Submitted {
 /// Submits a job. The same pipeline with the same parameters, inputs and folder is the same job, as long as that one
 /// has not been cancelled, and has not succeeded where a stage says `cache: false`.
 pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result<Submitted, ManagerError> {
+    let submitted = accept(grid, request, retry).await?;
+    if let Submitted::New(job) | Submitted::Resumed(job) = &submitted {
+        tell_leader(grid, job).await;
+    }
+    Ok(submitted)
+}
+
+/// A leader that does not hear of it finds the job on the list when it looks there again.
+async fn tell_leader(grid: &Grid, job: &JobId) {
+    let report = Report::Submitted(wire::Submitted { v: WIRE_VERSION, job: job.clone() });
+    let Ok(body) = to_ascii_json(&report) else { return };
+    let sent: infra::Result<()> = grid.reports.send(&[body]).await.and_then(|answers| answers.into_iter().collect());
+    if let Err(error) = sent {
+        tracing::debug!(%error, "the leader was not told of a job");
+    }
+}
+
+async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result<Submitted, ManagerError> {
     let digest = request.digest();
     let found = read_row::<SubmissionRow>(grid, &submission_partition(&digest), "JOB").await?;
     if let Some((version, row)) = found {

@@ -1,4 +1,4 @@
-//! What workers tell: that an attempt's manifest exists, and that they are alive.
+//! What the manager that leads is told: that an attempt's manifest exists, that a worker lives, that there is a new job.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,18 @@ pub enum Report {
     Completed(Completion),
     /// A worker lives.
     Heartbeat(Heartbeat),
+    /// There is a job to look after.
+    Submitted(Submitted),
+}
+
+/// Says that a job is on the list of active ones, so that it is not found only when the manager looks there again. A
+/// hint: the list is the truth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
+    pub v: u32,
+    /// The job.
+    pub job: JobId,
 }
 
 /// Says that an attempt has a manifest. A hint: the manifest is the truth.
