@@ -1,7 +1,7 @@
 //! The guard: a process that outlives gridmill by a moment, and ends what it left behind when it was killed.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -32,10 +32,13 @@ pub(super) struct Guard {
 }
 
 /// What the guard process does: waits until standard input ends, which it does when its runner is gone, however that
-/// happened; then kills every process that carries the runner's cookie, until there is none.
+/// happened; then kills every process that carries the runner's cookie, until there is none. A runner that has seen to
+/// that itself takes its leave with a word.
 pub fn guard_main(cookie: &str) {
     // An error ends it like the end of the file.
-    let _ = std::io::copy(&mut std::io::stdin().lock().take(u64::MAX), &mut std::io::sink());
+    if std::io::stdin().lock().read_exact(&mut [0; 1]).is_ok() {
+        return;
+    }
     let mut empty = 0;
     for _ in 0..MAX_SCANS {
         empty = if kill_all(cookie) { 0 } else { empty + 1 };
@@ -63,13 +66,16 @@ impl Guard {
         }
     }
 
-    /// Lets the guard go, and waits for it.
+    /// Lets the guard go, and waits for it: no process of the runner is left.
     pub(super) fn end(&self) {
         let thread = self.starting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Ok(Some((mut guard, held)))) = thread.map(JoinHandle::join) else {
             return;
         };
-        drop(guard.stdin.take());
+        if let Some(mut stdin) = guard.stdin.take() {
+            // One that is gone has nothing to hear.
+            let _ = stdin.write_all(b".");
+        }
         if let Err(error) = guard.wait() {
             tracing::warn!(%error, "could not wait for the guard");
         }
