@@ -56,8 +56,13 @@ impl Display {
         let start = Instant::now();
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let end = end_of(job.clone(), published.clone());
+        tokio::pin!(end);
         loop {
-            looks.tick().await;
+            tokio::select! {
+                _ = looks.tick() => {}
+                () = &mut end => {}
+            }
             let over = published.has_changed().is_err();
             let status = published.borrow_and_update().jobs.get(&job).cloned();
             match (&status, &mut view) {
@@ -75,6 +80,12 @@ impl Display {
             bars.clear();
         }
     }
+}
+
+/// Until a job is final or the manager has gone.
+async fn end_of(job: JobId, mut published: watch::Receiver<Progress>) {
+    let is_final = |progress: &Progress| progress.jobs.get(&job).is_some_and(|status| status.state.is_final());
+    _ = published.wait_for(is_final).await;
 }
 
 enum View {
