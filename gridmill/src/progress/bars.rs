@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use grid_api::{JobStatus, StageStatus};
 use grid_core::ids::StageName;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::meter::{Meter, Pace, complete, ended};
 use super::words;
 
 /// Bars at once: a screen is seldom higher than 24 lines, and the shell's prompt should stay in sight.
 const MAX_BARS: usize = 16;
+
+/// Columns of a stage's name: a bar that is wider than the screen is drawn over two lines, and then over others.
+const MAX_NAME: usize = 24;
 
 /// The bars of one job.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ impl Bars {
     /// Draws what is known at `at`.
     pub fn draw(&mut self, status: &JobStatus, at: Duration) {
         let paces = self.meter.observe(status, at);
-        let width = status.stages.iter().map(|stage| stage.name.as_str().len()).max().unwrap_or(0);
+        let width = status.stages.iter().map(|stage| short(stage.name.as_str()).chars().count()).max().unwrap_or(0);
         let shown = shown(&status.stages);
         self.bars.retain(|name, bar| {
             let stays = shown.iter().any(|place| status.stages[*place].name == *name);
@@ -69,10 +72,21 @@ fn shown(stages: &[StageStatus]) -> Vec<usize> {
 }
 
 fn new_bar(stage: &StageStatus, width: usize) -> ProgressBar {
-    let bar = ProgressBar::new(stage.items);
+    // Hidden until it has its place: it would draw itself where the cursor is.
+    let bar = ProgressBar::with_draw_target(Some(stage.items), ProgressDrawTarget::hidden());
     bar.set_style(style());
-    bar.set_prefix(format!("{:<width$}", stage.name.as_str()));
+    bar.set_prefix(format!("{:<width$}", short(stage.name.as_str())));
     bar
+}
+
+/// The name, or its beginning and its end.
+fn short(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= MAX_NAME {
+        return name.to_owned();
+    }
+    let half = (MAX_NAME - 1) / 2;
+    letters[..half].iter().chain(&['…']).chain(&letters[letters.len() - (MAX_NAME - 1 - half)..]).collect()
 }
 
 fn update(bar: &ProgressBar, stage: &StageStatus, pace: Pace) {
@@ -90,14 +104,18 @@ fn style() -> ProgressStyle {
 
 #[cfg(test)]
 mod tests {
-    use indicatif::ProgressDrawTarget;
-
     use super::*;
     use crate::progress::tests::{job, stage};
 
     #[test]
     fn the_template_is_sound() {
         assert!(ProgressStyle::with_template("{prefix} {bar:24.cyan/dim} {wide_msg}").is_ok());
+    }
+
+    #[test]
+    fn long_names_keep_their_beginning_and_their_end() {
+        assert_eq!(short("department-summaries-eur"), "department-summaries-eur");
+        assert_eq!(short("summaries-of-departments-2024"), "summaries-o…rtments-2024");
     }
 
     #[test]
