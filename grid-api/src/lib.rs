@@ -46,6 +46,9 @@ pub struct StageStatus {
     pub skipped: u64,
     /// Items given up on.
     pub dead: u64,
+    /// Whether these are more than the pipeline allows.
+    #[serde(default)]
+    pub failed: bool,
     /// Items in tasks that were handed out.
     pub running: u64,
     /// Executions of tasks that ended.

@@ -192,7 +192,7 @@ pub struct OutputsArgs {
     pub job: JobArgs,
 
     /// Deliver them to this folder
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long = "fetch", short, visible_alias = "out", value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 

@@ -176,6 +176,7 @@ mod tests {
             reused: 0,
             skipped: 0,
             dead,
+            failed: false,
             running: 0,
             attempts: 3,
             failures: Default::default(),

@@ -96,11 +96,26 @@ pub async fn find_item(view: &JobView, stage: &StageName, item: &str) -> Outcome
     match index {
         Some(index) if u64::from(index) < items => Ok(index),
         Some(index) => Err(Fault::usage(format!("stage {stage} has no item #{index}: it has {items}, from #0"))),
-        None => view.find_item(stage, item).await?.ok_or_else(|| {
-            let help = "names are those that `gridmill dead` and the output files show; STAGE/#INDEX works as well";
-            Fault::usage(format!("stage {stage} has no item `{item}`")).help(help)
-        }),
+        None => match find_by_name(view, stage, item).await? {
+            Some(index) => Ok(index),
+            None => {
+                let help = "names are those that `gridmill dead` and the output files show; STAGE/#INDEX works as well";
+                Err(Fault::usage(format!("stage {stage} has no item `{item}`")).help(help))
+            }
+        },
     }
+}
+
+/// By its name, or by that of its output file: `NAME~INDEX` where an item before it has the same name.
+async fn find_by_name(view: &JobView, stage: &StageName, name: &str) -> Outcome<Option<ItemIndex>> {
+    if let Some((shared, digits)) = name.rsplit_once('~')
+        && let Ok(index) = digits.parse::<ItemIndex>()
+        && index < view.items(stage)
+        && view.keys(stage, index, 1).await?.iter().any(|key| key.name() == shared)
+    {
+        return Ok(Some(index));
+    }
+    Ok(view.find_item(stage, name).await?)
 }
 
 fn no_such_job(error: NoSuchJob) -> Fault {

@@ -12,6 +12,7 @@ mod local;
 mod logfile;
 mod progress;
 mod report;
+mod runner;
 mod signals;
 mod text;
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use grid_api::{DeadLetter, JobState, Receipt, StageReceipt};
+use grid_core::pipeline::{ItemSource, Stage};
 use jiff::Timestamp;
+use job_manager::view::JobView;
 
 use crate::console::{Column, table};
 use crate::deliver::StageDelivery;
@@ -50,6 +52,22 @@ pub fn verdict(receipt: &Receipt) -> String {
         (JobState::Succeeded, _, 1..) => format!("{words}, with {}", counted(dead, "dead letter")),
         (_, _, _) => words,
     }
+}
+
+/// The stages for which nothing was found in what the user gave: seldom what was meant.
+pub fn without_items(view: &JobView) -> Vec<String> {
+    let is_empty =
+        |stage: &&Stage| view.stage_status(&stage.name).is_some_and(|status| status.planned && status.items == 0);
+    let words = |stage: &Stage| match &stage.items {
+        ItemSource::Split(split) => Some(format!("{} has no items: input `{}` is empty", stage.name, split.input)),
+        ItemSource::List(_) => Some(format!("{} has no items: its list is empty", stage.name)),
+        ItemSource::Matrix(_)
+        | ItemSource::Range(_)
+        | ItemSource::Each(_)
+        | ItemSource::Group { .. }
+        | ItemSource::All { .. } => None,
+    };
+    view.submission.pipeline.stages.iter().filter(is_empty).filter_map(words).collect()
 }
 
 /// The time between submission and end.

@@ -336,6 +336,29 @@ fn an_input_that_cannot_be_planned_fails_the_job_and_is_named() {
 }
 
 #[test]
+fn an_empty_input_is_no_fault_but_is_said() {
+    let yard = squares();
+    yard.write("numbers.txt", "");
+    let output = yard.gridmill("run p.yaml");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("square has no items: input `numbers` is empty"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_item_is_found_by_its_values_and_by_the_name_of_its_file() {
+    let yard = Yard::new(
+        "name: twins\nstages:\n  a: {list: [x y, z], run: cat}\n  b: {list: [x y], run: cat}\n  c: {each: [a, b], run: echo $GRIDMILL_ITEM}\n",
+    );
+    yard.gridmill("run p.yaml");
+    assert!(yard.path().join("out/c/x%20y~2.txt").exists(), "{:?}", yard.tree("out"));
+    let index = |item: &str| {
+        let output = yard.command("why --json").arg(item).output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["index"].clone()
+    };
+    assert_eq!(["c/x y", "c/x%20y", "c/x%20y~2", "c/#1"].map(index), [0, 0, 2, 1].map(Value::from));
+}
+
+#[test]
 fn a_plan_writes_nothing() {
     let yard = squares();
     let plan = yard.json("plan p.yaml --json");
@@ -379,6 +402,8 @@ fn two_runs_on_one_state_folder_are_refused_and_an_interrupted_one_resumes() {
     until(&mut first, "finishing what runs");
     interrupt(&first);
     assert_eq!(first.wait().unwrap().code(), Some(130));
+    let (standing, _) = yard.answer("status");
+    assert!(standing.contains("interrupted; run the same command again"), "{standing}");
     yard.write("gate", "");
     let resumed = yard.gridmill("run p.yaml");
     assert_eq!(resumed.status.code(), Some(0), "{}", stderr(&resumed));

@@ -103,6 +103,18 @@ async fn a_folder_of_other_things_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_state_folder_is_nobodys_once_the_process_that_had_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(infra::embedded::owner(dir.path()), None);
+    let _grid = StateDir::open(dir.path()).unwrap();
+    assert_eq!(infra::embedded::owner(dir.path()), Some(std::process::id()));
+    let mut gone = std::process::Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    fs::write(dir.path().join("lock"), format!("{}\n", gone.id())).unwrap();
+    assert_eq!(infra::embedded::owner(dir.path()), None);
+}
+
+#[tokio::test]
 async fn scratch_and_unfinished_files_are_gone_at_the_next_open() {
     let dir = tempfile::tempdir().unwrap();
     let (state_dir, grid) = StateDir::open(dir.path()).unwrap();

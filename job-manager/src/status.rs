@@ -29,11 +29,11 @@ pub(crate) fn status_of(job: &Job) -> JobStatus {
         message: job.message().map(str::to_owned),
         submitted: submission.submitted.to_string(),
         finished: job.finished_ms().map(rfc3339),
-        stages: stages.map(|(stage, view)| stage_status(&stage.name, view)).collect(),
+        stages: stages.map(|(stage, view)| stage_status(job, &stage.name, view)).collect(),
     }
 }
 
-fn stage_status(name: &StageName, view: StageView) -> StageStatus {
+fn stage_status(job: &Job, name: &StageName, view: StageView) -> StageStatus {
     StageStatus {
         name: name.clone(),
         items: view.items,
@@ -42,6 +42,7 @@ fn stage_status(name: &StageName, view: StageView) -> StageStatus {
         reused: view.reused,
         skipped: view.skipped,
         dead: view.dead,
+        failed: job.is_failed(name),
         running: view.running,
         attempts: view.attempts,
         failures: view.failures,

@@ -29,13 +29,18 @@ impl Key {
         self.0.iter().find(|(name, _)| name == dim).map(|(_, value)| value.as_str())
     }
 
+    /// The values, in order.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, value)| value.as_str())
+    }
+
     /// The item's name: the values joined by commas, percent-encoded so that it is a file name and two different keys
     /// of one stage never share it. An item without dimensions is called `all`.
     pub fn name(&self) -> String {
         if self.0.is_empty() {
             return "all".into();
         }
-        let values: Vec<String> = self.0.iter().map(|(_, value)| encode_value(value)).collect();
+        let values: Vec<String> = self.values().map(encode_value).collect();
         let mut name = values.join(",");
         if name.is_empty() || name.starts_with('.') {
             name.insert(0, '%');

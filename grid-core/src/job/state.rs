@@ -165,6 +165,11 @@ impl Job {
     }
 
     /// Whether more items of a stage were given up on than the pipeline allows.
+    pub fn is_failed(&self, stage: &StageName) -> bool {
+        self.index_of(stage).is_some_and(|index| self.has_failed(index))
+    }
+
+    /// As [`Job::is_failed`], by the stage's place.
     pub(super) fn has_failed(&self, index: usize) -> bool {
         let book = &self.stages[index];
         let dead = book.outcomes.dead.len();

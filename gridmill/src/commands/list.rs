@@ -7,7 +7,7 @@ use crate::cli::StateArgs;
 use crate::console::{Column, Console, table};
 use crate::exit::{Exit, Outcome};
 use crate::progress::meter::ended;
-use crate::progress::words::state_words;
+use crate::runner::Runner;
 use crate::{local, text};
 
 /// Jobs shown in a table; `--json` has all of them.
@@ -16,6 +16,7 @@ const SHOWN: usize = 20;
 /// Lists the jobs in the state folder, the newest first.
 pub fn list(args: &StateArgs, console: Console) -> Outcome {
     let grid = local::open(&args.state)?;
+    let runner = Runner::of(&args.state);
     local::runtime()?.block_on(async {
         let jobs = view::all_jobs(&grid).await?;
         let mut rows = Vec::new();
@@ -23,7 +24,7 @@ pub fn list(args: &StateArgs, console: Console) -> Outcome {
             let status = JobView::open(&grid, &head.job).await?.status;
             match console.json {
                 true => console.line(&status)?,
-                false => rows.push(row(&status)),
+                false => rows.push(row(&status, runner)),
             }
         }
         if !console.json {
@@ -44,13 +45,13 @@ pub fn list(args: &StateArgs, console: Console) -> Outcome {
     })
 }
 
-fn row(status: &JobStatus) -> Vec<String> {
+fn row(status: &JobStatus, runner: Runner) -> Vec<String> {
     let (items, done) =
         status.stages.iter().fold((0, 0), |(items, done), stage| (items + stage.items, done + ended(stage)));
     vec![
         status.job.to_string(),
         status.pipeline.clone(),
-        state_words(status.state).to_owned(),
+        runner.state_words(status.state).to_owned(),
         format!("{}/{}", text::count(done), text::count(items)),
         text::count(status.stages.iter().map(|stage| stage.dead).sum()),
         status.submitted.clone(),

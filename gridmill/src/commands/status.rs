@@ -7,7 +7,7 @@ use crate::console::{Column, Console, table};
 use crate::exit::{Exit, Outcome};
 use crate::local;
 use crate::progress::meter::{complete, ended};
-use crate::progress::words::state_words;
+use crate::runner::{INTERRUPTED, Runner};
 use crate::text::{bytes, count, seconds};
 
 /// Shows where a job stands. The exit code is that of the question, not of the job.
@@ -16,13 +16,15 @@ pub fn status(args: &JobArgs, console: Console) -> Outcome {
     let view = local::runtime()?.block_on(local::job(&grid, args.job.as_deref()))?;
     match console.json {
         true => console.document(&view.status)?,
-        false => console.text(&shown(&view.status))?,
+        false => console.text(&shown(&view.status, Runner::of(&args.state.state)))?,
     }
     Ok(Exit::Done)
 }
 
-fn shown(status: &JobStatus) -> String {
-    let mut lines = vec![format!("job {} ({}): {}", status.job, status.pipeline, state_words(status.state))];
+fn shown(status: &JobStatus, runner: Runner) -> String {
+    let standing = runner.state_words(status.state);
+    let remedy = if standing == INTERRUPTED { "; run the same command again to resume" } else { "" };
+    let mut lines = vec![format!("job {} ({}): {standing}{remedy}", status.job, status.pipeline)];
     lines.extend(status.message.clone());
     let finished = status.finished.as_ref().map(|finished| format!(", finished {finished}"));
     lines.push(format!("submitted {}{}", status.submitted, finished.unwrap_or_default()));
@@ -65,6 +67,7 @@ fn row(stage: &StageStatus) -> Vec<String> {
 
 fn standing(stage: &StageStatus) -> &'static str {
     match stage {
+        stage if stage.failed => "failed",
         stage if complete(stage) => "done",
         stage if stage.running > 0 => "running",
         stage if ended(stage) > 0 => "begun",
@@ -74,6 +77,7 @@ fn standing(stage: &StageStatus) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use grid_api::JobState;
     use grid_core::reason::Reason;
 
     use super::*;
@@ -85,11 +89,24 @@ mod tests {
         (clean.ok, clean.dead, clean.running, clean.planned) = (1_000, 2, 8, false);
         clean.failures.insert(Reason::Exit, 3);
         let report = stage("report", 0);
-        let text = shown(&job(vec![clean, report]));
+        let mut sent = stage("sent", 1);
+        (sent.dead, sent.failed) = (1, true);
+        let text = shown(&job(vec![clean, report, sent]), Runner::Here);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[0], ["job", "0190", "(p):", "running"]);
         assert_eq!(lines[4][..8], ["clean", "running", "4,000+", "1,000", "0", "0", "2", "8"]);
         assert_eq!(lines[4][13..], ["3", "exit"], "{text}");
         assert_eq!(lines[5][..3], ["report", "done", "0"]);
+        assert_eq!(lines[6][..3], ["sent", "failed", "1"]);
+    }
+
+    #[test]
+    fn a_job_that_nobody_runs_is_not_called_running() {
+        let first = |job: &JobStatus, runner| shown(job, runner).lines().next().map(str::to_owned);
+        let mut left = job(vec![stage("a", 1)]);
+        let words = "job 0190 (p): interrupted; run the same command again to resume";
+        assert_eq!(first(&left, Runner::Gone).as_deref(), Some(words));
+        left.state = JobState::Succeeded;
+        assert_eq!(first(&left, Runner::Gone).as_deref(), Some("job 0190 (p): succeeded"));
     }
 }

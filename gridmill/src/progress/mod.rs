@@ -110,6 +110,7 @@ pub mod tests {
             reused: 0,
             skipped: 0,
             dead: 0,
+            failed: false,
             running: 0,
             attempts: 0,
             failures: Default::default(),

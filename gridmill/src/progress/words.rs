@@ -46,7 +46,8 @@ pub fn ended_words(stage: &StageStatus) -> String {
     let mut words = vec![format!("{} ok", text::count(stage.ok))];
     let others = [(stage.reused, "reused"), (stage.skipped, "skipped"), (stage.dead, "dead")];
     words.extend(others.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", text::count(*n))));
-    format!("{}: done, {}", stage.name, words.join(", "))
+    let end = if stage.failed { "failed" } else { "done" };
+    format!("{}: {end}, {}", stage.name, words.join(", "))
 }
 
 /// What is said of a job's state.

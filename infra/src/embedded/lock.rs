@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use crate::objects::io_error;
 use crate::{Error, ErrorKind, Result};
@@ -33,6 +34,18 @@ impl Lock {
         sign(&mut file).map_err(|cause| io_error("write", &path, cause))?;
         Ok(Self { _file: file })
     }
+}
+
+/// The process that has a folder, as far as its lock says: it signed it, and it lives. The lock itself is not touched,
+/// since a process that starts at this moment would be refused.
+pub(super) fn owner(dir: &Path) -> Option<u32> {
+    let id: i32 = std::fs::read_to_string(dir.join(FILE)).ok()?.trim().parse().ok()?;
+    let is_alive = match test_kill_process(Pid::from_raw(id)?) {
+        // Somebody else's process is alive, too.
+        Ok(()) | Err(Errno::PERM) => true,
+        Err(_) => false,
+    };
+    is_alive.then_some(id.unsigned_abs())
 }
 
 fn sign(file: &mut File) -> std::io::Result<()> {

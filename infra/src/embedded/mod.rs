@@ -82,6 +82,11 @@ pub fn open_read_only(dir: &Path) -> Result<Grid> {
     Ok(grid(Arc::new(objects), Arc::new(SqliteState::open_read_only(state_file)?)))
 }
 
+/// The process that runs the grid of a state folder now, if there is one.
+pub fn owner(dir: &Path) -> Option<u32> {
+    lock::owner(dir)
+}
+
 fn grid(objects: Arc<dyn ObjectStore>, state: Arc<dyn StateStore>) -> Grid {
     let files = Arc::new(FolderObjects::read_only("/"));
     let sources = Sources::default().with("file", files).with("grid", objects.clone());

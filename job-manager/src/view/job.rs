@@ -111,17 +111,20 @@ impl JobView {
         self.keys.of(&self.job, stage, first, count).await
     }
 
-    /// The first item of that name.
+    /// The first item of that name; where no item has it, the first whose values are that, as people write them.
     pub async fn find_item(&self, stage: &StageName, name: &str) -> Result<Option<ItemIndex>> {
         let items = self.items(stage);
+        let mut by_values = None;
         for first in (0..items).step_by(SEARCH_STEP as usize) {
             let count = SEARCH_STEP.min(items - first);
             let keys = self.keys(stage, first, count).await?;
             if let Some(place) = keys.iter().position(|key| key.name() == name) {
                 return Ok(Some(first + place as u32));
             }
+            let place = || keys.iter().position(|key| key.values().eq(name.split(',')));
+            by_values = by_values.or_else(|| Some(first + place()? as u32));
         }
-        Ok(None)
+        Ok(by_values)
     }
 
     /// Items found so far.

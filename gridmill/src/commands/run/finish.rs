@@ -91,6 +91,7 @@ fn tell_balance(run: &Run<'_>, view: &JobView, receipt: &Receipt, outputs: &[Sta
     if let Some(message) = &view.status.message {
         run.console.say(message);
     }
+    report::without_items(view).iter().for_each(|words| run.console.warn(words));
     // A job that ended early does not balance, and says so by its state.
     if view.status.state == JobState::Quarantined {
         receipt.faults.iter().for_each(|fault| run.console.warn(format!("the receipt does not balance: {fault}")));
