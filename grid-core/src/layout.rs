@@ -53,16 +53,6 @@ pub fn receipt(job: &JobId) -> String {
     format!("jobs/{job}/receipt.json")
 }
 
-/// Marks that a job has results of a stage whose definition has this digest: the index of reuse.
-pub fn reuse_mark(stage_digest: &str, job: &JobId) -> String {
-    format!("{}{job}", reuse_marks(stage_digest))
-}
-
-/// The folder of [`reuse_mark`]s of one stage definition.
-pub fn reuse_marks(stage_digest: &str) -> String {
-    format!("reuse/{stage_digest}/")
-}
-
 /// Two hash digits, the same for all items of a shard, so that the store can spread the load (3,500 writes a second a
 /// prefix on S3).
 fn spread(job: &JobId, stage: &StageName, item: ItemIndex) -> String {

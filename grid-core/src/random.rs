@@ -1,5 +1,7 @@
 //! Numbers that follow from a seed: jitter, names, faults in tests. Never for secrets.
 
+use std::time::Duration;
+
 /// SplitMix64 (Steele, Lea, Flood 2014): tiny, and good enough to spread things.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -34,6 +36,12 @@ impl Random {
     pub fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
     }
+
+    /// Evenly between zero and `most`.
+    pub fn duration(&mut self, most: Duration) -> Duration {
+        let most = u64::try_from(most.as_nanos()).unwrap_or(u64::MAX - 1);
+        Duration::from_nanos(self.below(most + 1))
+    }
 }
 
 #[cfg(test)]
@@ -55,5 +63,15 @@ mod tests {
         let mut random = Random::from_seed(1);
         assert!((0..1_000).all(|_| !random.chance(0.0) && random.chance(1.0)));
         assert!((0..1_000).all(|_| random.below(3) < 3));
+        let heads = (0..10_000).filter(|_| random.chance(0.5)).count();
+        assert!((4_500..5_500).contains(&heads), "{heads}");
+    }
+
+    #[test]
+    fn durations_stay_within_their_limit() {
+        let mut random = Random::from_seed(1);
+        assert!((0..1_000).all(|_| random.duration(Duration::from_nanos(3)) <= Duration::from_nanos(3)));
+        assert_eq!(random.duration(Duration::ZERO), Duration::ZERO);
+        random.duration(Duration::MAX);
     }
 }

@@ -1,47 +1,39 @@
 //! Chance from a seed, so that a run can be repeated: names of data objects, and jitter.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use grid_core::ids::WorkerId;
+use grid_core::random::Random;
 
 use crate::limits::{BACKOFF_INITIAL, BACKOFF_MAX};
 
-/// SplitMix64 (Steele, Lea, Flood 2014), which is enough: nothing here has to be secret.
+/// Numbers for all slots of a worker.
 #[derive(Debug)]
-pub(crate) struct Dice(AtomicU64);
+pub(crate) struct Dice(Mutex<Random>);
 
 impl Dice {
     /// Two workers roll differently even from the same seed.
     pub(crate) fn new(seed: u64, worker: &WorkerId) -> Self {
-        let name = worker.as_str().bytes().fold(0u64, |hash, byte| mix(hash ^ u64::from(byte)));
-        Self(AtomicU64::new(seed ^ name))
+        let mix = |hash: u64, byte: u8| Random::from_seed(hash ^ u64::from(byte)).next_u64();
+        let name = worker.as_str().bytes().fold(0, mix);
+        Self(Mutex::new(Random::from_seed(seed ^ name)))
     }
 
     /// A name that no other execution has.
     pub(crate) fn nonce(&self) -> String {
-        format!("{:016x}", self.roll())
+        format!("{:016x}", self.random(Random::next_u64))
     }
 
     /// How long to wait before try `tries` (from 1) of a call: exponential, with full jitter.
     pub(crate) fn backoff(&self, tries: u32) -> Duration {
         let most = BACKOFF_INITIAL.saturating_mul(1 << tries.min(16)).min(BACKOFF_MAX);
-        let share = (self.roll() >> 11) as f64 / (1u64 << 53) as f64;
-        most.mul_f64(share)
+        most.mul_f64(self.random(Random::unit))
     }
 
-    fn roll(&self) -> u64 {
-        mix(self.0.fetch_add(STEP, Ordering::Relaxed))
+    fn random<T>(&self, draw: impl FnOnce(&mut Random) -> T) -> T {
+        draw(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-
-fn mix(state: u64) -> u64 {
-    let z = state.wrapping_add(STEP);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

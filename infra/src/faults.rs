@@ -14,9 +14,9 @@ use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use crate::objects::{ByteStream, ObjectMeta, ObjectStore};
-use crate::random::Random;
 use crate::state::{Row, RowKey, StateStore, Write};
 use crate::{Error, ErrorKind, Result};
+use grid_core::random::Random;
 
 /// What goes wrong, and how often (0 never, 1 always); the default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

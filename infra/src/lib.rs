@@ -18,7 +18,6 @@ pub mod objects;
 pub mod outputs;
 pub mod plan;
 pub mod queue;
-mod random;
 pub mod state;
 
 pub use error::{Error, ErrorKind, Result};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::random::Random;
+use grid_core::random::Random;
 
 /// What goes wrong, and how often (0 never, 1 always). The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -68,7 +68,7 @@ impl FaultSource {
         let is_shuffled = self.random.chance(self.faults.shuffle);
         Fate {
             delay: is_late.then(|| self.random.duration(self.faults.max_delay)),
-            place: is_shuffled.then(|| self.random.next()),
+            place: is_shuffled.then(|| self.random.next_u64()),
         }
     }
 }
