@@ -8,7 +8,7 @@ use crate::units::ByteSize;
 /// A record that is longer than the input allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the record at byte {at} is longer than {} bytes ({}){}; if it is meant to be, raise `max_record:` of the input",
+    "the record that lies at byte {at} is longer than {} bytes ({}){}; if it is meant to be, raise `max_record:` of the input",
     limit, ByteSize(*limit), if *in_quotes { ", perhaps because a quote was never closed" } else { "" }
 )]
 pub struct LongRecord {
