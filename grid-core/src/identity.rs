@@ -1,10 +1,12 @@
 //! What an item *is*: the digest of everything that its result depends on, never a position or a time. Two items of the
 //! same identity have the same result, so that the later one need not run.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::items::Key;
-use crate::pipeline::{ItemSource, Stage};
+use crate::pipeline::{Command, ItemSource, Stage, TemplatePart};
 use crate::split::Slice;
 use crate::submission::{PinnedFile, Submission};
 
@@ -54,6 +56,8 @@ fn own_fields(submission: &Submission, stage: &Stage) -> Vec<(String, String)> {
     let mut fields = vec![("run".to_owned(), text(&stage.run))];
     fields.extend(stage.env.iter().map(|(name, value)| (format!("env.{name}"), text(value))));
     fields.extend(submission.params.iter().map(|(name, value)| (format!("params.{name}"), value.clone())));
+    let programs = command_words(stage).into_iter().filter_map(|word| submission.programs.get_key_value(word));
+    fields.extend(programs.map(|(word, digest)| (format!("file {word}"), digest.clone())));
     fields.push(("setup".into(), text(&stage.setup)));
     fields.push(("per".into(), text(&stage.per)));
     fields.push(("input_as".into(), text(&stage.input_as)));
@@ -72,6 +76,21 @@ fn own_fields(submission: &Submission, stage: &Stage) -> Vec<(String, String)> {
         ItemSource::Matrix(_) | ItemSource::Range(_) | ItemSource::List(_) | ItemSource::Each(_) => {}
     }
     fields
+}
+
+/// Words of a stage's commands that may name a file of the pipeline's folder: `./clean`, `scripts/clean.py`.
+pub fn command_words(stage: &Stage) -> BTreeSet<&str> {
+    let templates = [Some(&stage.run), stage.setup.as_ref()].into_iter().flatten().flat_map(|command| match command {
+        Command::Shell(template) => std::slice::from_ref(template),
+        Command::Argv(templates) => templates.as_slice(),
+    });
+    let texts = templates.flat_map(|template| &template.parts).filter_map(|part| match part {
+        TemplatePart::Text(text) => Some(text.as_str()),
+        TemplatePart::Param(_) | TemplatePart::Key(_) | TemplatePart::Item => None,
+    });
+    let between = |c: char| c.is_whitespace() || ";|&()<>\"'`={}$,".contains(c);
+    let words = texts.flat_map(move |text| text.split(between));
+    words.filter(|word| !word.is_empty() && !word.starts_with(['-', '/'])).collect()
 }
 
 /// The identity of an item that has nothing but its key.
@@ -130,6 +149,7 @@ mod tests {
             inputs: BTreeMap::new(),
             lists: BTreeMap::new(),
             workdir: "/".into(),
+            programs: BTreeMap::new(),
         };
         stage_identities(&submission).into_iter().map(|stage| stage.digest).collect()
     }
@@ -137,6 +157,14 @@ mod tests {
     #[test]
     fn the_same_stages_in_another_job_are_the_same() {
         assert_eq!(digests("1", "cache: true"), digests("2", "cache: true"));
+    }
+
+    #[test]
+    fn a_command_names_files_by_its_words() {
+        let text = "name: n\nstages:\n  a: {range: 1..2, run: './clean -x|sort /etc/hosts >\"$OUT/x.txt\"', setup: [python3, lib/a.py]}\n";
+        let pipeline = crate::pipeline::parse(text, "n.yaml").expect("it is right");
+        let words: Vec<&str> = command_words(&pipeline.stages[0]).into_iter().collect();
+        assert_eq!(words, ["./clean", "OUT/x.txt", "lib/a.py", "python3", "sort"]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod item_input;
 mod load;
 mod local;
 mod logfile;
+mod programs;
 mod progress;
 mod report;
 mod runner;

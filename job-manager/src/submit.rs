@@ -31,6 +31,8 @@ pub struct SubmitRequest {
     pub lists: BTreeMap<String, PinnedFile>,
     /// The folder in which commands run.
     pub workdir: String,
+    /// The files of that folder that commands name, by the word that names them, with their digests.
+    pub programs: BTreeMap<String, String>,
 }
 
 /// Whether items that were given up on are run again when the job is submitted once more.
@@ -63,7 +65,7 @@ impl Submitted {
 }
 
 /// Submits a job. The same pipeline with the same parameters, inputs and folder is the same job, as long as that one
-/// has not been cancelled, and has not succeeded where a stage says `cache: false`.
+/// has not been cancelled, and has not succeeded with other programs or where a stage says `cache: false`.
 pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result<Submitted, ManagerError> {
     let submitted = accept(grid, request, retry).await?;
     if let Submitted::New(job) | Submitted::Resumed(job) = &submitted {
@@ -100,8 +102,9 @@ async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result
                 activate(grid, &row.job, true).await?;
                 Ok(Submitted::Resumed(row.job))
             }
-            // It reads what nobody can see the changes of: to submit it again is to want it done again.
-            (JobState::Succeeded, _) if !is_cached(&job) => {
+            // It reads what nobody can see the changes of, or its programs were changed: it is to be done again. A job
+            // that failed goes on where it is, with the programs mended.
+            (JobState::Succeeded, _) if !is_cached(&job) || job.submission().programs != request.programs => {
                 create(grid, request, &digest, Expect::Version(version)).await
             }
             (JobState::Succeeded, _) => Ok(Submitted::Finished(row.job, JobState::Succeeded)),
@@ -147,6 +150,7 @@ async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expec
         inputs: request.inputs,
         lists: request.lists,
         workdir: request.workdir,
+        programs: request.programs,
     };
     let row = JobRow {
         pipeline: submission.pipeline.name.clone(),

@@ -89,7 +89,8 @@ impl Yard {
             pinned.insert((*name).to_owned(), files);
         }
         let workdir = self.folder.path().to_str().context("the folder's name is not UTF-8")?.to_owned();
-        Ok(SubmitRequest { pipeline, params, inputs: pinned, lists: BTreeMap::new(), workdir })
+        let (lists, programs) = (BTreeMap::new(), BTreeMap::new());
+        Ok(SubmitRequest { pipeline, params, inputs: pinned, lists, workdir, programs })
     }
 }
 

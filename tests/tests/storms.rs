@@ -183,6 +183,7 @@ impl Storm {
             inputs: BTreeMap::new(),
             lists: BTreeMap::new(),
             workdir: "/".into(),
+            programs: BTreeMap::new(),
         };
         loop {
             match job_manager::submit(&self.grid, request.clone(), RetryDead::IfFailed).await {

@@ -293,5 +293,6 @@ fn submission(stages: Vec<Stage>) -> Submission {
         inputs: BTreeMap::new(),
         lists: BTreeMap::new(),
         workdir: "/".into(),
+        programs: BTreeMap::new(),
     }
 }

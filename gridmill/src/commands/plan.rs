@@ -70,6 +70,7 @@ async fn plans(loaded: Loaded) -> Outcome<(Pipeline, Vec<StagePlan>)> {
         inputs,
         lists,
         workdir: folder.to_string_lossy().into_owned(),
+        programs: BTreeMap::new(),
     };
     let mut stages = Vec::new();
     let mut known: BTreeMap<StageName, (u64, bool)> = BTreeMap::new();

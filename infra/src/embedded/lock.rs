@@ -1,8 +1,10 @@
-//! One process at a time. The kernel drops the lock when the process ends, however it ends.
+//! One process at a time. The kernel drops the lock when the process ends, however it ends; only a child that a killed
+//! process was just starting holds it for some milliseconds more, until it has become its own program.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -13,6 +15,10 @@ use crate::{Error, ErrorKind, Result};
 
 /// The lock's file, which names the process that has it.
 pub(super) const FILE: &str = "lock";
+
+/// How long what a dead process has left behind is waited for, and how often it is looked at.
+const AFTER_DEATH: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_millis(5);
 
 /// A folder in the hands of this process.
 #[derive(Debug)]
@@ -26,10 +32,17 @@ impl Lock {
         let path = dir.join(FILE);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(|cause| io_error("open", &path, cause))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(taken(dir, &mut file)),
-            Err(cause) => return Err(io_error("lock", &path, cause.into())),
+        let mut patience = AFTER_DEATH;
+        while let Err(cause) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if cause != Errno::WOULDBLOCK {
+                return Err(io_error("lock", &path, cause.into()));
+            }
+            let owner = owner(&mut file);
+            if patience.is_zero() || owner.is_none_or(is_alive) {
+                return Err(taken(dir, owner));
+            }
+            patience = patience.saturating_sub(STEP);
+            std::thread::sleep(STEP);
         }
         sign(&mut file).map_err(|cause| io_error("write", &path, cause))?;
         Ok(Self { _file: file })
@@ -54,14 +67,54 @@ fn sign(file: &mut File) -> std::io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn taken(dir: &Path, file: &mut File) -> Error {
+/// Who has signed the lock; nobody yet, perhaps, though somebody has it.
+fn owner(file: &mut File) -> Option<u32> {
     let mut text = String::new();
-    // Who it is may not be written yet; that somebody is there is certain.
-    let owner = match file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok()) {
-        Some(pid) => format!("process {pid}"),
-        None => "another process".to_owned(),
-    };
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Whether a process runs: one that has ended and was not waited for does not.
+fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+fn taken(dir: &Path, owner: Option<u32>) -> Error {
+    let owner = owner.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
     let context =
         format!("state folder {} is in use by {owner}: wait until it is done, or choose another folder", dir.display());
     Error::new(ErrorKind::Conflict, context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_left_behind_is_waited_for_and_a_living_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = Lock::take(dir.path()).unwrap();
+        let refused = Lock::take(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        // A number that no process has.
+        std::fs::write(dir.path().join(FILE), "4194999\n").unwrap();
+        let (waits, begun) = std::sync::mpsc::channel();
+        let path = dir.path().to_owned();
+        let next = std::thread::spawn(move || {
+            waits.send(()).unwrap();
+            Lock::take(&path)
+        });
+        begun.recv().unwrap();
+        drop(held);
+        next.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn only_a_process_that_runs_is_alive() {
+        assert!(is_alive(std::process::id()));
+        assert!(!is_alive(4_194_999));
+    }
 }

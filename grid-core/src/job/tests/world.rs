@@ -89,6 +89,7 @@ impl World {
             inputs: BTreeMap::new(),
             lists: BTreeMap::new(),
             workdir: "/".into(),
+            programs: BTreeMap::new(),
         };
         Self {
             job: Job::new(Arc::new(submission)),

@@ -133,6 +133,7 @@ impl Trial {
             inputs: BTreeMap::new(),
             lists: BTreeMap::new(),
             workdir: self.folder.path().to_str().unwrap().into(),
+            programs: BTreeMap::new(),
         }
     }
 

@@ -10,6 +10,7 @@ use super::Run;
 use crate::exit::{Fault, Outcome};
 use crate::inputs::{self, Keeper};
 use crate::load::Loaded;
+use crate::programs;
 use crate::progress::ByteCounter;
 
 /// Earlier jobs whose pins are looked at: enough to find unchanged files, few enough to cost nothing.
@@ -29,7 +30,9 @@ pub async fn submit(run: &Run<'_>, loaded: Loaded) -> Outcome<Submitted> {
     drop(progress);
     let Loaded { pipeline, params, folder, .. } = loaded;
     let workdir = folder.to_string_lossy().into_owned();
-    let request = SubmitRequest { pipeline, params, inputs, lists, workdir };
+    let programs = programs::digests(&folder, &pipeline)
+        .map_err(|error| Fault::usage(format!("a program that the pipeline names cannot be read: {error}")))?;
+    let request = SubmitRequest { pipeline, params, inputs, lists, workdir, programs };
     job_manager::submit(&run.grid, request, RetryDead::IfFailed).await.map_err(Fault::from)
 }
 

@@ -37,6 +37,7 @@ impl Job {
             inputs: [("data".to_owned(), Vec::new())].into(),
             lists: [].into(),
             workdir: "/".into(),
+            programs: Default::default(),
         };
         Self { grid: infra::memory::grid(), submission }
     }
