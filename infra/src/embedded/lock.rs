@@ -2,13 +2,12 @@
 //! process was just starting holds it for some milliseconds more, until it has become its own program.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 
 use crate::objects::io_error;
 use crate::{Error, ErrorKind, Result};
@@ -37,9 +36,9 @@ impl Lock {
             if cause != Errno::WOULDBLOCK {
                 return Err(io_error("lock", &path, cause.into()));
             }
-            let owner = owner(&mut file);
-            if patience.is_zero() || owner.is_none_or(is_alive) {
-                return Err(taken(dir, owner));
+            let signer = signer(&path);
+            if patience.is_zero() || signer.is_none_or(is_alive) {
+                return Err(taken(dir, signer));
             }
             patience = patience.saturating_sub(STEP);
             std::thread::sleep(STEP);
@@ -52,13 +51,7 @@ impl Lock {
 /// The process that has a folder, as far as its lock says: it signed it, and it lives. The lock itself is not touched,
 /// since a process that starts at this moment would be refused.
 pub(super) fn owner(dir: &Path) -> Option<u32> {
-    let id: i32 = std::fs::read_to_string(dir.join(FILE)).ok()?.trim().parse().ok()?;
-    let is_alive = match test_kill_process(Pid::from_raw(id)?) {
-        // Somebody else's process is alive, too.
-        Ok(()) | Err(Errno::PERM) => true,
-        Err(_) => false,
-    };
-    is_alive.then_some(id.unsigned_abs())
+    signer(&dir.join(FILE)).filter(|pid| is_alive(*pid))
 }
 
 fn sign(file: &mut File) -> std::io::Result<()> {
@@ -68,11 +61,8 @@ fn sign(file: &mut File) -> std::io::Result<()> {
 }
 
 /// Who has signed the lock; nobody yet, perhaps, though somebody has it.
-fn owner(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+fn signer(path: &Path) -> Option<u32> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// Whether a process runs: one that has ended and was not waited for does not.
