@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use crate::is_big;
 use crate::place::{Ended, Place};
 use crate::random::Random;
 
@@ -263,4 +264,85 @@ stages:
     place.write("books/two.txt.gz", gzip(&text.as_bytes()[border..]));
     place.run(&[]).expect(0).balances();
     assert_eq!(place.read("out/total.txt"), expected);
+}
+
+/// Counts the rows of a CSV file with a header, and sums their second column.
+const COUNT: &str = r#"
+import csv, io, sys
+rows = csv.reader(io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline=""))
+next(rows)
+count = total = 0
+for row in rows:
+    count += 1
+    total += int(row[1])
+print(count, total)
+"#;
+
+#[test]
+fn a_large_table_is_counted_and_summed_as_python_does() {
+    let (bytes, parts) = if is_big() { (300 << 20, 64) } else { (2 << 20, 3) };
+    let place = Place::new();
+    write_table(&place, bytes);
+    for (tool, suffix) in [("gzip -1c", "gz"), ("zstd -qc", "zst"), ("bzip2 -1c", "bz2")] {
+        // Two members each, cut anywhere.
+        let half = bytes / 2;
+        let script = format!(
+            "(head -c {half} table.csv | {tool}; tail -c +{} table.csv | {tool}) > table.csv.{suffix}",
+            half + 1
+        );
+        assert!(shell(&place, &script).is_empty());
+    }
+    place.write("count.py", COUNT);
+    let expected = shell(&place, "python3 count.py < table.csv");
+    let mut pipeline = String::from("name: table\ninputs:\n");
+    let mut stages = String::from("stages:\n");
+    for suffix in ["", ".gz", ".zst", ".bz2"] {
+        let name = format!("in{}", suffix.replace('.', "_"));
+        pipeline.push_str(&format!("  {name}: {{format: csv, header: true, default: table.csv{suffix}}}\n"));
+        // A compressed file is read from its beginning for every item: few of them are many bytes already.
+        let rules = match suffix {
+            "" => vec![
+                format!("by: bytes, target: {}", bytes / 9),
+                format!("by: even, parts: {parts}"),
+                format!("by: records, count: {}", bytes / 100),
+            ],
+            _ => vec!["by: files".to_owned(), format!("by: records, count: {}", bytes / 60)],
+        };
+        for (number, rule) in rules.iter().enumerate() {
+            stages.push_str(&format!(
+                "  {name}-{number}: {{split: {{input: {name}, {rule}}}, run: [python3, count.py]}}
+  {name}-{number}-sum: {{all: {name}-{number}, run: \"awk '{{a += $1; b += $2}} END {{printf \\\"%.0f %.0f\\\\n\\\", a, b}}'\"}}\n"
+            ));
+        }
+    }
+    place.write("pipeline.yaml", format!("{pipeline}{stages}"));
+    let ended = place.run(&["--workers", "2"]).expect(0).balances();
+    eprintln!("rows and their sum: {expected}{}", ended.stderr);
+    let sums = place.tree("out");
+    assert_eq!(sums.len(), 9, "{:?}", sums.keys());
+    for (path, sum) in sums {
+        assert_eq!(String::from_utf8(sum).unwrap(), expected, "{path}");
+    }
+}
+
+/// Writes `table.csv`: rows with quoted newlines, quotes and ends of both kinds.
+fn write_table(place: &Place, bytes: usize) {
+    let mut random = Random::new(7);
+    let mut out = std::io::BufWriter::new(std::fs::File::create(place.path("table.csv")).unwrap());
+    let mut written = out.write(b"id,amount,note\n").unwrap();
+    let mut id = 0;
+    while written < bytes {
+        let note = random.choose(&["", "plain", "\"a\nb\"", "\"say \"\"hi\"\"\"", "\"x,\r\ny\"", "\"\n\n\""]);
+        let end = random.choose(&["\n", "\r\n"]);
+        let row = format!("{id},{},{note}{end}", random.below(100_000));
+        out.write_all(row.as_bytes()).unwrap();
+        (written, id) = (written + row.len(), id + 1);
+    }
+    out.flush().unwrap();
+}
+
+fn shell(place: &Place, script: &str) -> String {
+    let done = std::process::Command::new("sh").args(["-ec", script]).current_dir(place.path(".")).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
 }

@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail them")]
 
+mod bad_input;
 mod counts;
 mod interrupts;
 mod kills;
@@ -11,6 +12,7 @@ mod place;
 mod poison;
 mod random;
 mod reuse;
+mod rules;
 mod state;
 
 /// Whether the large sizes were asked for.
