@@ -71,7 +71,7 @@ impl LiveGrid {
         let pipeline = grid_core::pipeline::parse(text, "pipeline.yaml")?;
         let params = pipeline.resolve_params(&BTreeMap::new()).map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
         let (inputs, lists, workdir) = (BTreeMap::new(), BTreeMap::new(), "/".to_owned());
-        let request = SubmitRequest { pipeline, params, inputs, lists, workdir };
+        let request = SubmitRequest { pipeline, params, inputs, lists, workdir, programs: BTreeMap::new() };
         Ok(job_manager::submit(&self.grid, request, RetryDead::IfFailed).await?.job().clone())
     }
 
