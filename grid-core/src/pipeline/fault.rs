@@ -96,7 +96,7 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 /// Gathers faults while a file is read.
-pub(super) struct Collector<'a> {
+pub(crate) struct Collector<'a> {
     source: &'a str,
     line_starts: Vec<usize>,
     faults: Vec<Fault>,
@@ -104,29 +104,29 @@ pub(super) struct Collector<'a> {
 }
 
 impl<'a> Collector<'a> {
-    pub(super) fn new(source: &'a str) -> Self {
+    pub(crate) fn new(source: &'a str) -> Self {
         let line_starts = std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { source, line_starts, faults: Vec::new(), omitted: 0 }
     }
 
-    pub(super) fn source(&self) -> &'a str {
+    pub(crate) fn source(&self) -> &'a str {
         self.source
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.faults.is_empty()
     }
 
-    pub(super) fn at(&mut self, span: &Range<usize>, message: impl Into<String>) {
+    pub(crate) fn at(&mut self, span: &Range<usize>, message: impl Into<String>) {
         self.add(span, message.into(), None);
     }
 
-    pub(super) fn help(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+    pub(crate) fn help(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         self.add(span, message.into(), Some(help.into()));
     }
 
     /// Says what the nearest known word is, if one is near.
-    pub(super) fn nearest<'k>(
+    pub(crate) fn nearest<'k>(
         &mut self,
         span: &Range<usize>,
         message: impl Into<String>,
@@ -152,7 +152,7 @@ impl<'a> Collector<'a> {
     }
 
     /// The report.
-    pub(super) fn finish(mut self, file: &str) -> Faults {
+    pub(crate) fn finish(mut self, file: &str) -> Faults {
         self.faults.sort_by_key(|fault| fault.span.start);
         let Self { source, faults, omitted, .. } = self;
         Faults { file: file.to_owned(), source: source.to_owned(), faults, omitted }

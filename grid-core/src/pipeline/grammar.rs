@@ -1,4 +1,7 @@
-//! Every key of the pipeline file, once: the parser refuses and suggests by this table, and `gridmill schema` prints it.
+//! Every key of the pipeline file, once: the parser refuses and suggests by this table, and `gridmill schema` prints it. The keys of
+//! `split:` stand with the rules they belong to.
+
+use crate::split::rule::SPLIT;
 
 /// A map with known keys.
 pub(crate) struct Section {
@@ -54,6 +57,7 @@ pub(crate) enum Shape {
 }
 
 /// A known word.
+#[derive(Clone, Copy)]
 pub(crate) struct Word {
     pub name: &'static str,
     pub is_built: bool,
@@ -68,23 +72,28 @@ pub(crate) const PLAIN_NAME: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$";
 const RANGE: &str = r"^\s*-?[0-9]+\s*\.\.\s*-?[0-9]+(\s+step\s+[0-9]+)?\s*$";
 const FACTOR: &str = "^x[0-9]+(\\.[0-9]+)?$";
 
-const fn word(name: &'static str) -> Word {
+/// A word.
+pub(crate) const fn word(name: &'static str) -> Word {
     Word { name, is_built: true }
 }
 
-const fn later(name: &'static str) -> Word {
+/// A word that is refused by name.
+pub(crate) const fn later(name: &'static str) -> Word {
     Word { name, is_built: false }
 }
 
-const fn may(name: &'static str, shape: Shape, help: &'static str) -> Key {
+/// A key that may be there.
+pub(crate) const fn may(name: &'static str, shape: Shape, help: &'static str) -> Key {
     Key { name, need: Need::Optional, shape, help }
 }
 
-const fn must(name: &'static str, shape: Shape, help: &'static str) -> Key {
+/// A key that must be there.
+pub(crate) const fn must(name: &'static str, shape: Shape, help: &'static str) -> Key {
     Key { name, need: Need::Required, shape, help }
 }
 
-const fn not_built(name: &'static str, help: &'static str) -> Key {
+/// A key that is refused by name.
+pub(crate) const fn not_built(name: &'static str, help: &'static str) -> Key {
     Key { name, need: Need::NotBuilt, shape: Shape::Scalar, help }
 }
 
@@ -92,8 +101,6 @@ pub(crate) const PARAM_TYPES: &[Word] = &[word("string"), word("integer"), word(
 pub(crate) const INPUT_FORMATS: &[Word] =
     &[word("text"), word("csv"), word("ndjson"), word("binary"), later("parquet")];
 pub(crate) const OUTPUT_FORMATS: &[Word] = &[word("text"), word("csv"), word("ndjson"), word("binary")];
-pub(crate) const SPLIT_RULES: &[Word] =
-    &[word("bytes"), word("lines"), word("records"), word("files"), word("even"), later("row_groups"), later("key")];
 pub(crate) const PER: &[Word] = &[word("item"), word("bundle"), word("worker")];
 pub(crate) const INPUT_AS: &[Word] = &[word("stdin"), word("file"), word("files")];
 pub(crate) const THEN: &[Word] = &[word("retry"), word("fail"), word("skip")];
@@ -199,20 +206,6 @@ pub(crate) static STAGE: Section = Section {
 pub(crate) const SOURCES: [&str; 8] = ["split", "matrix", "range", "list", "each", "group", "all", "tasks"];
 /// The keys of a stage that say what it does: exactly one.
 pub(crate) const ACTIONS: [&str; 2] = ["run", "step"];
-
-pub(crate) static SPLIT: Section = Section {
-    what: "`split`",
-    keys: &[
-        must("input", Shape::Named(STAGE_NAME), "The input that is cut."),
-        must("by", Shape::Word(SPLIT_RULES), "The rule. Cuts lie on record borders."),
-        may("target", Shape::Size, "`by: bytes`: about so many bytes an item."),
-        may("count", Shape::Integer(1), "`by: lines`, `records` or `files`: so many an item (files: default 1)."),
-        may("parts", Shape::Integer(1), "`by: even`: so many items of about the same size."),
-        not_built("column", "`by: key`: the column."),
-        not_built("partitions", "`by: key`: so many partitions by hash."),
-        not_built("ranges", "`by: key`: partitions by value."),
-    ],
-};
 
 pub(crate) static MATRIX: Section = Section {
     what: "`matrix`",

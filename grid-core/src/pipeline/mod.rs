@@ -6,16 +6,16 @@
 mod check;
 mod digest;
 mod fault;
-mod grammar;
+pub(crate) mod grammar;
 pub mod model;
 mod names;
 mod nearest;
 mod params;
-mod read;
+pub(crate) mod read;
 mod schema;
 mod shell;
 mod template;
-mod tree;
+pub(crate) mod tree;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@ use crate::ids::StageName;
 use crate::reason::Reason;
 use crate::units::{Allowance, ByteSize};
 
+pub use crate::split::rule::SplitBy;
+
 /// A pipeline that passed every check: stage references exist, there is no cycle, templates name what exists.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pipeline {
@@ -176,37 +178,6 @@ pub struct Split {
     pub input: String,
     /// The rule.
     pub by: SplitBy,
-}
-
-/// The rule by which an input is cut; always on record borders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SplitBy {
-    /// About so many bytes an item.
-    Bytes {
-        /// The size aimed at, at least 1.
-        target: ByteSize,
-    },
-    /// So many lines an item.
-    Lines {
-        /// At least 1.
-        count: u64,
-    },
-    /// So many records an item.
-    Records {
-        /// At least 1.
-        count: u64,
-    },
-    /// So many whole files an item.
-    Files {
-        /// At least 1.
-        count: u64,
-    },
-    /// So many items of about the same size.
-    Even {
-        /// At least 1.
-        parts: u32,
-    },
 }
 
 /// A product of dimensions, as in GitHub Actions.

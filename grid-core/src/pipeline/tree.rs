@@ -10,17 +10,17 @@ use super::fault::Collector;
 use crate::limits::{MAX_PIPELINE_DEPTH, MAX_PIPELINE_VALUES};
 
 /// Bytes of the source.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 /// A value and its place; for a value that is used through an alias, the place of the alias.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     pub span: Span,
     pub value: Value,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Scalar(Scalar),
     List(Vec<Node>),
     Map(Vec<Entry>),
@@ -28,14 +28,14 @@ pub(super) enum Value {
 
 /// A scalar as written. Quoted ones are text whatever they look like.
 #[derive(Clone, Debug)]
-pub(super) struct Scalar {
+pub(crate) struct Scalar {
     pub text: String,
     pub is_plain: bool,
 }
 
 /// A key of a map with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub key: String,
     pub key_span: Span,
     pub value: Node,

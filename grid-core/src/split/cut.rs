@@ -1,7 +1,7 @@
-//! Which record ends become cuts.
+//! Cutting a file at record ends, as a [`CutRule`] wants it.
 
-use crate::pipeline::{Format, SplitBy};
-use crate::submission::Compression;
+use crate::pipeline::Format;
+use crate::split::rule::CutRule;
 
 /// How the cuts of one file are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,69 +18,12 @@ pub enum Way {
 }
 
 impl Way {
-    /// The way for a file. A compressed file can only be read from its beginning, so that rules about bytes leave it
-    /// in one piece. Fails where the rule counts records and the format has none.
-    pub fn of(format: Format, by: SplitBy, compression: Compression) -> Result<Self, String> {
-        let is_compressed = compression != Compression::None;
-        match (by, format) {
-            (SplitBy::Lines { .. } | SplitBy::Records { .. }, Format::Binary) => {
-                Err("a binary input has neither lines nor records: split it by bytes, even or files".into())
-            }
-            (SplitBy::Lines { .. } | SplitBy::Records { .. }, _) => Ok(Self::Scan),
-            (SplitBy::Files { .. }, _) => Ok(Self::Whole),
-            (SplitBy::Bytes { .. } | SplitBy::Even { .. }, _) if is_compressed => Ok(Self::Whole),
-            (SplitBy::Bytes { .. } | SplitBy::Even { .. }, Format::Binary) => Ok(Self::Exact),
-            (SplitBy::Bytes { .. } | SplitBy::Even { .. }, Format::Text | Format::Ndjson) => Ok(Self::Probe),
-            (SplitBy::Bytes { .. } | SplitBy::Even { .. }, Format::Csv) => Ok(Self::Scan),
-        }
-    }
-}
-
-/// When a piece is full. Offsets count the bytes of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CutRule {
-    /// Never before the end of the file.
-    Never,
-    /// At the first border at or after every multiple of so many bytes.
-    Every(u64),
-    /// After so many records.
-    Records(u64),
-    /// At the first border at or after every `parts`-th part of `total` bytes.
-    Even {
-        /// Bytes of records in all files.
-        total: u64,
-        /// Pieces wanted.
-        parts: u32,
-    },
-}
-
-impl CutRule {
-    /// The rule for an input (a line of a CSV is a row: no item ends inside one) whose records are `total` bytes (which only `even` needs to know).
-    pub fn of(by: SplitBy, total: u64) -> Self {
-        match by {
-            SplitBy::Bytes { target } => Self::Every(target.0),
-            SplitBy::Lines { count } | SplitBy::Records { count } => Self::Records(count),
-            SplitBy::Files { .. } => Self::Never,
-            SplitBy::Even { parts } => Self::Even { total, parts },
-        }
-    }
-
-    /// Whether its offsets go through all files rather than beginning anew in each.
-    pub fn spans_files(self) -> bool {
-        matches!(self, Self::Even { .. })
-    }
-
-    /// The first wanted cut after `offset`.
-    fn after(self, offset: u64) -> Option<u64> {
-        match self {
-            Self::Never | Self::Records(_) => None,
-            Self::Every(bytes) => (offset / bytes.max(1) + 1).checked_mul(bytes.max(1)),
-            Self::Even { total: 0, .. } => None,
-            Self::Even { total, parts } => {
-                let (total, parts) = (u128::from(total), u128::from(parts));
-                let number = ((u128::from(offset) + 1) * parts).div_ceil(total);
-                (number < parts).then(|| u64::try_from(number * total / parts).ok()).flatten()
-            }
+    /// The way to cut at record borders near wanted offsets, in a file that can be read from anywhere.
+    pub fn to_offsets(format: Format) -> Self {
+        match format {
+            Format::Binary => Self::Exact,
+            Format::Text | Format::Ndjson => Self::Probe,
+            Format::Csv => Self::Scan,
         }
     }
 }
@@ -133,12 +76,8 @@ impl Cutter {
     pub fn record(&mut self, end: u64) -> Option<Piece> {
         let done = self.full.take();
         self.records += 1;
-        let is_full = match self.rule {
-            CutRule::Never => false,
-            CutRule::Records(count) => self.records >= count,
-            CutRule::Every(_) | CutRule::Even { .. } => self.wanted().is_some_and(|wanted| end >= wanted),
-        };
-        if is_full {
+        let is_past_wanted = self.wanted().is_some_and(|wanted| end >= wanted);
+        if self.rule.is_full(self.records, is_past_wanted) {
             let piece = self.piece(end, Some(self.records));
             self.full = Some(piece);
         }
@@ -160,11 +99,7 @@ impl Cutter {
         if self.start == end {
             return None;
         }
-        let closes = match self.rule {
-            CutRule::Even { .. } => self.wanted().is_some_and(|wanted| wanted <= end),
-            CutRule::Never => false,
-            CutRule::Every(_) | CutRule::Records(_) => true,
-        };
+        let closes = self.rule.closes_at_end(self.wanted().is_some_and(|wanted| wanted <= end));
         let records = counts.then_some(self.records);
         Some(Piece { closes, ..self.piece(end, records) })
     }
@@ -184,15 +119,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn even_cuts_are_wanted_where_the_parts_end() {
-        let rule = CutRule::Even { total: 10, parts: 3 };
-        assert_eq!((rule.after(0), rule.after(3), rule.after(6)), (Some(3), Some(6), None));
-        let rule = CutRule::Even { total: 2, parts: 5 };
-        assert_eq!((rule.after(0), rule.after(1)), (Some(1), None));
-        assert_eq!(CutRule::Even { total: u64::MAX, parts: u32::MAX }.after(u64::MAX - 1), None);
-    }
-
-    #[test]
     fn one_long_record_uses_up_every_cut_inside_it() {
         let mut cutter = Cutter::new(CutRule::Every(10), 0, 5, 0);
         assert_eq!(cutter.wanted(), Some(15));
@@ -208,11 +134,5 @@ mod tests {
         assert_eq!(cutter.record(8), Some(first));
         let last = Piece { file: 7, start: 4, end: 10, records: Some(1), closes: true };
         assert_eq!(cutter.finish(10, true), Some(last));
-    }
-
-    #[test]
-    fn lines_of_a_binary_input_are_refused() {
-        let refusal = Way::of(Format::Binary, SplitBy::Lines { count: 1 }, Compression::None);
-        assert!(refusal.is_err_and(|message| message.contains("even")));
     }
 }

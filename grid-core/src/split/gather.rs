@@ -21,11 +21,7 @@ impl Gatherer {
     /// A gatherer for a rule and an input of that format.
     pub fn new(by: SplitBy, format: Format) -> Self {
         let whole_records = format != Format::Binary;
-        let (files, spans) = match by {
-            SplitBy::Bytes { .. } | SplitBy::Lines { .. } | SplitBy::Records { .. } => (None, false),
-            SplitBy::Files { count } => (Some(count.max(1)), count > 1),
-            SplitBy::Even { .. } => (None, true),
-        };
+        let (files, spans) = (by.files_per_item(), by.may_span_files());
         Self { whole_records, files, spans, part: 0, last_file: None, open: None }
     }
 

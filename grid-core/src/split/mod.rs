@@ -4,14 +4,16 @@ pub mod cut;
 pub mod gather;
 pub mod head;
 pub mod prove;
+pub mod rule;
 pub mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use cut::{CutRule, Cutter, Piece, Way};
+pub use cut::{Cutter, Piece, Way};
 pub use gather::Gatherer;
 pub use head::{Head, HeadFinder};
 pub use prove::{Area, Proved, Prover, prove};
+pub use rule::{CutRule, SplitBy};
 pub use scan::{LongRecord, Probe, Scanner};
 
 use serde::{Deserialize, Serialize};

@@ -19,7 +19,7 @@ fn plan(files: &[Vec<u8>], format: Format, header: bool, by: SplitBy, chunk: usi
         .map(|(at, (head, file))| Area { file: at as u32, start: head.start, end: file.len() as u64 })
         .collect();
     let total = areas.iter().map(|area| area.end - area.start).sum();
-    let (rule, way) = (CutRule::of(by, total), Way::of(format, by, Compression::None).expect("records are known"));
+    let (rule, way) = (by.cut_rule(total), by.way(format, Compression::None).expect("records are known"));
     let (mut gatherer, mut slices, mut base) = (Gatherer::new(by, format), Vec::new(), 0);
     for (area, head) in areas.iter().zip(&heads) {
         let cutter = Cutter::new(rule, area.file, area.start, if rule.spans_files() { base } else { 0 });

@@ -2,7 +2,7 @@
 
 use grid_core::items::plan::PlanSummary;
 use grid_core::pipeline::{Input, ItemSource, Split, SplitBy, Stage};
-use grid_core::split::{CutRule, Cutter, Slice, Way};
+use grid_core::split::{Cutter, Slice};
 use grid_core::submission::{PinnedFile, Submission};
 use infra::grid::Sources;
 
@@ -26,7 +26,9 @@ pub(super) async fn plan(
         .iter()
         .enumerate()
         .map(|(number, file)| {
-            let way = Way::of(input.format, split.by, file.compression)
+            let way = split
+                .by
+                .way(input.format, file.compression)
                 .map_err(|fault| PlanError::Input(format!("stage {}: {fault}", stage.name)))?;
             let number = u32::try_from(number)
                 .map_err(|_| PlanError::Input(format!("input {} has too many files", split.input)))?;
@@ -51,7 +53,7 @@ fn input_of<'a>(submission: &'a Submission, split: &Split) -> Result<(&'a Input,
 async fn cut_all(files: &[File<'_>], by: SplitBy, slices: &mut SliceWriter<'_>) -> Result<(), PlanError> {
     let measured = measure_for(files, by).await?;
     let total = measured.iter().map(Measured::bytes).sum();
-    let rule = CutRule::of(by, total);
+    let rule = by.cut_rule(total);
     let mut base = 0;
     for (at, file) in files.iter().enumerate() {
         let measured = match measured.get(at) {
@@ -72,7 +74,7 @@ async fn cut_all(files: &[File<'_>], by: SplitBy, slices: &mut SliceWriter<'_>) 
 /// What must be known of all files before the first cut: for equal parts, how long they are together.
 async fn measure_for(files: &[File<'_>], by: SplitBy) -> Result<Vec<Measured>, PlanError> {
     let mut measured = Vec::new();
-    if matches!(by, SplitBy::Even { .. }) {
+    if by.needs_total() {
         for file in files {
             measured.push(file.measure().await?);
         }

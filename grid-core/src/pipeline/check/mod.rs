@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::graph::Graph;
 use super::fault::Collector;
-use super::model::{Format, ItemSource, Per, Pipeline, Split, SplitBy};
+use super::model::{Format, ItemSource, Per, Pipeline, Split};
 use super::read::{Draft, StageDraft};
 use crate::ids::StageName;
+use crate::split::rule::FOR_BINARY;
 
 /// Tells what is wrong between the parts; the pipeline, unless any fault was told at all.
 pub(super) fn check(draft: Draft, faults: &mut Collector<'_>) -> Option<Pipeline> {
@@ -40,9 +41,9 @@ fn check_input(stage: &StageDraft, draft: &Draft, faults: &mut Collector<'_>) {
     let ItemSource::Split(Split { by, .. }) = &stage.stage.items else {
         return;
     };
-    if input.format == Format::Binary && matches!(by, SplitBy::Lines { .. } | SplitBy::Records { .. }) {
+    if input.format == Format::Binary && by.counts_records() {
         let message = format!("the input `{}` is binary: it has no lines and no records", named.name);
-        faults.help(&named.at, message, "split it `by: bytes`, `even` or `files`");
+        faults.help(&named.at, message, format!("split it {FOR_BINARY}"));
     }
 }
 

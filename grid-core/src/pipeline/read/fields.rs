@@ -5,7 +5,7 @@ use crate::pipeline::grammar::{Need, Section};
 use crate::pipeline::tree::{Entry, Node, Span, Value};
 
 /// The entries of a map whose keys are all known.
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     section: &'static Section,
     entries: Vec<&'n Entry>,
     /// Keys that are in the grammar and refused.
@@ -16,30 +16,30 @@ pub(super) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// The entry of a key.
-    pub(super) fn entry(&self, name: &str) -> Option<&'n Entry> {
+    pub(crate) fn entry(&self, name: &str) -> Option<&'n Entry> {
         debug_assert!(self.section.key(name).is_some(), "`{name}` is not in the grammar of {}", self.section.what);
         self.entries.iter().copied().find(|entry| entry.key == name)
     }
 
     /// The value of a key.
-    pub(super) fn node(&self, name: &str) -> Option<&'n Node> {
+    pub(crate) fn node(&self, name: &str) -> Option<&'n Node> {
         self.entry(name).map(|entry| &entry.value)
     }
 
     /// Whether one of these keys was given and refused; that has been told.
-    pub(super) fn has_unbuilt(&self, names: &[&str]) -> bool {
+    pub(crate) fn has_unbuilt(&self, names: &[&str]) -> bool {
         self.unbuilt.iter().any(|key| names.contains(key))
     }
 
     /// Which of these keys are there, in the order of the file.
-    pub(super) fn present(&self, names: &[&str]) -> Vec<&'n Entry> {
+    pub(crate) fn present(&self, names: &[&str]) -> Vec<&'n Entry> {
         self.entries.iter().copied().filter(|entry| names.contains(&entry.key.as_str())).collect()
     }
 }
 
 impl Reader<'_, '_> {
     /// Takes a map apart. `at` is its name's place. Nothing at all is an empty map.
-    pub(super) fn fields<'n>(&mut self, node: &'n Node, at: &Span, section: &'static Section) -> Option<Fields<'n>> {
+    pub(crate) fn fields<'n>(&mut self, node: &'n Node, at: &Span, section: &'static Section) -> Option<Fields<'n>> {
         let entries: &[Entry] = match &node.value {
             Value::Map(entries) => entries,
             _ if node.is_null() => &[],
@@ -60,6 +60,22 @@ impl Reader<'_, '_> {
             }
         }
         Some(fields)
+    }
+
+    /// The value of a key that goes with a choice made elsewhere in the map, as `count` goes with `by: lines`.
+    pub(crate) fn needed<'n>(
+        &mut self,
+        fields: &Fields<'n>,
+        choice: &str,
+        key: &'static str,
+        example: &str,
+    ) -> Option<&'n Node> {
+        let node = fields.node(key);
+        if node.is_none() {
+            let help = format!("for instance `{key}: {example}`");
+            self.faults.help(&fields.at, format!("`{choice}` needs `{key}`"), help);
+        }
+        node
     }
 
     fn sort_in<'n>(&mut self, entry: &'n Entry, fields: &mut Fields<'n>) {

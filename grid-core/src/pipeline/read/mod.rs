@@ -11,11 +11,11 @@ mod trouble;
 mod values;
 
 pub(super) use command::Use;
+pub(crate) use fields::Fields;
 pub(super) use stage::{Named, StageDraft};
 
 use std::collections::BTreeMap;
 
-use self::fields::Fields;
 use super::fault::Collector;
 use super::grammar;
 use super::model::{Input, Param};
@@ -34,7 +34,7 @@ pub(super) struct Draft {
 }
 
 /// Reads values and tells faults.
-pub(super) struct Reader<'a, 'f> {
+pub(crate) struct Reader<'a, 'f> {
     pub faults: &'f mut Collector<'a>,
 }
 

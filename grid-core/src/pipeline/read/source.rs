@@ -9,7 +9,7 @@ use crate::pipeline::grammar;
 use crate::pipeline::model::{ItemSource, List, ListItem, Range, Split, SplitBy};
 use crate::pipeline::names;
 use crate::pipeline::tree::{Entry, Node, Value};
-use crate::units::ByteSize;
+use crate::split::rule::SPLIT;
 
 impl Reader<'_, '_> {
     pub(super) fn source(&mut self, fields: &Fields<'_>, draft: &mut StageDraft) {
@@ -81,52 +81,14 @@ impl Reader<'_, '_> {
     }
 
     fn split(&mut self, entry: &Entry, draft: &mut StageDraft) -> Option<ItemSource> {
-        let fields = self.fields(&entry.value, &entry.key_span, &grammar::SPLIT)?;
+        let fields = self.fields(&entry.value, &entry.key_span, &SPLIT)?;
         let input = fields.node("input").and_then(|node| {
             let name = self.text(node, "the name of an input")?;
             Some(super::Named { name, at: node.span.clone() })
         });
         draft.input = input.clone();
-        let by = fields.node("by");
-        let word = by.and_then(|node| self.known_word(node, "a rule to split by", grammar::SPLIT_RULES))?;
-        let by = self.split_by(&fields, word)?;
-        Some(ItemSource::Split(Split { input: input?.name, by }))
-    }
-
-    fn split_by(&mut self, fields: &Fields<'_>, word: &str) -> Option<SplitBy> {
-        let (key, example) = match word {
-            "bytes" => ("target", "32MiB"),
-            "even" => ("parts", "16"),
-            _ => ("count", "1000"),
-        };
-        for entry in fields.present(&["target", "count", "parts"]) {
-            if entry.key != key {
-                self.faults.at(&entry.key_span, format!("`{}` does not go with `by: {word}`", entry.key));
-            }
-        }
-        let Some(node) = fields.node(key) else {
-            if word == "files" {
-                return Some(SplitBy::Files { count: 1 });
-            }
-            self.faults.help(
-                &fields.at,
-                format!("`by: {word}` needs `{key}`"),
-                format!("for instance `{key}: {example}`"),
-            );
-            return None;
-        };
-        let at_least_one = |reader: &mut Self| reader.integer(node, 1..=i64::MAX).map(i64::unsigned_abs);
-        match word {
-            "bytes" => self.size(node).map(|target: ByteSize| SplitBy::Bytes { target }),
-            "lines" => at_least_one(self).map(|count| SplitBy::Lines { count }),
-            "records" => at_least_one(self).map(|count| SplitBy::Records { count }),
-            "files" => at_least_one(self).map(|count| SplitBy::Files { count }),
-            "even" => {
-                let parts = self.integer(node, 1..=i64::from(u32::MAX))?;
-                u32::try_from(parts).ok().map(|parts| SplitBy::Even { parts })
-            }
-            _ => None,
-        }
+        let by = SplitBy::read(self, &fields);
+        Some(ItemSource::Split(Split { input: input?.name, by: by? }))
     }
 
     fn range(&mut self, entry: &Entry) -> Option<Range> {

@@ -13,7 +13,7 @@ use crate::units::{Allowance, ByteSize, parse_allowance, parse_duration, parse_s
 
 impl Reader<'_, '_> {
     /// Any scalar that is not null, as written.
-    pub(super) fn scalar<'n>(&mut self, node: &'n Node, expected: &str) -> Option<&'n Scalar> {
+    pub(crate) fn scalar<'n>(&mut self, node: &'n Node, expected: &str) -> Option<&'n Scalar> {
         match &node.value {
             Value::Scalar(scalar) if !scalar.is_null() => Some(scalar),
             Value::Scalar(_) => {
@@ -28,7 +28,7 @@ impl Reader<'_, '_> {
     }
 
     /// Text; numbers and booleans are taken as written.
-    pub(super) fn text(&mut self, node: &Node, expected: &str) -> Option<String> {
+    pub(crate) fn text(&mut self, node: &Node, expected: &str) -> Option<String> {
         let text = &self.scalar(node, expected)?.text;
         if text.contains('\0') {
             self.faults.at(&node.span, "a zero byte cannot be handed to a program");
@@ -38,7 +38,7 @@ impl Reader<'_, '_> {
     }
 
     /// A name that follows a rule.
-    pub(super) fn name(&mut self, node: &Node, what: &str, is_name: fn(&str) -> bool, rule: &str) -> Option<String> {
+    pub(crate) fn name(&mut self, node: &Node, what: &str, is_name: fn(&str) -> bool, rule: &str) -> Option<String> {
         let text = self.text(node, what)?;
         if is_name(&text) {
             return Some(text);
@@ -48,7 +48,7 @@ impl Reader<'_, '_> {
     }
 
     /// A whole number in a range.
-    pub(super) fn integer(&mut self, node: &Node, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+    pub(crate) fn integer(&mut self, node: &Node, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
         let scalar = self.scalar(node, "a whole number")?;
         let number = scalar.text.parse::<i64>().ok().filter(|_| scalar.is_plain);
         if let Some(number) = number.filter(|number| range.contains(number)) {
@@ -63,8 +63,13 @@ impl Reader<'_, '_> {
         None
     }
 
+    /// A whole number of at least one.
+    pub(crate) fn at_least_one(&mut self, node: &Node) -> Option<u64> {
+        self.integer(node, 1..=i64::MAX).map(i64::unsigned_abs)
+    }
+
     /// A number in a range.
-    pub(super) fn number(&mut self, node: &Node, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
+    pub(crate) fn number(&mut self, node: &Node, range: std::ops::RangeInclusive<f64>) -> Option<f64> {
         let scalar = self.scalar(node, "a number")?;
         let number = scalar.text.parse::<f64>().ok().filter(|number| scalar.is_plain && range.contains(number));
         if number.is_none() {
@@ -75,7 +80,7 @@ impl Reader<'_, '_> {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&mut self, node: &Node) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, node: &Node) -> Option<bool> {
         let scalar = self.scalar(node, "`true` or `false`")?;
         match scalar.text.as_str() {
             "true" | "True" | "TRUE" if scalar.is_plain => Some(true),
@@ -88,35 +93,35 @@ impl Reader<'_, '_> {
     }
 
     /// A size of at least one byte.
-    pub(super) fn size(&mut self, node: &Node) -> Option<ByteSize> {
+    pub(crate) fn size(&mut self, node: &Node) -> Option<ByteSize> {
         let size = self.unit(node, "a size, as 32MiB,", parse_size)?;
         self.not_zero(node, size, size.0 == 0)
     }
 
     /// A duration, which may be zero.
-    pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
+    pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
         self.unit(node, "a duration, as 10m,", parse_duration)
     }
 
     /// A duration longer than zero.
-    pub(super) fn some_time(&mut self, node: &Node) -> Option<Duration> {
+    pub(crate) fn some_time(&mut self, node: &Node) -> Option<Duration> {
         let duration = self.duration(node)?;
         self.not_zero(node, duration, duration.is_zero())
     }
 
     /// A number of items or a share of them.
-    pub(super) fn allowance(&mut self, node: &Node) -> Option<Allowance> {
+    pub(crate) fn allowance(&mut self, node: &Node) -> Option<Allowance> {
         self.unit(node, "a number of items or a share, as 10 or 0.1%,", parse_allowance)
     }
 
     /// One of the words that the model knows.
-    pub(super) fn word<T: DeserializeOwned>(&mut self, node: &Node, what: &str, words: &[Word]) -> Option<T> {
+    pub(crate) fn word<T: DeserializeOwned>(&mut self, node: &Node, what: &str, words: &[Word]) -> Option<T> {
         let word = self.known_word(node, what, words)?;
         T::deserialize(StrDeserializer::<Error>::new(word)).ok()
     }
 
     /// One of the words.
-    pub(super) fn known_word<'w>(&mut self, node: &Node, what: &str, words: &'w [Word]) -> Option<&'w str> {
+    pub(crate) fn known_word<'w>(&mut self, node: &Node, what: &str, words: &'w [Word]) -> Option<&'w str> {
         let text = &self.scalar(node, what)?.text;
         match words.iter().find(|word| word.name == text) {
             Some(word) if word.is_built => return Some(word.name),
@@ -130,7 +135,7 @@ impl Reader<'_, '_> {
     }
 
     /// A list, or one value in place of a list of one.
-    pub(super) fn one_or_many<'n>(&mut self, node: &'n Node, expected: &str) -> Vec<&'n Node> {
+    pub(crate) fn one_or_many<'n>(&mut self, node: &'n Node, expected: &str) -> Vec<&'n Node> {
         match &node.value {
             Value::List(nodes) if nodes.is_empty() => {
                 self.faults.at(&node.span, format!("the list is empty: {expected} was expected"));

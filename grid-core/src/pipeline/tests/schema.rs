@@ -3,12 +3,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::pipeline::grammar::{
-    self, BACKOFF, INPUT, Key, Need, OUTPUT, PARAM, PIPELINE, RANGE_KEYS, RESOURCES, RETRY, RULE, SKIP, SPLIT, STAGE,
-    Section, WHEN, Word,
+    self, BACKOFF, INPUT, Key, Need, OUTPUT, PARAM, PIPELINE, RANGE_KEYS, RESOURCES, RETRY, RULE, SKIP, STAGE, Section,
+    WHEN, Word,
 };
 use crate::pipeline::model::{Format, InputAs, OnFailure, ParamType, Per, RetryThen};
 use crate::pipeline::schema;
 use crate::reason::Reason;
+use crate::split::rule::SPLIT;
 
 /// Every map of the schema with its keys.
 fn objects<'s>(schema: &'s Value, found: &mut Vec<(BTreeSet<&'s str>, &'s Value)>) {
