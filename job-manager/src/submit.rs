@@ -218,3 +218,42 @@ pub(crate) async fn deactivate(grid: &Grid, job: &JobId) -> Result<(), ManagerEr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::watch;
+    use tokio::time::{Instant, sleep};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::{ManagerConfig, Progress, lead};
+
+    fn request() -> SubmitRequest {
+        let text = "name: one\nstages:\n  work:\n    range: 1..1\n    run: [\"true\"]\n";
+        SubmitRequest {
+            pipeline: grid_core::pipeline::parse(text, "pipeline.yaml").unwrap(),
+            params: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            workdir: "/".into(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_at_work_takes_on_a_job_at_once() {
+        let (grid, stop) = (infra::memory::grid(), CancellationToken::new());
+        let (publish, _published) = watch::channel(Progress::default());
+        let leader = tokio::spawn(lead(grid.clone(), ManagerConfig::default(), publish, stop.clone()));
+        // Long enough that the leader waits, and not a time at which it looks around.
+        sleep(ManagerConfig::default().reconcile / 2).await;
+        let submitted = Instant::now();
+        submit(&grid, request(), RetryDead::IfFailed).await.unwrap();
+        let (lease, wait) = (Duration::from_secs(2), Duration::from_secs(20));
+        assert_eq!(grid.tasks.receive(1, lease, wait).await.unwrap().len(), 1);
+        assert_eq!(submitted.elapsed(), Duration::ZERO);
+        stop.cancel();
+        leader.await.unwrap().unwrap();
+    }
+}
