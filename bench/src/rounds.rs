@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::cost::Cost;
 
+/// Five clock ticks: less CPU than this is not told.
+const LEAST_CPU: Duration = Duration::from_millis(50);
+
 /// Something to measure.
 pub struct Tool<'a> {
     /// What it is called.
@@ -23,6 +26,8 @@ pub struct Measured {
     pub cost: Cost,
     /// The medians, over the rounds, of its cost over that of the first tool in the same round: CPU, time.
     pub ratio: (f64, f64),
+    /// Whether it, and the first tool, took enough CPU for the kernel's clock ticks to be exact.
+    pub has_cpu: bool,
 }
 
 impl<'a> Tool<'a> {
@@ -37,19 +42,32 @@ pub fn in_turn(rounds: usize, tools: &mut [Tool<'_>]) -> anyhow::Result<Vec<Meas
     let mut costs: Vec<Vec<Cost>> = vec![Vec::new(); tools.len()];
     for _ in 0..rounds {
         for (tool, costs) in tools.iter_mut().zip(&mut costs) {
-            costs.push((tool.run)()?.each(tool.parts));
+            costs.push((tool.run)()?);
         }
     }
-    Ok(tools.iter().zip(&costs).map(|(tool, of)| measured(&tool.name, of, &costs[0])).collect())
+    let runs: Vec<Runs<'_>> =
+        tools.iter().zip(&costs).map(|(tool, costs)| Runs { name: &tool.name, parts: tool.parts, costs }).collect();
+    Ok(runs.iter().map(|tool| measured(tool, &runs[0])).collect())
 }
 
-fn measured(name: &str, costs: &[Cost], limit: &[Cost]) -> Measured {
+/// What one tool cost, round by round.
+struct Runs<'a> {
+    name: &'a str,
+    parts: u64,
+    costs: &'a [Cost],
+}
+
+fn measured(tool: &Runs<'_>, limit: &Runs<'_>) -> Measured {
+    let each = |runs: &Runs<'_>| -> Vec<Cost> { runs.costs.iter().map(|cost| cost.each(runs.parts)).collect() };
+    let has_cpu = tool.costs.iter().chain(limit.costs).all(|cost| cost.cpu >= LEAST_CPU);
+    let (costs, limit) = (each(tool), each(limit));
     let middle = |of: fn(&Cost) -> Duration| Duration::from_secs_f64(median(costs.iter().map(of).map(secs)));
     let over = |of: fn(&Cost) -> Duration| {
-        median(costs.iter().zip(limit).map(|(cost, limit)| secs(of(cost)) / secs(of(limit)).max(1e-9)))
+        median(costs.iter().zip(&limit).map(|(cost, limit)| secs(of(cost)) / secs(of(limit)).max(1e-9)))
     };
     let cost = Cost { cpu: middle(|cost| cost.cpu), wall: middle(|cost| cost.wall) };
-    Measured { name: name.to_owned(), cost, ratio: (over(|cost| cost.cpu), over(|cost| cost.wall)) }
+    let ratio = (over(|cost| cost.cpu), over(|cost| cost.wall));
+    Measured { name: tool.name.to_owned(), cost, ratio, has_cpu }
 }
 
 fn secs(duration: Duration) -> f64 {
@@ -86,6 +104,15 @@ mod tests {
     fn a_ratio_is_taken_inside_a_round() {
         // The machine became ten times slower for the second round: both tools saw that.
         let (limit, tool) = ([cost(1, 2), cost(10, 20), cost(1, 2)], [cost(2, 3), cost(20, 30), cost(2, 3)]);
-        assert_eq!(measured("tool", &tool, &limit).ratio, (2.0, 1.5));
+        let runs = |costs| Runs { name: "tool", parts: 1, costs };
+        let expected = Measured { name: "tool".into(), cost: cost(2, 3), ratio: (2.0, 1.5), has_cpu: true };
+        assert_eq!(measured(&runs(&tool), &runs(&limit)), expected);
+    }
+
+    #[test]
+    fn little_cpu_is_not_told() {
+        let costs = [Cost { cpu: Duration::from_millis(20), wall: Duration::from_secs(1) }];
+        let runs = Runs { name: "tool", parts: 1, costs: &costs };
+        assert!(!measured(&runs, &runs).has_cpu);
     }
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::rounds::Measured;
 
-/// Prints one line a tool; ratios are to the first one.
+/// Prints one line a tool; ratios are to the first one, and too little CPU is not told.
 pub fn print(part: &str, results: &[Measured]) {
     let title = format!("per {part}");
     println!("  {title:40} {:>12} {:>12} {:>9} {:>9}", "CPU", "time", "CPU ratio", "ratio");
-    for Measured { name, cost, ratio } in results {
-        let (cpu, wall) = (short(cost.cpu), short(cost.wall));
-        println!("  {name:40} {cpu:>12} {wall:>12} {:>9.2} {:>9.2}", ratio.0, ratio.1);
+    for Measured { name, cost, ratio, has_cpu } in results {
+        let (cpu, cpu_ratio) =
+            if *has_cpu { (short(cost.cpu), format!("{:.2}", ratio.0)) } else { ("-".into(), "-".into()) };
+        println!("  {name:40} {cpu:>12} {:>12} {cpu_ratio:>9} {:>9.2}", short(cost.wall), ratio.1);
     }
 }
 

@@ -26,7 +26,7 @@ pub fn measure(setting: &Setting) -> anyhow::Result<()> {
     };
     let whole = || {
         let yard = setting.yard()?;
-        of_program(&mut setting.run(&yard, &pipeline))
+        of_program(&mut setting.run(&yard, &pipeline, "out"))
     };
     let kept = setting.yard()?;
     let mut number = 0;
@@ -35,7 +35,7 @@ pub fn measure(setting: &Setting) -> anyhow::Result<()> {
         let pipeline = setting.file("again.yaml");
         let text = format!("name: again-{number}\nstages:\n  work:\n    range: 1..1\n    run: [/bin/true]\n");
         std::fs::write(&pipeline, text)?;
-        of_program(setting.run(&kept, &pipeline).args(["--out", &format!("out-{number}")]))
+        of_program(&mut setting.run(&kept, &pipeline, &format!("out-{number}")))
     };
     let mut tools = [
         Tool::new("start of the client, and one command", 1, floor),

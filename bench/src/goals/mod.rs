@@ -48,10 +48,10 @@ impl Setting {
         self.folder.path().join(name)
     }
 
-    /// `gridmill run FILE` with a new state and a new folder for outputs.
-    fn run(&self, yard: &tempfile::TempDir, pipeline: &std::path::Path) -> Command {
+    /// `gridmill run FILE` with its state and its outputs in a yard.
+    fn run(&self, yard: &tempfile::TempDir, pipeline: &std::path::Path, out: &str) -> Command {
         let mut command = Command::new(&self.gridmill);
-        command.current_dir(yard.path()).arg("run").arg(pipeline).args(["--state", "state", "--out", "out"]);
+        command.current_dir(yard.path()).arg("run").arg(pipeline).args(["--state", "state", "--out", out]);
         command
     }
 }

@@ -13,7 +13,7 @@ pub fn measure(setting: &Setting) -> anyhow::Result<()> {
     let bare = || of_program(std::process::Command::new(std::env::current_exe()?).args(["--inner", "spawn", "10000"]));
     let grid = || {
         let yard = setting.yard()?;
-        of_program(&mut setting.run(&yard, &pipeline))
+        of_program(&mut setting.run(&yard, &pipeline, "out"))
     };
     let mut tools =
         vec![Tool::new("posix_spawn and wait, two in flight", ITEMS, bare), Tool::new("gridmill run", ITEMS, grid)];

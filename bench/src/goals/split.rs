@@ -28,7 +28,7 @@ pub fn measure(setting: &Setting) -> anyhow::Result<()> {
 
 fn of_format(setting: &Setting, format: &str, by: &str, input: &Path) -> anyhow::Result<()> {
     let pipeline = setting.file("split.yaml");
-    let size = if by == "bytes" { "target: 8MiB" } else { "size: 100000" };
+    let size = if by == "bytes" { "target: 8MiB" } else { "count: 100000" };
     let text = format!(
         "name: split\ninputs:\n  all: {{format: {format}, default: \"{}\"}}\nstages:\n  work:\n    split: {{input: all, by: {by}, {size}}}\n    run: [/bin/cat]\n",
         input.display()

@@ -38,7 +38,7 @@ pub fn measure(setting: &Setting) -> anyhow::Result<()> {
         Tool::new("split, xargs -P2 awk, awk", 1, || peers::shell(&by_hand)),
         Tool::new("gridmill run", 1, || {
             let yard = setting.yard()?;
-            of_program(&mut setting.run(&yard, &pipeline))
+            of_program(&mut setting.run(&yard, &pipeline, "out"))
         }),
     ];
     let results = in_turn(setting.rounds, &mut tools)?;
