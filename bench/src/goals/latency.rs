@@ -10,7 +10,7 @@ use crate::{Setting, inner, table};
 const JOBS: u64 = 50;
 
 /// More rounds than elsewhere: they are short, and a median of a few milliseconds needs them.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 4;
 
 pub fn measure(setting: &Setting) -> anyhow::Result<()> {
     let pipeline = setting.file("one.yaml");
