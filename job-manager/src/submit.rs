@@ -238,6 +238,7 @@ mod tests {
             inputs: BTreeMap::new(),
             lists: BTreeMap::new(),
             workdir: "/".into(),
+            programs: BTreeMap::new(),
         }
     }
 
