@@ -14,7 +14,7 @@ mod gather;
 mod index;
 mod lifecycle;
 mod redrive;
-mod retry;
+pub(crate) mod retry;
 mod reuse;
 mod rows;
 mod stage;

@@ -1,6 +1,7 @@
 //! Every key of the pipeline file, once: the parser refuses and suggests by this table, and `gridmill schema` prints it. The keys of
-//! `split:` stand with the rules they belong to.
+//! `split:` and of retry rules stand with what they belong to.
 
+use crate::job::retry::rule::RULE;
 use crate::split::rule::SPLIT;
 
 /// A map with known keys.
@@ -70,8 +71,6 @@ pub(crate) const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// Names of pipelines and pools.
 pub(crate) const PLAIN_NAME: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$";
 const RANGE: &str = r"^\s*-?[0-9]+\s*\.\.\s*-?[0-9]+(\s+step\s+[0-9]+)?\s*$";
-const FACTOR: &str = "^x[0-9]+(\\.[0-9]+)?$";
-
 /// A word.
 pub(crate) const fn word(name: &'static str) -> Word {
     Word { name, is_built: true }
@@ -103,7 +102,6 @@ pub(crate) const INPUT_FORMATS: &[Word] =
 pub(crate) const OUTPUT_FORMATS: &[Word] = &[word("text"), word("csv"), word("ndjson"), word("binary")];
 pub(crate) const PER: &[Word] = &[word("item"), word("bundle"), word("worker")];
 pub(crate) const INPUT_AS: &[Word] = &[word("stdin"), word("file"), word("files")];
-pub(crate) const THEN: &[Word] = &[word("retry"), word("fail"), word("skip")];
 pub(crate) const ON_FAILURE: &[Word] = &[word("continue"), word("drain"), word("cancel")];
 pub(crate) const REASONS: &[Word] = &[
     word("exit"),
@@ -258,33 +256,6 @@ pub(crate) static BACKOFF: Section = Section {
         may("factor", Shape::Number(1.0), "Longer by this factor each time. Default: 2."),
         may("max", Shape::Duration, "Never longer than this. Default: 60s."),
         may("jitter", Shape::Number(0.0), "The share of the wait that is drawn at random, 0 to 1. Default: 1."),
-    ],
-};
-
-pub(crate) static RULE: Section = Section {
-    what: "a retry rule",
-    keys: &[
-        must("when", Shape::Section(&WHEN), "Which failures: all that is given must match."),
-        must("then", Shape::Word(THEN), "Try again, make it a dead letter at once, or leave the item out."),
-        may(
-            "memory",
-            Shape::Either(&[Shape::Named(FACTOR), Shape::Number(1.0)]),
-            "With `then: retry`: this many times the memory of the attempt before: `x2`.",
-        ),
-    ],
-};
-
-pub(crate) static WHEN: Section = Section {
-    what: "`when`",
-    keys: &[
-        may("exit", Shape::OneOrMany(&Shape::Integer(1)), "Any of these exit statuses."),
-        may(
-            "signal",
-            Shape::OneOrMany(&Shape::Either(&[Shape::Integer(1), Shape::Text])),
-            "Any of these signals: 9 or SIGKILL.",
-        ),
-        may("reason", Shape::OneOrMany(&Shape::Word(REASONS)), "Any of these reasons."),
-        may("stderr", Shape::Text, "The end of standard error contains this text."),
     ],
 };
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::StageName;
-use crate::reason::Reason;
 use crate::units::{Allowance, ByteSize};
 
+pub use crate::job::retry::rule::{RetryRule, RetryThen, RetryWhen};
 pub use crate::split::rule::SplitBy;
 
 /// A pipeline that passed every check: stage references exist, there is no cycle, templates name what exists.
@@ -324,47 +324,6 @@ pub struct Backoff {
     pub max: Duration,
     /// The share of the wait that is drawn at random, 0 to 1.
     pub jitter: f64,
-}
-
-/// What to do about some failures.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RetryRule {
-    /// Which.
-    pub when: RetryWhen,
-    /// What.
-    pub then: RetryThen,
-    /// For `then: retry`: this many times the memory limit of the attempt before.
-    #[serde(default)]
-    pub memory_factor: Option<f64>,
-}
-
-/// Which failures a rule is for: all that is given must match.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryWhen {
-    /// Any of these exit statuses.
-    #[serde(default)]
-    pub exit: Vec<i32>,
-    /// Any of these signals.
-    #[serde(default)]
-    pub signal: Vec<i32>,
-    /// Any of these reasons.
-    #[serde(default)]
-    pub reason: Vec<Reason>,
-    /// The end of standard error contains this text.
-    #[serde(default)]
-    pub stderr: Option<String>,
-}
-
-/// What a rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RetryThen {
-    /// Try again while attempts are left.
-    Retry,
-    /// A dead letter at once.
-    Fail,
-    /// Leave the item out, without a dead letter.
-    Skip,
 }
 
 /// What becomes of the rest of the job when a stage fails.

@@ -5,6 +5,7 @@ mod command;
 mod fields;
 mod inputs;
 mod matrix;
+mod signal;
 mod source;
 mod stage;
 mod trouble;

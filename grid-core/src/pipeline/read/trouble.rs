@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Reader;
 use super::fields::Fields;
 use crate::pipeline::grammar;
-use crate::pipeline::model::{Backoff, Retry, RetryRule, RetryThen, RetryWhen, Stage};
+use crate::pipeline::model::{Backoff, Retry, RetryRule, Stage};
 use crate::pipeline::tree::{Entry, Node, Value};
 
 /// More executions of one item than this are a loop, not a retry.
@@ -13,23 +13,6 @@ const MAX_ATTEMPTS: i64 = 1_000;
 
 /// A factor above this overflows any limit within a few attempts.
 const MAX_FACTOR: f64 = 1_000.0;
-
-/// Signals that may be given by name.
-const SIGNALS: [(&str, i32); 13] = [
-    ("SIGHUP", 1),
-    ("SIGINT", 2),
-    ("SIGQUIT", 3),
-    ("SIGILL", 4),
-    ("SIGTRAP", 5),
-    ("SIGABRT", 6),
-    ("SIGBUS", 7),
-    ("SIGFPE", 8),
-    ("SIGKILL", 9),
-    ("SIGSEGV", 11),
-    ("SIGPIPE", 13),
-    ("SIGALRM", 14),
-    ("SIGTERM", 15),
-];
 
 /// Three attempts; 1 s, then twice as long each time up to 60 s, drawn at random from zero on.
 pub(super) fn default_retry() -> Retry {
@@ -76,7 +59,7 @@ impl Reader<'_, '_> {
                 self.faults.at(&node.span, "`rules` must be a list of `{when, then}`");
                 return retry;
             };
-            retry.rules = nodes.iter().filter_map(|node| self.rule(node, has_memory)).collect();
+            retry.rules = nodes.iter().filter_map(|node| RetryRule::read(self, node, has_memory)).collect();
         }
         retry
     }
@@ -96,62 +79,8 @@ impl Reader<'_, '_> {
         backoff.jitter = fields.node("jitter").and_then(|node| self.number(node, 0.0..=1.0)).unwrap_or(backoff.jitter);
     }
 
-    fn rule(&mut self, node: &Node, has_memory: bool) -> Option<RetryRule> {
-        let fields = self.fields(node, &node.span, &grammar::RULE)?;
-        let when = fields.entry("when").and_then(|entry| self.when(entry));
-        let then = fields.node("then").and_then(|node| self.word(node, "something to do", grammar::THEN));
-        let memory_factor = fields.node("memory").and_then(|node| self.memory_factor(node));
-        if let Some(entry) = fields.entry("memory") {
-            if then.is_some_and(|then| then != RetryThen::Retry) {
-                self.faults.at(&entry.key_span, "`memory` goes with `then: retry` only");
-            }
-            if !has_memory {
-                let help = "say what an item gets at first: `resources: {memory: 1GiB}`";
-                self.faults.help(&entry.key_span, "`memory` has no limit to multiply", help);
-            }
-        }
-        Some(RetryRule { when: when?, then: then?, memory_factor })
-    }
-
-    fn when(&mut self, entry: &Entry) -> Option<RetryWhen> {
-        let fields = self.fields(&entry.value, &entry.key_span, &grammar::WHEN)?;
-        if fields.present(&["exit", "signal", "reason", "stderr"]).is_empty() {
-            let help = "write `exit`, `signal`, `reason` or `stderr`";
-            self.faults.help(&entry.key_span, "`when` is empty and would match everything", help);
-        }
-        let mut when = RetryWhen::default();
-        if let Some(node) = fields.node("exit") {
-            let nodes = self.one_or_many(node, "an exit status");
-            let exits = nodes.into_iter().filter_map(|node| self.integer(node, 1..=255));
-            when.exit = exits.filter_map(|exit| i32::try_from(exit).ok()).collect();
-        }
-        if let Some(node) = fields.node("signal") {
-            let nodes = self.one_or_many(node, "a signal");
-            when.signal = nodes.into_iter().filter_map(|node| self.signal(node)).collect();
-        }
-        if let Some(node) = fields.node("reason") {
-            let nodes = self.one_or_many(node, "a reason");
-            when.reason = nodes.into_iter().filter_map(|node| self.word(node, "a reason", grammar::REASONS)).collect();
-        }
-        when.stderr = fields.node("stderr").and_then(|node| self.text(node, "a text"));
-        Some(when)
-    }
-
-    fn signal(&mut self, node: &Node) -> Option<i32> {
-        let text = self.text(node, "a signal")?;
-        let upper = text.to_uppercase();
-        let by_name = SIGNALS.iter().find(|(name, _)| *name == upper || name.strip_prefix("SIG") == Some(&upper));
-        let by_number = text.parse().ok().filter(|number| (1..=64).contains(number));
-        let signal = by_name.map(|&(_, number)| number).or(by_number);
-        if signal.is_none() {
-            let message = format!("`{text}` is not a signal");
-            self.faults.nearest(&node.span, message, &text, SIGNALS.iter().map(|&(name, _)| name));
-        }
-        signal
-    }
-
     /// `x2`, or `2`.
-    fn memory_factor(&mut self, node: &Node) -> Option<f64> {
+    pub(crate) fn memory_factor(&mut self, node: &Node) -> Option<f64> {
         let text = self.text(node, "a factor, as x2,")?;
         let factor = text.strip_prefix('x').unwrap_or(&text).parse::<f64>().ok();
         let factor = factor.filter(|factor| (1.0..=MAX_FACTOR).contains(factor));

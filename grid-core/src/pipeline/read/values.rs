@@ -146,6 +146,17 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// Every value of a list, or the one in place of it; none when the key was not given.
+    pub(crate) fn many<T>(
+        &mut self,
+        node: Option<&Node>,
+        expected: &str,
+        read: impl Fn(&mut Self, &Node) -> Option<T>,
+    ) -> Vec<T> {
+        let nodes = node.map(|node| self.one_or_many(node, expected)).unwrap_or_default();
+        nodes.into_iter().filter_map(|node| read(self, node)).collect()
+    }
+
     /// Names of stages, each at most once.
     pub(super) fn stage_names(&mut self, node: &Node) -> Vec<Named> {
         self.names(node, "the name of a stage")

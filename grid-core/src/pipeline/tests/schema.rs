@@ -2,11 +2,11 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::job::retry::rule::{RULE, WHEN};
 use crate::pipeline::grammar::{
-    self, BACKOFF, INPUT, Key, Need, OUTPUT, PARAM, PIPELINE, RANGE_KEYS, RESOURCES, RETRY, RULE, SKIP, STAGE, Section,
-    WHEN, Word,
+    self, BACKOFF, INPUT, Key, Need, OUTPUT, PARAM, PIPELINE, RANGE_KEYS, RESOURCES, RETRY, SKIP, STAGE, Section, Word,
 };
-use crate::pipeline::model::{Format, InputAs, OnFailure, ParamType, Per, RetryThen};
+use crate::pipeline::model::{Format, InputAs, OnFailure, ParamType, Per};
 use crate::pipeline::schema;
 use crate::reason::Reason;
 use crate::split::rule::SPLIT;
@@ -90,13 +90,12 @@ fn the_words_of_the_grammar_are_those_of_the_model() {
     fn model<T: serde::Serialize>(all: &[T]) -> Vec<String> {
         all.iter().map(|one| serde_json::to_value(one).unwrap().as_str().unwrap().to_owned()).collect()
     }
-    use {Format as F, InputAs as I, OnFailure as O, ParamType as P, RetryThen as R};
+    use {Format as F, InputAs as I, OnFailure as O, ParamType as P};
     assert_eq!(words(grammar::PARAM_TYPES), model(&[P::String, P::Integer, P::Number, P::Boolean]));
     assert_eq!(words(grammar::INPUT_FORMATS), model(&[F::Text, F::Csv, F::Ndjson, F::Binary]));
     assert_eq!(words(grammar::OUTPUT_FORMATS), words(grammar::INPUT_FORMATS));
     assert_eq!(words(grammar::PER), model(&[Per::Item, Per::Bundle, Per::Worker]));
     assert_eq!(words(grammar::INPUT_AS), model(&[I::Stdin, I::File, I::Files]));
-    assert_eq!(words(grammar::THEN), model(&[R::Retry, R::Fail, R::Skip]));
     assert_eq!(words(grammar::ON_FAILURE), model(&[O::Continue, O::Drain, O::Cancel]));
     assert_eq!(words(grammar::REASONS), model(&Reason::ALL));
 }

@@ -1,7 +1,9 @@
-//! What becomes of items that failed.
+//! What becomes of items that failed: [`rule`] has what users can say about it, and this the rest.
+
+pub(crate) mod rule;
 
 use crate::limits::MAX_DEATHS;
-use crate::pipeline::{Backoff, Retry, RetryThen, RetryWhen};
+use crate::pipeline::{Backoff, Retry, RetryThen};
 use crate::reason::{Blame, Failure, Reason};
 
 /// Draws a number from 0 to 1, for jitter.
@@ -60,7 +62,7 @@ fn after_machine_failure(retry: &Retry, failure: &Failure, items: u32, spent: Sp
 
 fn after_user_failure(retry: &Retry, failure: &Failure, items: u32, spent: Spent, draw: Draw<'_>) -> Verdict {
     let failures = spent.failures + 1;
-    let rule = retry.rules.iter().find(|rule| matches(&rule.when, failure));
+    let rule = retry.rules.iter().find(|rule| rule.when.matches(failure));
     let memory_factor = spent.memory_factor * rule.and_then(|rule| rule.memory_factor).unwrap_or(1.0);
     let then = match rule {
         Some(rule) => rule.then,
@@ -68,27 +70,16 @@ fn after_user_failure(retry: &Retry, failure: &Failure, items: u32, spent: Spent
         None if failure.reason == Reason::Input => RetryThen::Fail,
         None => RetryThen::Retry,
     };
-    let is_last = failures >= retry.attempts;
-    match then {
-        RetryThen::Retry if !is_last => Verdict::Again {
-            delay_ms: wait_ms(&retry.backoff, failures, draw),
-            spent: Spent { failures, memory_factor, ..spent },
-        },
-        // Each half has one try, or the search for the bad item would cost all attempts at every step.
-        RetryThen::Retry | RetryThen::Fail | RetryThen::Skip if items > 1 => {
-            Verdict::Halve { spent: Spent { failures: retry.attempts.saturating_sub(1), memory_factor, ..spent } }
-        }
-        RetryThen::Retry | RetryThen::Fail => Verdict::Dead,
-        RetryThen::Skip => Verdict::Skip,
+    if then.tries_again() && failures < retry.attempts {
+        let delay_ms = wait_ms(&retry.backoff, failures, draw);
+        return Verdict::Again { delay_ms, spent: Spent { failures, memory_factor, ..spent } };
     }
-}
-
-fn matches(when: &RetryWhen, failure: &Failure) -> bool {
-    let exit = when.exit.is_empty() || failure.exit.is_some_and(|exit| when.exit.contains(&exit));
-    let signal = when.signal.is_empty() || failure.signal.is_some_and(|signal| when.signal.contains(&signal));
-    let reason = when.reason.is_empty() || when.reason.contains(&failure.reason);
-    let stderr = when.stderr.as_ref().is_none_or(|text| failure.stderr.contains(text));
-    exit && signal && reason && stderr
+    // Each half has one try, or the search for the bad item would cost all attempts at every step.
+    if items > 1 {
+        let failures = retry.attempts.saturating_sub(1);
+        return Verdict::Halve { spent: Spent { failures, memory_factor, ..spent } };
+    }
+    then.in_the_end()
 }
 
 /// Exponential backoff before the attempt after failure number `failures`, of which the share `jitter` is drawn.
@@ -105,7 +96,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pipeline::RetryRule;
+    use crate::pipeline::{RetryRule, RetryWhen};
 
     const FRESH: Spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
 
