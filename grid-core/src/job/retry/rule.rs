@@ -169,6 +169,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::pipeline::parse;
 
     fn failure() -> Failure {
         Failure { exit: Some(4), stderr: "no such customer: 7".into(), ..Failure::new(Reason::Exit, "status 4") }
@@ -190,6 +191,15 @@ mod tests {
         for (when, expected) in cases {
             assert_eq!(when.matches(&failure()), expected, "{when:?}");
         }
+    }
+
+    #[test]
+    fn a_rule_without_a_condition_is_refused() {
+        let text = "name: n\nstages:\n  s: {range: 1..2, run: x, retry: {rules: [{when: {}, then: skip}]}}\n";
+        let faults = parse(text, "pipeline.yaml").unwrap_err();
+        let [fault] = faults.list() else { panic!("one fault was expected: {faults:?}") };
+        assert_eq!(fault.message, "`when` is empty and would match everything");
+        assert_eq!(fault.help.as_deref(), Some("write `exit`, `signal`, `reason` or `stderr`"));
     }
 
     #[test]
