@@ -75,6 +75,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = rest.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
     }
+    if rest.is_empty() {
+        return Err(wrong());
+    }
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
@@ -129,6 +132,15 @@ mod tests {
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("2.5"), Ok(Duration::from_millis(2_500)));
         assert!(parse_duration("-1").is_err() && parse_duration("10 parsecs").is_err() && parse_duration("m").is_err());
+    }
+
+    #[test]
+    fn nothing_is_no_duration() {
+        for text in ["", "  "] {
+            let fault = format!("`{text}` is not a duration: write 500ms, 30s, 10m, 2h or 1h30m");
+            assert_eq!(parse_duration(text), Err(fault));
+        }
+        assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
     }
 
     #[test]

@@ -134,15 +134,12 @@ impl Reuse {
             }
             theirs.push(*their);
         }
-        let (Some(source), Some(their)) = (source, theirs.first()) else { return Ok(None) };
-        let Some(outputs) = source.manifest.outputs_of(*their, theirs.len() as u32) else { return Ok(None) };
-        Ok(Some(manifest(
-            task,
-            known.job.submission().job.clone(),
-            theirs.len() as u32,
-            outputs,
-            bytes_in(grid, job, task, theirs.len() as u32).await?,
-        )))
+        let (Some(source), Some(&their)) = (source, theirs.first()) else { return Ok(None) };
+        let reused = theirs.len() as u32;
+        let Some(outputs) = source.manifest.outputs_of(their, reused) else { return Ok(None) };
+        let outputs = renumbered(outputs, their, task.first);
+        let bytes_in = bytes_in(grid, job, task, reused).await?;
+        Ok(Some(manifest(task, known.job.submission().job.clone(), reused, outputs, bytes_in)))
     }
 }
 
@@ -161,12 +158,16 @@ impl Known {
     }
 }
 
-fn manifest(task: &TaskMessage, from: JobId, reused: u32, mut outputs: Outputs, bytes_in: u64) -> Manifest {
-    let rest = (task.first + reused, task.count - reused);
-    if rest.1 > 0 && outputs.stdout.len() == reused as usize {
-        // Items that are given back wrote nothing; a single entry for several items would mean `per: bundle`.
-        outputs.stdout.resize(task.count as usize, (0, 0));
+/// The outputs of items that were numbered from `their` on there, and are from `first` on here.
+fn renumbered(mut outputs: Outputs, their: ItemIndex, first: ItemIndex) -> Outputs {
+    for file in &mut outputs.files {
+        file.item = file.item.saturating_sub(their).saturating_add(first);
     }
+    outputs
+}
+
+fn manifest(task: &TaskMessage, from: JobId, reused: u32, outputs: Outputs, bytes_in: u64) -> Manifest {
+    let rest = (task.first + reused, task.count - reused);
     Manifest {
         v: WIRE_VERSION,
         job: task.job.clone(),
@@ -291,13 +292,13 @@ impl<'a> IdentityReader<'a> {
 #[cfg(test)]
 mod tests {
     use grid_core::ids::StageName;
-    use grid_core::wire::{Pack, TaskInputs};
+    use grid_core::wire::{OutputFile, Pack, TaskInputs};
 
     use super::*;
 
-    #[test]
-    fn what_was_reused_in_part_can_be_reused_again() {
-        let task = TaskMessage {
+    /// Items 4, 5 and 6.
+    fn task() -> TaskMessage {
+        TaskMessage {
             v: WIRE_VERSION,
             job: JobId::new("2"),
             stage: StageName::new("a"),
@@ -308,10 +309,30 @@ mod tests {
             memory_factor: 1.0,
             keys: KeySource::Given(Key::default()),
             inputs: TaskInputs::Plan,
-        };
-        let own = Outputs { pack: Pack::Text("a".into()), stdout: vec![(1, 7)], files: Vec::new() };
-        let reused = manifest(&task, JobId::new("1"), 1, own.clone(), 0);
+        }
+    }
+
+    #[test]
+    fn what_was_reused_in_part_can_be_reused_again() {
+        let own = Outputs { pack: Pack::Text("a".into()), stdout: vec![(1, 7)], files: Vec::new(), bundled: false };
+        let reused = manifest(&task(), JobId::new("1"), 1, own.clone(), 0);
         assert_eq!(reused.committed(), [(4, 1)]);
         assert_eq!(reused.outputs_of(4, 1), Some(own));
+    }
+
+    #[test]
+    fn a_bundle_that_was_reused_in_a_larger_task_can_be_reused_again() {
+        let own = Outputs { pack: Pack::Text("a".into()), stdout: vec![(1, 7)], files: Vec::new(), bundled: true };
+        let reused = manifest(&task(), JobId::new("1"), 2, own.clone(), 0);
+        assert_eq!(reused.committed(), [(4, 2)]);
+        assert_eq!((reused.outputs_of(4, 2), reused.outputs_of(4, 1)), (Some(own), None));
+    }
+
+    #[test]
+    fn files_belong_to_the_items_that_they_were_reused_for() {
+        let file = |item, name: &str| OutputFile { item, name: name.into(), len: 1, crc32: 7 };
+        let files = |files| Outputs { pack: Pack::Text("fg".into()), stdout: Vec::new(), files, bundled: false };
+        let theirs = files(vec![file(10, "f"), file(11, "g")]);
+        assert_eq!(renumbered(theirs, 10, 4), files(vec![file(4, "f"), file(5, "g")]));
     }
 }

@@ -65,12 +65,16 @@ pub struct Outputs {
     /// Where the bytes are.
     pub pack: Pack,
     /// Standard output of the items, `[length, CRC-32]` each, from the first item on; empty when no item wrote any. A
-    /// failed item has length 0. With `per: bundle` a single entry, for all items.
+    /// failed item has length 0. With `bundled` a single entry, for all items.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stdout: Vec<(u64, u32)>,
     /// Files that items left in their output folder, ascending by item, then by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<OutputFile>,
+    /// Whether one process wrote them for all items together (`per: bundle`): they cannot be told apart, and the files
+    /// are those of the first item.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bundled: bool,
 }
 
 /// A file that an item left in its output folder.
@@ -118,4 +122,8 @@ impl Manifest {
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::ids::ItemIndex;
-use crate::wire::{Manifest, OutputFile, Outputs, Pack};
+use crate::wire::{Manifest, Outputs, Pack};
 
 impl Pack {
     /// Packs bytes into the manifest itself; for at most
@@ -49,26 +49,25 @@ impl Pack {
 
 impl Manifest {
     /// What items `first .. first + count` wrote, as the outputs of a manifest of their own. `None` unless all of them
-    /// are committed here, or where outputs cannot be told apart (`per: bundle`) unless they are all that there are.
+    /// are committed here, or where outputs cannot be told apart (`bundled`) unless they are all that are.
     pub fn outputs_of(&self, first: ItemIndex, count: u32) -> Option<Outputs> {
         let range = first..first.checked_add(count)?;
         let is_held = |(start, len): &(ItemIndex, u32)| *start <= range.start && start + len >= range.end;
-        if !self.committed().iter().any(is_held) {
-            return None;
+        let committed = self.committed();
+        if self.outputs.bundled {
+            return (committed == [(first, count)]).then(|| self.outputs.clone());
         }
-        let is_all = (first, count) == (self.first, self.count);
-        let is_bundle = self.outputs.stdout.len() == 1 && self.count > 1;
-        if is_bundle && !is_all {
+        if !committed.iter().any(is_held) {
             return None;
         }
         let (before, inside) = (self.len_of(self.first..range.start), self.len_of(range.clone()));
-        let place = (range.start - self.first) as usize;
-        let stdout = if is_bundle { &self.outputs.stdout[..] } else { self.outputs.stdout.get(place..)? };
-        let of_range = |file: &&OutputFile| range.contains(&file.item);
+        let stdout = (self.first..).zip(&self.outputs.stdout).filter(|(item, _)| range.contains(item));
+        let files = self.outputs.files.iter().filter(|file| range.contains(&file.item));
         Some(Outputs {
             pack: self.outputs.pack.part(before, inside)?,
-            stdout: stdout.iter().take(count as usize).copied().collect(),
-            files: self.outputs.files.iter().filter(of_range).cloned().collect(),
+            stdout: stdout.map(|(_, stdout)| *stdout).collect(),
+            files: files.cloned().collect(),
+            bundled: false,
         })
     }
 
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
     use crate::ids::{JobId, StageName, WorkerId};
     use crate::reason::{Failure, Reason};
-    use crate::wire::ItemFailure;
+    use crate::wire::{ItemFailure, OutputFile};
 
     fn manifest(failed: &[(u32, u32)], unrun: &[(u32, u32)]) -> Manifest {
         let failure = |&(first, count)| ItemFailure {
@@ -157,10 +156,26 @@ mod tests {
         assert_eq!(whole.outputs_of(13, 2).unwrap().pack, Pack::Object { key: "k".into(), start: 10, len: 2 });
         assert_eq!(whole.outputs_of(14, 1).unwrap().pack, Pack::Empty);
         assert_eq!(whole.outputs_of(14, 2), None);
-        whole.outputs.stdout = vec![(7, 1)];
-        whole.outputs.files.clear();
-        assert_eq!(whole.outputs_of(10, 4), None, "the output of a bundle has no borders");
-        assert_eq!(whole.outputs_of(10, 5).as_ref(), Some(&whole.outputs));
+    }
+
+    #[test]
+    fn the_output_of_a_bundle_has_no_borders() {
+        let mut whole = manifest(&[], &[(13, 2)]);
+        whole.outputs =
+            Outputs { pack: Pack::Text("text".into()), stdout: vec![(4, 1)], files: Vec::new(), bundled: true };
+        assert_eq!((whole.outputs_of(10, 2), whole.outputs_of(11, 2), whole.outputs_of(10, 5)), (None, None, None));
+        assert_eq!(whole.outputs_of(10, 3).as_ref(), Some(&whole.outputs));
+    }
+
+    #[test]
+    fn one_output_alone_does_not_make_a_bundle() {
+        let mut whole = manifest(&[], &[(11, 4)]);
+        whole.outputs.pack = Pack::Text("text".into());
+        whole.outputs.stdout = vec![(4, 1)];
+        assert_eq!(whole.outputs_of(10, 1).as_ref(), Some(&whole.outputs));
+        whole.unrun.clear();
+        assert_eq!(whole.outputs_of(10, 2).as_ref(), Some(&whole.outputs));
+        assert_eq!(whole.outputs_of(11, 2), Some(Outputs::default()), "the others wrote nothing");
     }
 
     #[test]

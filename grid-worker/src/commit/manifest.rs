@@ -62,7 +62,7 @@ pub(super) fn build(
         started_ms: executed.started_ms,
         busy_us: u64::try_from(executed.ran.busy.as_micros()).unwrap_or(u64::MAX),
         bytes_in: ended.map(|span| span.bytes_in).sum(),
-        outputs: outputs(&executed.ran.items, pack),
+        outputs: outputs(executed, pack),
         failed: spans.iter().filter_map(Span::failure).collect(),
         unrun: unrun(&spans),
         log,
@@ -113,14 +113,20 @@ fn unrun(spans: &[Span<'_>]) -> Vec<(ItemIndex, u32)> {
     ranges
 }
 
-fn outputs(items: &[ItemRan], pack: Pack) -> Outputs {
+fn outputs(executed: &Executed, pack: Pack) -> Outputs {
+    let items = &executed.ran.items[..];
     let stdout: Vec<(u64, u32)> = items.iter().map(stdout).collect();
     let is_silent = stdout.iter().all(|&(len, _)| len == 0);
     let files = items.iter().flat_map(|item| match item {
         ItemRan::Ok { files, .. } => files.as_slice(),
         ItemRan::Failed(_) | ItemRan::Unrun => &[],
     });
-    Outputs { pack, stdout: if is_silent { Vec::new() } else { stdout }, files: files.cloned().collect() }
+    Outputs {
+        pack,
+        stdout: if is_silent { Vec::new() } else { stdout },
+        files: files.cloned().collect(),
+        bundled: matches!((executed.per, items), (Per::Bundle, [ItemRan::Ok { .. }])),
+    }
 }
 
 fn stdout(item: &ItemRan) -> (u64, u32) {

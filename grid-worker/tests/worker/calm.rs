@@ -36,6 +36,7 @@ async fn a_bundle_becomes_one_manifest_and_one_completion_and_its_message_goes()
             pack: Pack::Text("3\n4\n5\n".into()),
             stdout: vec![crc("3\n"), crc("4\n"), crc("5\n")],
             files: Vec::new(),
+            bundled: false,
         },
         failed: Vec::new(),
         unrun: Vec::new(),

@@ -7,7 +7,7 @@ use grid_core::layout;
 use grid_core::pipeline::{Format, InputAs, ItemSource, Per, Split, SplitBy, Stage};
 use grid_core::reason::Reason;
 use grid_core::split::{Segment, Slice};
-use grid_core::wire::Pack;
+use grid_core::wire::{Outputs, Pack};
 
 use crate::scripted::{Scripted, writes};
 use crate::yard::{Yard, completion, job, stage, task};
@@ -82,6 +82,7 @@ async fn a_failed_bundle_is_one_failure_of_all_its_items() {
     let manifest = yard.manifest("cut", 0, 1).await;
     let failed: Vec<_> = manifest.failed.iter().map(|f| (f.first, f.count, f.bytes_in)).collect();
     assert_eq!((failed, manifest.bytes_in), (vec![(0, 3, 19)], 19));
+    assert_eq!(manifest.outputs, Outputs::default());
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,6 +92,12 @@ async fn a_bundle_has_one_output_for_all_its_items() {
     yard.send(&task("cut", 0, 3)).await;
     yard.work().await;
     let manifest = yard.manifest("cut", 0, 1).await;
-    assert_eq!(manifest.outputs.stdout, [(6, crc32fast::hash(b"3 rows"))]);
+    let outputs = Outputs {
+        pack: Pack::Text("3 rows".into()),
+        stdout: vec![(6, crc32fast::hash(b"3 rows"))],
+        files: Vec::new(),
+        bundled: true,
+    };
+    assert_eq!(manifest.outputs, outputs);
     assert_eq!((manifest.bytes_in, manifest.committed()), (19, vec![(0, 3)]));
 }

@@ -111,6 +111,9 @@ type Starts = (Vec<u64>, Vec<u64>, u64);
 fn lay_out(manifest: &Manifest) -> std::result::Result<Starts, String> {
     let outputs = &manifest.outputs;
     check_files(manifest)?;
+    if outputs.bundled && outputs.stdout.len() > 1 {
+        return Err(format!("it has {} standard outputs for one process", outputs.stdout.len()));
+    }
     // Fewer where the items at the end were not run.
     if outputs.stdout.len() > manifest.count as usize {
         return Err(format!("it has {} standard outputs for {} items", outputs.stdout.len(), manifest.count));

@@ -1,7 +1,7 @@
 //! Reading what tasks committed: manifests, and the outputs that they hold or name. For workers whose items take from
 //! other items, and for the delivery of results.
 //!
-//! With `per: bundle` the one output of a task counts as that of its first item; the other items have none, so that
+//! With `bundled` the one output of a task counts as that of its first item; the other items have none, so that
 //! whoever reads all items in order reads it once.
 
 mod committed;

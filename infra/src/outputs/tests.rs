@@ -30,7 +30,7 @@ fn manifest(pack: Pack) -> Manifest {
         started_ms: 0,
         busy_us: 0,
         bytes_in: 0,
-        outputs: Outputs { pack, stdout: stdout.to_vec(), files: vec![file] },
+        outputs: Outputs { pack, stdout: stdout.to_vec(), files: vec![file], bundled: false },
         failed: Vec::new(),
         unrun: Vec::new(),
         log: None,
@@ -114,7 +114,12 @@ async fn a_manifest_is_read_once() {
 #[tokio::test]
 async fn the_output_of_a_bundle_is_that_of_its_first_item() {
     let bundle = Manifest {
-        outputs: Outputs { pack: Pack::Text("all".into()), stdout: vec![(3, crc("all"))], files: Vec::new() },
+        outputs: Outputs {
+            pack: Pack::Text("all".into()),
+            stdout: vec![(3, crc("all"))],
+            files: Vec::new(),
+            bundled: true,
+        },
         ..manifest(Pack::Empty)
     };
     let (_, reader) = stored(&bundle, "").await;
@@ -136,6 +141,7 @@ fn a_manifest_that_does_not_hold_together_is_refused() {
     assert!(refused(&|m| m.outputs.stdout[0].0 = u64::MAX).contains("impossibly long"));
     assert!(refused(&|m| m.outputs.stdout.truncate(1)).contains("its pack has"));
     assert!(refused(&|m| m.outputs.stdout.push((0, 0))).contains("4 standard outputs for 3 items"));
+    assert!(refused(&|m| m.outputs.bundled = true).contains("3 standard outputs for one process"));
     for name in ["/etc/passwd", "a/../../b", "", "a//b"] {
         assert!(refused(&|m| m.outputs.files[0].name = name.into()).contains("leads out of its folder"));
     }
