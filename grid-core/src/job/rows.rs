@@ -47,7 +47,7 @@ pub struct LoadError {
     why: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct MetaRow {
     v: u32,
     pipeline: String,
@@ -58,14 +58,14 @@ struct MetaRow {
     finished_ms: Option<u64>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct StageRow {
     v: u32,
     planned: Planned,
     pace: Pace,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct ShardRow {
     v: u32,
@@ -86,7 +86,7 @@ struct ShardRow {
     tally: Tally,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct OutRow {
     first: ItemIndex,
     count: u32,
@@ -255,3 +255,6 @@ fn parse<'row, T: Deserialize<'row>>(row: &'row StoredRow) -> Result<T, LoadErro
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod golden;

@@ -193,3 +193,11 @@ fn giving_back_costs_no_attempt() {
     world.run_calmly();
     assert_eq!((world.job.state(), world.job.view()[0].dead), (JobState::Succeeded, 0));
 }
+
+#[test]
+fn rows_keep_their_names() {
+    let mut job = World::of(vec![stage("n", numbers(8_193))]).job;
+    job.stages[0].dirty_shards.extend([0, 1]);
+    let names: Vec<String> = job.changes().into_iter().map(|row| row.sort).collect();
+    assert_eq!(names, ["STAGE#n/SHARD#000000", "STAGE#n/SHARD#000001", "STAGE#n", "META"]);
+}

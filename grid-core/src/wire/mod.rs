@@ -1,5 +1,6 @@
 //! What passes between manager and workers: task messages one way, reports the other, manifests through the store.
-//! ASCII JSON, versioned; a golden file for each lies in `tests/golden`.
+//! ASCII JSON, versioned; a golden file for each lies in `tests/golden/v1` of the repository, read by `tests/golden` of
+//! this crate.
 
 mod ascii;
 pub mod manifest;

@@ -1,0 +1,49 @@
+//! The receipt of version 1, against its file in `tests/golden/v1`.
+
+#[path = "../../tests/golden/check.rs"]
+mod check;
+
+use std::collections::BTreeMap;
+
+use check::golden;
+use grid_api::{JobState, Receipt, StageReceipt};
+use grid_core::ids::{JobId, StageName};
+use grid_core::reason::Reason;
+
+fn stage(name: &str, records: Option<u64>) -> StageReceipt {
+    StageReceipt {
+        name: StageName::new(name),
+        items: 10,
+        ok: 6,
+        reused: 2,
+        skipped: 1,
+        dead: 2,
+        not_run: 1,
+        attempts: 5,
+        failures: BTreeMap::from([(Reason::Exit, 3), (Reason::Oom, 1)]),
+        bytes_planned: 1 << 40,
+        bytes_in: 900,
+        records,
+        bytes_out: 77,
+        busy_secs: 1.5,
+    }
+}
+
+#[test]
+fn a_receipt() {
+    let balanced = Receipt {
+        v: 1,
+        job: JobId::new("0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e"),
+        pipeline: "year-end-report".into(),
+        state: JobState::Succeeded,
+        submitted: "2025-12-31T23:59:59Z".into(),
+        finished: "2026-01-01T00:01:00.5Z".into(),
+        balanced: true,
+        faults: Vec::new(),
+        stages: vec![stage("clean", Some(12)), stage("report", None)],
+    };
+    golden!("receipt.json").holds(&balanced, &["", "/stages/0"]);
+    let faults = vec!["clean: 10 items, but 9 ended".into()];
+    let unbalanced = Receipt { state: JobState::Failed, balanced: false, faults, stages: Vec::new(), ..balanced };
+    golden!("receipt-unbalanced.json").holds(&unbalanced, &[""]);
+}

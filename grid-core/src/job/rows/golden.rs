@@ -1,0 +1,96 @@
+//! The rows of version 1, each against its file in `tests/golden/v1`.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::check::golden;
+use crate::reason::Reason;
+
+fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
+    let spent = Spent { failures: 2, deaths: 1, memory_factor: 4.0 };
+    OutTask { first, count: 8, attempt: 3, spent, resends: 1, phase: TaskPhase::Waiting { until_ms } }
+}
+
+fn out(first: ItemIndex, phase: TaskPhase) -> OutTask {
+    let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
+    OutTask { first, count: 8, attempt: 1, spent, resends: 0, phase }
+}
+
+fn tally() -> Tally {
+    Tally {
+        bytes_in: 1 << 40,
+        bytes_out: 77,
+        attempts: 9,
+        reused: 2,
+        busy_us: 45_678,
+        failures: BTreeMap::from([(Reason::Exit, 3), (Reason::DiskFull, 1)]),
+    }
+}
+
+/// Two shards: in the first the items are few runs and tasks are out, in the second every other item is committed.
+fn book() -> StageBook {
+    let mut book = StageBook {
+        planned: Planned { items: 16_384, complete: true, bytes: 1 << 41, records: Some(99) },
+        pace: Pace { item_secs: Some(0.25) },
+        ..StageBook::default()
+    };
+    book.outcomes.ok.insert_range(0..100);
+    book.outcomes.ok.extend((8_192..16_384).step_by(2));
+    book.outcomes.skipped.extend([100, 101]);
+    book.outcomes.dead.insert(103);
+    book.committed.plain.extend([0, 50]);
+    book.committed.others.insert(AttemptKey { first: 8_192, attempt: 2 }, 8_192);
+    book.tallies.insert(0, tally());
+    let phases = [TaskPhase::Due, TaskPhase::Sent { at_ms: 5 }, TaskPhase::Unknown];
+    for task in (112..).step_by(8).zip(phases).map(|(first, phase)| out(first, phase)) {
+        book.out.insert(task.first, task);
+    }
+    book.out.insert(104, waiting(104, 1_760_000_000_123));
+    book
+}
+
+#[test]
+fn the_row_of_a_job() {
+    let row = MetaRow {
+        v: 1,
+        pipeline: "year-end-report".into(),
+        state: JobState::Running,
+        message: None,
+        finished_ms: None,
+    };
+    golden!("state-meta.json").holds(&row, &[""]);
+    let states =
+        [JobState::Committing, JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Quarantined];
+    let ended = |state| MetaRow { state, message: Some("why".into()), finished_ms: Some(7), ..row.clone() };
+    golden!("state-meta-ended.json").holds(&states.map(ended).to_vec(), &["/0"]);
+}
+
+#[test]
+fn the_row_of_a_stage() {
+    let book = book();
+    let row = StageRow { v: 1, planned: book.planned, pace: book.pace };
+    golden!("state-stage.json").holds(&row, &["", "/planned", "/pace"]);
+    let fresh = StageRow { v: 1, planned: Planned::default(), pace: Pace::default() };
+    golden!("state-stage-fresh.json").holds(&fresh, &["", "/planned", "/pace"]);
+}
+
+#[test]
+fn the_rows_of_shards() {
+    let book = book();
+    golden!("state-shard.json").holds(&book.shard_row(0), &["", "/out/0", "/out/1", "/tally"]);
+    golden!("state-shard-bitmap.json").holds(&book.shard_row(1), &["", "/tally"]);
+}
+
+#[test]
+fn a_stage_is_what_its_shards_say() {
+    let mut read = StageBook::default();
+    for (shard, golden) in [(0, golden!("state-shard.json")), (1, golden!("state-shard-bitmap.json"))] {
+        let row = serde_json::from_str(golden.text).expect("the test above reads it");
+        read.load_shard(shard, row).expect("its items are in range");
+    }
+    let meant = book();
+    assert_eq!((read.outcomes, read.committed, read.tallies), (meant.outcomes, meant.committed, meant.tallies));
+    let unknown = [112, 120, 128].map(|first| (first, out(first, TaskPhase::Unknown)));
+    let waiting = (104, waiting(104, 1_760_000_000_123));
+    assert_eq!(read.out, BTreeMap::from_iter(unknown.into_iter().chain([waiting])));
+}
