@@ -129,25 +129,6 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_is_written_as_it_was_in_version_1() {
-        use crate::items::plan::{ChunkItems, PlanChunk};
-        let mut spanning = slice(0, 20, 5, 2, None);
-        spanning.header = Some(Segment { file: 0, start: 3, len: 4 });
-        spanning.segments.push(Segment { file: 1, start: 0, len: 9 });
-        let slices = [slice(0, 0, 10, 0, Some(3)), slice(0, 10, 10, 1, Some(1)), spanning];
-        let chunk = PlanChunk { v: 1, number: 7, items: ChunkItems::Slices(encode_slices(&slices)) };
-        let golden = concat!(
-            r#"{"v":1,"number":7,"items":{"slices":["#,
-            r#"{"contiguous":{"file":0,"start":0,"part":0,"header":null,"lens":[10,10],"#,
-            r#""records":{"same":[3,1]},"whole_records":true}},"#,
-            r#"{"spanning":{"segments":[{"file":0,"start":20,"len":5},{"file":1,"start":0,"len":9}],"#,
-            r#""header":{"file":0,"start":3,"len":4},"part":2,"records":null,"whole_records":true}}]}}"#,
-        );
-        assert_eq!(serde_json::to_string(&chunk).ok().as_deref(), Some(golden));
-        assert_eq!(serde_json::from_str::<PlanChunk>(golden).ok(), Some(chunk));
-    }
-
-    #[test]
     fn a_run_that_cannot_be_is_refused() {
         let runs = encode_slices(&[slice(0, u64::MAX - 3, 3, 0, None), slice(0, 5, u64::MAX, 1, None)]);
         assert!(decode_slices(&runs).is_err());
