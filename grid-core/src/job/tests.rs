@@ -112,6 +112,7 @@ fn after_drain_nothing_new_begins() {
     assert_eq!(world.job.state(), JobState::Failed);
     assert!(world.ok_counts()[0] < 99);
     assert!(world.job.balance().stages[0].not_run > 0);
+    assert_eq!(world.job.balance().faults, Vec::<String>::new(), "what was not run is told, and is no fault");
 }
 
 #[test]
