@@ -28,7 +28,7 @@ pub struct Submission {
     pub lists: BTreeMap<String, PinnedFile>,
     /// The folder in which commands run: that of the pipeline file.
     pub workdir: String,
-    /// The files of that folder that commands name, with the digests that they had: a changed program makes other
+    /// The programs of that folder that commands name, with the digests that they had: a changed one makes other
     /// results.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub programs: BTreeMap<String, String>,

@@ -1,8 +1,9 @@
 //! The user's own programs: files of the pipeline's folder that its commands name. A changed program makes other results,
-//! so that what they were is a part of what a job is.
+//! so that what they were is a part of what a job is. Other files that a command names may be what it writes: a log, say.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use grid_core::identity::command_words;
@@ -11,13 +12,16 @@ use grid_core::pipeline::Pipeline;
 /// Larger files are data that a command happens to name; reading them would delay every start.
 const MAX_PROGRAM_BYTES: u64 = 64 << 20;
 
-/// The digest of every file in `folder` that a command of the pipeline names, by the word that names it.
+/// What scripts that need not be executable end with, since an interpreter reads them.
+const SCRIPT_ENDINGS: [&str; 17] =
+    ["R", "awk", "bash", "jar", "jl", "js", "lua", "mjs", "php", "pl", "py", "r", "rb", "sed", "sh", "sql", "ts"];
+
+/// The digest of every program in `folder` that a command of the pipeline names, by the word that names it.
 pub fn digests(folder: &Path, pipeline: &Pipeline) -> std::io::Result<BTreeMap<String, String>> {
     let mut digests = BTreeMap::new();
     for word in pipeline.stages.iter().flat_map(command_words) {
         let path = folder.join(word);
-        let is_program = fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_PROGRAM_BYTES);
-        if is_program && !digests.contains_key(word) {
+        if is_program(&path) && !digests.contains_key(word) {
             let mut hasher = blake3::Hasher::new();
             hasher.update_reader(File::open(&path)?)?;
             digests.insert(word.to_owned(), hasher.finalize().to_hex()[..32].to_owned());
@@ -26,18 +30,27 @@ pub fn digests(folder: &Path, pipeline: &Pipeline) -> std::io::Result<BTreeMap<S
     Ok(digests)
 }
 
+fn is_program(path: &Path) -> bool {
+    let Ok(found) = fs::metadata(path) else { return false };
+    let is_script = path.extension().is_some_and(|ending| SCRIPT_ENDINGS.iter().any(|script| ending == *script));
+    let is_executable = found.permissions().mode() & 0o111 != 0;
+    found.is_file() && found.len() <= MAX_PROGRAM_BYTES && (is_script || is_executable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_files_that_commands_name_are_known_by_their_content() {
+    fn the_programs_that_commands_name_are_known_by_their_content() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("lib")).unwrap();
         fs::write(folder.path().join("clean"), "a").unwrap();
+        fs::set_permissions(folder.path().join("clean"), PermissionsExt::from_mode(0o755)).unwrap();
+        fs::write(folder.path().join("log"), "what a command writes").unwrap();
         fs::write(folder.path().join("lib/add.py"), "b").unwrap();
         fs::write(folder.path().join("unused"), "c").unwrap();
-        let text = "name: n\nstages:\n  a:\n    range: 1..2\n    run: ./clean --x|python3 lib/add.py >\"$OUT/unused.txt\"; ls lib\n";
+        let text = "name: n\nstages:\n  a:\n    range: 1..2\n    run: ./clean --x|python3 lib/add.py >\"$OUT/unused.txt\"; ls lib >> log\n";
         let pipeline = grid_core::pipeline::parse(text, "n.yaml").unwrap();
         let before = digests(folder.path(), &pipeline).unwrap();
         assert_eq!(before.keys().collect::<Vec<_>>(), ["./clean", "lib/add.py"]);
