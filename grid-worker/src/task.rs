@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use grid_core::layout;
 use grid_core::pipeline::Stage;
+use grid_core::reason::Reason;
 use grid_core::wire::TaskMessage;
 use infra::ErrorKind;
 use infra::queue::Received;
@@ -16,8 +17,8 @@ use crate::context::{Context, Hindrance, name_of};
 use crate::in_hand::Held;
 use crate::pull::{Place, Places};
 use crate::report::{Settled, completion};
-use crate::runner::{Stop, TaskProgress, TaskRun};
-use crate::{intake, jobs, stage_in, tombstones};
+use crate::runner::{ItemRan, Stop, TaskProgress, TaskRan, TaskRun};
+use crate::{WorkerError, intake, jobs, stage_in, tombstones};
 
 /// How a task ended here.
 enum Ending {
@@ -140,11 +141,22 @@ async fn work(
     if context.tombstones.knows(&message.job) {
         return Ok(Ending::Past);
     }
+    if is_out_of_disk(&ran) {
+        let full = format!("scratch folder {}: No space left on device", context.config.scratch.display());
+        let full = infra::Error::new(ErrorKind::Full, full);
+        return Err(Hindrance::Fatal(WorkerError::lasting("keep what commands write", full)));
+    }
     let executed = Executed { started_ms, per: stage.per, bytes_in: staged.bytes_in, ran };
     match commit::commit(context, message, executed).await? {
         commit::End::Committed => Ok(Ending::Committed),
         commit::End::NothingRan => Ok(Ending::GiveBack("none of it was run".into())),
     }
+}
+
+/// A full scratch disk is this machine's trouble, not the task's: the worker ends, and the task is for another one, or for
+/// the next run.
+fn is_out_of_disk(ran: &TaskRan) -> bool {
+    ran.items.iter().any(|item| matches!(item, ItemRan::Failed(failure) if failure.reason == Reason::DiskFull))
 }
 
 /// Whether an earlier execution of this attempt came to its end.
