@@ -101,8 +101,21 @@ async fn groups(grid: &Grid, work: &PlanWork, stage: &Stage, by: &[String]) -> R
     Ok(groups)
 }
 
+/// Gives a job that was read from its rows the groups that were planned for it, which its rows do not hold.
+pub(crate) async fn regroup(grid: &Grid, job: &mut Job) -> infra::Result<()> {
+    let submission = job.submission().clone();
+    for stage in &submission.pipeline.stages {
+        if matches!(stage.items, ItemSource::Group { .. })
+            && let Some(groups) = read_groups(grid, &submission.job, &stage.name).await?
+        {
+            job.grouped(&stage.name, &groups);
+        }
+    }
+    Ok(())
+}
+
 /// The groups that were planned before; none if there is no complete plan.
-pub(crate) async fn read_groups(grid: &Grid, job: &JobId, stage: &StageName) -> infra::Result<Option<Vec<Group>>> {
+async fn read_groups(grid: &Grid, job: &JobId, stage: &StageName) -> infra::Result<Option<Vec<Group>>> {
     let plans = PlanReader::new(grid.objects.clone());
     let summary = match plans.summary(job, stage).await {
         Ok(summary) => summary,

@@ -6,24 +6,17 @@ use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::job::{Job, LastAttempt};
 use grid_core::layout;
 use grid_core::limits::SHARD_ITEMS;
-use grid_core::pipeline::ItemSource;
 use infra::Grid;
 
 use crate::ManagerError;
 use crate::desk::read_manifest;
-use crate::planning::read_groups;
+use crate::planning::regroup;
 use crate::view::ended_attempts;
 
 /// Gives every item that may be run again a new set of attempts, and removes the tombstone of an earlier end.
 pub(crate) async fn redrive(grid: &Grid, job: &mut Job) -> Result<(), ManagerError> {
     let submission = job.submission().clone();
-    for stage in &submission.pipeline.stages {
-        if matches!(stage.items, ItemSource::Group { .. })
-            && let Some(groups) = read_groups(grid, &submission.job, &stage.name).await?
-        {
-            job.grouped(&stage.name, &groups);
-        }
-    }
+    regroup(grid, job).await?;
     let mut wanted: BTreeMap<(StageName, u32), BTreeSet<ItemIndex>> = BTreeMap::new();
     for (stage, item) in job.redrivable() {
         wanted.entry((stage, item / SHARD_ITEMS)).or_default().insert(item);

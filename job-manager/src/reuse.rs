@@ -21,6 +21,7 @@ use infra::outputs::{Committed, OutputReader};
 use infra::plan::PlanReader;
 
 use crate::ManagerError;
+use crate::planning::regroup;
 use crate::table::{JobTable, all_rows, read_submission};
 
 /// Earlier jobs that are asked.
@@ -217,14 +218,7 @@ async fn earlier_jobs(grid: &Grid, job: &Job) -> Result<Vec<JobId>, ManagerError
 
 async fn load_with_groups(grid: &Grid, id: &JobId) -> Result<Job, ManagerError> {
     let mut job = JobTable::load(grid, id).await?.job;
-    let submission = job.submission().clone();
-    for stage in &submission.pipeline.stages {
-        if matches!(stage.items, ItemSource::Group { .. })
-            && let Some(groups) = crate::planning::read_groups(grid, id, &stage.name).await?
-        {
-            job.grouped(&stage.name, &groups);
-        }
-    }
+    regroup(grid, &mut job).await?;
     Ok(job)
 }
 

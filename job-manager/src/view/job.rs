@@ -22,7 +22,7 @@ use super::attempts::ended_attempts;
 use super::dead::DeadLetters;
 use super::keys::Keys;
 use crate::ManagerError;
-use crate::planning::read_groups;
+use crate::planning::regroup;
 use crate::status::status_of;
 use crate::table::JobTable;
 
@@ -177,13 +177,7 @@ impl JobView {
     pub async fn task_of(&self, grid: &Grid, stage: &StageName, item: ItemIndex) -> Result<Option<TaskMessage>> {
         let attempt = self.attempts(stage, item).await?.last().map_or(1, |last| last.manifest.attempt);
         let mut job = self.job.clone();
-        for stage in &self.submission.pipeline.stages {
-            if matches!(stage.items, ItemSource::Group { .. })
-                && let Some(groups) = read_groups(grid, self.id(), &stage.name).await?
-            {
-                job.grouped(&stage.name, &groups);
-            }
-        }
+        regroup(grid, &mut job).await?;
         Ok(job.task_of(stage, item, attempt))
     }
 
