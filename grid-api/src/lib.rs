@@ -1,4 +1,22 @@
-//! What the job manager says about jobs, as JSON: shared by manager and command line.
+//! What the job manager is told and says over HTTP, as JSON: shared by manager and command line.
+//!
+//! With the feature `openapi` every body has a schema. Answers may gain fields; requests refuse those that they do not
+//! know.
+
+mod event;
+mod item;
+mod list;
+mod output;
+mod pipeline;
+mod problem;
+mod readiness;
+mod redrive;
+#[cfg(feature = "openapi")]
+mod schema;
+mod submit;
+mod token;
+mod upload;
+mod worker;
 
 use std::collections::BTreeMap;
 
@@ -6,16 +24,33 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::reason::{Failure, Reason};
 use serde::{Deserialize, Serialize};
 
+pub use event::{Event, StartedJobs};
 pub use grid_core::job::JobState;
+pub use item::{Item, ItemState};
+pub use list::{JobSummary, Page};
+pub use output::{LogEntry, OutputFile};
+pub use pipeline::{PipelineVersion, PutPipeline};
+pub use problem::{Problem, ProblemError};
+pub use readiness::{BackEnd, Readiness};
+pub use redrive::{Redrive, Redriven};
+#[cfg(feature = "openapi")]
+use schema::FailureSchema;
+pub use submit::{InputUris, ParamValue, PipelineSource, Registered, SubmitJob};
+pub use token::{NewToken, Scope, Token};
+pub use upload::{CompleteUpload, CreateUpload, PartUrl, Upload, UploadedPart};
+pub use worker::{PoolStatus, RunningTask, WorkerStatus};
 
 /// A job, as `gridmill status --json` and `GET /v1/jobs/{id}` show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobStatus {
     /// The job.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub job: JobId,
     /// The pipeline's name.
     pub pipeline: String,
     /// Where it stands.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state: JobState,
     /// Why it stands there, where that needs a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,8 +66,10 @@ pub struct JobStatus {
 
 /// A stage of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StageStatus {
     /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub name: StageName,
     /// Items found so far.
     pub items: u64,
@@ -54,6 +91,7 @@ pub struct StageStatus {
     /// Executions of tasks that ended.
     pub attempts: u64,
     /// Failures seen, by reason; those that a later attempt made good included.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
     pub failures: BTreeMap<Reason, u64>,
     /// Bytes of input planned.
     pub bytes_planned: u64,
@@ -67,8 +105,10 @@ pub struct StageStatus {
 
 /// An item that was given up on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeadLetter {
     /// The stage.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub stage: StageName,
     /// The item's name.
     pub item: String,
@@ -80,6 +120,7 @@ pub struct DeadLetter {
     pub attempt: u32,
     /// Why.
     #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(value_type = FailureSchema))]
     pub failure: Failure,
     /// Where its input lies, such as `file:///data/claims.csv` with byte range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,14 +129,17 @@ pub struct DeadLetter {
 
 /// The balance of a job: `receipt.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// [`WIRE_VERSION`](grid_core::limits::WIRE_VERSION).
     pub v: u32,
     /// The job.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub job: JobId,
     /// The pipeline's name.
     pub pipeline: String,
     /// How it ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state: JobState,
     /// RFC 3339.
     pub submitted: String,
@@ -112,8 +156,10 @@ pub struct Receipt {
 
 /// The balance of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StageReceipt {
     /// Its name.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub name: StageName,
     /// Items planned.
     pub items: u64,
@@ -130,6 +176,7 @@ pub struct StageReceipt {
     /// Executions of tasks.
     pub attempts: u64,
     /// Failures seen, by reason.
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, u64>))]
     pub failures: BTreeMap<Reason, u64>,
     /// Bytes of input planned.
     pub bytes_planned: u64,

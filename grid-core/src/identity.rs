@@ -150,6 +150,8 @@ mod tests {
             lists: BTreeMap::new(),
             workdir: "/".into(),
             programs: BTreeMap::new(),
+            program_files: Vec::new(),
+            tenant: String::new(),
         };
         stage_identities(&submission).into_iter().map(|stage| stage.digest).collect()
     }

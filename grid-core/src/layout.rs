@@ -13,6 +13,27 @@ pub fn upload(job: &JobId, input: &str, file: &str) -> String {
     format!("jobs/{job}/input/{input}/{file}")
 }
 
+/// A file for the folder in which commands run, by its path there.
+pub fn program(job: &JobId, path: &str) -> String {
+    format!("jobs/{job}/program/{path}")
+}
+
+/// A file that was uploaded before the job that reads it. The tenant is in hex, so that one's names are no prefix of
+/// another's.
+pub fn early_upload(tenant: &str, upload: &str, file: &str) -> String {
+    format!("uploads/{}/{upload}/{file}", tenant_folder(tenant))
+}
+
+/// What `grid://` URIs of a tenant's uploads begin with, behind the scheme.
+pub fn early_uploads(tenant: &str) -> String {
+    format!("uploads/{}/", tenant_folder(tenant))
+}
+
+/// `t` and the bytes of the tenant's name.
+fn tenant_folder(tenant: &str) -> String {
+    tenant.bytes().fold("t".to_owned(), |folder, byte| format!("{folder}{byte:02x}"))
+}
+
 /// Items `chunk * SHARD_ITEMS ..` of a planned stage; immutable.
 pub fn plan_chunk(job: &JobId, stage: &StageName, chunk: u32) -> String {
     format!("jobs/{job}/{stage}/plan/{chunk:06}.json")

@@ -30,6 +30,9 @@ pub struct JobRow {
     pub digest: String,
     /// RFC 3339.
     pub submitted: String,
+    /// On whose behalf; empty where there are no tenants.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
 }
 
 /// A job that somebody has to look after.

@@ -26,12 +26,33 @@ pub struct Submission {
     /// The files of every `list: FILE`, pinned, by stage name.
     #[serde(default)]
     pub lists: BTreeMap<String, PinnedFile>,
-    /// The folder in which commands run: that of the pipeline file.
+    /// The folder in which commands run: that of the pipeline file. Empty when the job came over HTTP: then a worker makes
+    /// a folder that holds [`program_files`](Self::program_files).
     pub workdir: String,
     /// The programs of that folder that commands name, with the digests that they had: a changed one makes other
     /// results.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub programs: BTreeMap<String, String>,
+    /// The files that came along with the submission, ascending by path; they lie under
+    /// [`layout::program`](crate::layout::program).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub program_files: Vec<ProgramFile>,
+    /// On whose behalf; empty where there are no tenants.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
+}
+
+/// A file for the folder in which commands run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramFile {
+    /// Its path in that folder, `/` between its parts; never absolute, never `.` or `..`.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// `blake3:` and the hex digits of its digest.
+    pub digest: String,
+    /// Whether it may be executed.
+    pub executable: bool,
 }
 
 /// A file of an input, pinned: reading it fails with reason `input` when it is no longer the same.

@@ -151,11 +151,14 @@ async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expec
         lists: request.lists,
         workdir: request.workdir,
         programs: request.programs,
+        program_files: Vec::new(),
+        tenant: String::new(),
     };
     let row = JobRow {
         pipeline: submission.pipeline.name.clone(),
         digest: digest.to_owned(),
         submitted: submission.submitted.to_string(),
+        tenant: submission.tenant.clone(),
     };
     grid.objects.create(&layout::submission(&id), encode(&submission).into()).await?;
     let rows = vec![

@@ -11,6 +11,7 @@ fn a_job_in_the_list_of_all_jobs() {
         pipeline: "year-end-report".into(),
         digest: "af1349b9f5f9a1a6a0404dea36dcc949".into(),
         submitted: "2025-12-31T23:59:59Z".into(),
+        tenant: "finance".into(),
     };
     golden!("row-job.json").holds(&row, &[""]);
 }

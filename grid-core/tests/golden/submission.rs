@@ -6,7 +6,7 @@ use std::time::Duration;
 use grid_core::ids::{JobId, StageName};
 use grid_core::pipeline::*;
 use grid_core::reason::Reason;
-use grid_core::submission::{Compression, PinnedFile, Submission};
+use grid_core::submission::{Compression, PinnedFile, ProgramFile, Submission};
 use grid_core::units::{Allowance, ByteSize};
 
 use crate::check::golden;
@@ -176,6 +176,13 @@ fn a_submission() {
         lists: BTreeMap::from([("list_file".into(), file("items.txt", Compression::None))]),
         workdir: "/home/somebody/reports".into(),
         programs: pairs(&[("clean", "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85")]),
+        program_files: vec![ProgramFile {
+            path: "clean".into(),
+            size: 12,
+            digest: "blake3:6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85".into(),
+            executable: true,
+        }],
+        tenant: "finance".into(),
     };
     let structs = [
         "",
@@ -197,6 +204,7 @@ fn a_submission() {
         "/pipeline/stages/11/items/all",
         "/inputs/ledgers/0",
         "/lists/list_file",
+        "/program_files/0",
     ];
     golden!("submission.json").holds(&submission, &structs);
 }

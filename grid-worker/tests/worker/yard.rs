@@ -294,5 +294,7 @@ fn submission(stages: Vec<Stage>) -> Submission {
         lists: BTreeMap::new(),
         workdir: "/".into(),
         programs: BTreeMap::new(),
+        program_files: Vec::new(),
+        tenant: String::new(),
     }
 }

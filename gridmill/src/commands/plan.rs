@@ -71,6 +71,8 @@ async fn plans(loaded: Loaded) -> Outcome<(Pipeline, Vec<StagePlan>)> {
         lists,
         workdir: folder.to_string_lossy().into_owned(),
         programs: BTreeMap::new(),
+        program_files: Vec::new(),
+        tenant: String::new(),
     };
     let mut stages = Vec::new();
     let mut known: BTreeMap<StageName, (u64, bool)> = BTreeMap::new();

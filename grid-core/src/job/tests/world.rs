@@ -90,6 +90,8 @@ impl World {
             lists: BTreeMap::new(),
             workdir: "/".into(),
             programs: BTreeMap::new(),
+            program_files: Vec::new(),
+            tenant: String::new(),
         };
         Self {
             job: Job::new(Arc::new(submission)),

@@ -134,6 +134,8 @@ impl Trial {
             lists: BTreeMap::new(),
             workdir: self.folder.path().to_str().unwrap().into(),
             programs: BTreeMap::new(),
+            program_files: Vec::new(),
+            tenant: String::new(),
         }
     }
 

@@ -38,6 +38,8 @@ impl Job {
             lists: [].into(),
             workdir: "/".into(),
             programs: Default::default(),
+            program_files: Vec::new(),
+            tenant: String::new(),
         };
         Self { grid: infra::memory::grid(), submission }
     }

@@ -1,0 +1,22 @@
+//! Schemas of types that belong to `grid-core`, which knows nothing of HTTP.
+
+/// Why an item failed, as the worker saw it.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Failure)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(crate) struct FailureSchema {
+    /// Of the closed list: `exit signal timeout oom disk_full input output setup lease_lost spot drain cancelled
+    /// internal`.
+    pub reason: String,
+    /// The exit status, when the command ended by itself.
+    #[schema(required = false)]
+    pub exit: Option<i32>,
+    /// The signal, when one ended the command.
+    #[schema(required = false)]
+    pub signal: Option<i32>,
+    /// One sentence for people.
+    pub message: String,
+    /// The end of standard error.
+    #[schema(required = false)]
+    pub stderr: String,
+}

@@ -1,0 +1,99 @@
+//! What is submitted.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The body of `POST /v1/jobs`, or its part `job` when files come along.
+///
+/// Exactly one of `pipeline` and `registered` says what is run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SubmitJob {
+    /// The pipeline file: its text, or the same as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineSource>,
+    /// A pipeline that was put to the manager before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
+    /// Values of parameters; those that the pipeline gives a default may be left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, ParamValue>,
+    /// The files of each input by URI: an object, a glob, or a prefix that ends in `/`. What the pipeline gives a
+    /// default may be left out, and so may inputs whose files are uploaded with the request.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, InputUris>,
+    /// On whose behalf; the token's tenant without it. Only a token that is not bound to a tenant may choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// A pipeline, as text or as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum PipelineSource {
+    /// The text of a pipeline file, YAML or JSON.
+    Text(String),
+    /// The pipeline as a JSON object.
+    Json(serde_json::Map<String, serde_json::Value>),
+}
+
+/// Names a version of a pipeline that was put to the manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Registered {
+    /// Its name.
+    pub name: String,
+    /// Its version; the newest without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}
+
+/// The value of a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// `true` or `false`.
+    Boolean(bool),
+    /// A number.
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
+    Number(serde_json::Number),
+    /// A text; also the text of a number or of a truth value.
+    Text(String),
+}
+
+impl ParamValue {
+    /// The text that commands see.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Boolean(value) => value.to_string(),
+            Self::Number(value) => value.to_string(),
+            Self::Text(value) => value,
+        }
+    }
+}
+
+/// One URI or several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum InputUris {
+    /// One.
+    One(String),
+    /// Several, in reading order.
+    Several(Vec<String>),
+}
+
+impl InputUris {
+    /// All of them.
+    pub fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(uri) => vec![uri],
+            Self::Several(uris) => uris,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Tokens: who may do what.
+
+use serde::{Deserialize, Serialize};
+
+/// What a token may do; each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Look.
+    Read,
+    /// Submit and act on jobs.
+    Submit,
+    /// See and do everything, on behalf of every tenant.
+    Admin,
+}
+
+/// A token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Token {
+    /// Names it; no secret.
+    pub id: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// The tenant that it acts for; without it, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub tenant: Option<String>,
+    /// What its owner calls it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// RFC 3339.
+    pub created: String,
+    /// RFC 3339; without it, it does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub expires: Option<String>,
+}
+
+/// A token that was just made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewToken {
+    /// The secret, shown this once: `grd_{id}_{64 hex digits}`, to be sent as `Authorization: Bearer ..`.
+    pub secret: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub token: Token,
+}

@@ -1,0 +1,60 @@
+//! Uploads of files that are too large, or too many, to come with the submission.
+
+use serde::{Deserialize, Serialize};
+
+/// The body of `POST /v1/uploads`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateUpload {
+    /// The file's name; items see it in their dimension `file`.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// An upload that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Upload {
+    /// Names it.
+    pub id: String,
+    /// What to give as an input once it is complete.
+    pub uri: String,
+    /// Send the bytes in parts of this size, the last one shorter.
+    pub part_bytes: u64,
+    /// Where to `PUT` each part; the answer's `ETag` is asked for at the end.
+    pub parts: Vec<PartUrl>,
+    /// RFC 3339: until when the addresses may be used.
+    pub expires: String,
+}
+
+/// Where one part goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PartUrl {
+    /// The part, from 1.
+    pub number: u32,
+    /// Its address: absolute, or a path of this manager.
+    pub url: String,
+}
+
+/// The body of `POST /v1/uploads/{id}/complete`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CompleteUpload {
+    /// Every part, with what its `PUT` answered.
+    pub parts: Vec<UploadedPart>,
+}
+
+/// A part that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UploadedPart {
+    /// The part, from 1.
+    pub number: u32,
+    /// The `ETag` of the answer.
+    pub etag: String,
+}
