@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use crate::objects::{ByteStream, ObjectMeta, ObjectStore};
+use crate::objects::{ByteStream, ObjectMeta, ObjectStore, Uploads};
 use crate::state::{Row, RowKey, StateStore, Write};
 use crate::{Error, ErrorKind, Result};
 use grid_core::random::Random;
@@ -157,6 +157,11 @@ impl ObjectStore for FaultyObjects {
         self.write(async move { inner.put_file(&key, &file).await }).await
     }
 
+    async fn put_stream(&self, key: &str, body: ByteStream) -> Result<ObjectMeta> {
+        let (inner, key) = (self.inner.clone(), key.to_owned());
+        self.write(async move { inner.put_stream(&key, body).await }).await
+    }
+
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes> {
         self.read(self.inner.get(key, range)).await
     }
@@ -176,6 +181,15 @@ impl ObjectStore for FaultyObjects {
     async fn delete(&self, key: &str) -> Result<()> {
         let (inner, key) = (self.inner.clone(), key.to_owned());
         self.write(async move { inner.delete(&key).await }).await
+    }
+
+    /// Signing asks nobody, so nothing goes wrong with it here.
+    async fn presign_get(&self, key: &str, expires: Duration) -> Result<Option<String>> {
+        self.inner.presign_get(key, expires).await
+    }
+
+    fn uploads(&self) -> Option<&dyn Uploads> {
+        self.inner.uploads()
     }
 }
 

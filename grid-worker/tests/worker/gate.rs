@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use infra::objects::{ByteStream, ObjectMeta, ObjectStore};
+use infra::objects::{ByteStream, ObjectMeta, ObjectStore, Uploads};
 use infra::{Error, ErrorKind, Result};
 
 /// What goes wrong with the next writes of a manifest, or with everything.
@@ -85,6 +86,11 @@ impl ObjectStore for Gate {
         self.inner.put_file(key, file).await
     }
 
+    async fn put_stream(&self, key: &str, body: ByteStream) -> Result<ObjectMeta> {
+        self.write()?;
+        self.inner.put_stream(key, body).await
+    }
+
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes> {
         self.read()?;
         self.inner.get(key, range).await
@@ -108,5 +114,13 @@ impl ObjectStore for Gate {
     async fn delete(&self, key: &str) -> Result<()> {
         self.write()?;
         self.inner.delete(key).await
+    }
+
+    async fn presign_get(&self, key: &str, expires: Duration) -> Result<Option<String>> {
+        self.inner.presign_get(key, expires).await
+    }
+
+    fn uploads(&self) -> Option<&dyn Uploads> {
+        self.inner.uploads()
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
 use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::kind;
-use crate::objects::{ObjectStore, probe};
+use crate::objects::{ByteStream, ObjectStore, probe};
 use crate::{Error, ErrorKind};
 
 /// An empty store.
@@ -26,6 +27,8 @@ macro_rules! object_checks {
             of_many_creators_exactly_one_succeeds
             put_replaces
             put_file_stores_the_files_content
+            put_stream_stores_what_comes_however_it_comes
+            a_stream_that_fails_changes_nothing
             ranges_are_clipped_at_the_end
             a_stream_gives_the_bytes_of_its_range_in_order
             what_is_missing_is_not_found
@@ -91,6 +94,35 @@ async fn put_file_stores_the_files_content(store: Fresh) {
     assert_eq!(store.get("a/file", None).await.unwrap(), content);
     assert_eq!(kind(store.put_file("a/other", &file.0.with_extension("missing")).await), Some(ErrorKind::NotFound));
     assert_eq!(kind(store.head("a/other").await), Some(ErrorKind::NotFound));
+}
+
+async fn put_stream_stores_what_comes_however_it_comes(store: Fresh) {
+    store.put("a/stream", Bytes::from_static(b"old")).await.unwrap();
+    // Around the sizes at which S3 needs one part, two, and a short last one.
+    for (size, piece) in
+        [(0, 1), (1, 1), (100_000, 999), (8 << 20, 8 << 20), ((8 << 20) + 1, 65_536), (17 << 20, 3 << 20)]
+    {
+        let content = pattern(size);
+        let written = store.put_stream("a/stream", in_pieces(&content, piece)).await.unwrap();
+        assert_eq!(store.head("a/stream").await.unwrap(), written);
+        assert_eq!((written.key.as_str(), written.size), ("a/stream", size as u64));
+        assert!(store.get("a/stream", None).await.unwrap() == content, "{size} bytes in pieces of {piece}");
+    }
+    assert_eq!(keys(&store, "", None, 10).await, ["a/stream"]);
+}
+
+async fn a_stream_that_fails_changes_nothing(store: Fresh) {
+    store.put("old", Bytes::from_static(b"old")).await.unwrap();
+    for size in [0, 10, 9 << 20] {
+        for key in ["old", "new"] {
+            let broken = Err(Error::new(ErrorKind::Full, "the body broke off"));
+            let body = in_pieces(&pattern(size), 1 << 20).chain(stream::iter([broken])).boxed();
+            let failed = store.put_stream(key, body).await.unwrap_err();
+            assert_eq!((failed.kind, failed.to_string().as_str()), (ErrorKind::Full, "the body broke off"));
+        }
+    }
+    assert_eq!(store.get("old", None).await.unwrap(), "old");
+    assert_eq!(keys(&store, "", None, 10).await, ["old"]);
 }
 
 async fn ranges_are_clipped_at_the_end(store: Fresh) {
@@ -215,12 +247,14 @@ async fn wrong_keys_are_refused(store: Fresh) {
         let answers = [
             kind(store.create(key, Bytes::new()).await),
             kind(store.put(key, Bytes::new()).await),
+            kind(store.put_stream(key, in_pieces(&Bytes::new(), 1)).await),
             kind(store.get(key, None).await),
+            kind(store.presign_get(key, Duration::from_secs(60)).await),
             kind(store.stream(key, None).await),
             kind(store.head(key).await),
             kind(store.delete(key).await),
         ];
-        assert_eq!(answers, [Some(ErrorKind::Invalid); 6], "{key:?}");
+        assert_eq!(answers, [Some(ErrorKind::Invalid); 8], "{key:?}");
     }
     assert_eq!(store.list("", None, 10).await.unwrap(), []);
 }
@@ -265,6 +299,12 @@ async fn read(store: &Fresh, key: &str, range: Option<std::ops::Range<u64>>) -> 
 async fn keys(store: &Fresh, prefix: &str, after: Option<&str>, limit: usize) -> Vec<String> {
     let found = store.list(prefix, after, limit).await.unwrap();
     found.into_iter().map(|meta| meta.key).collect()
+}
+
+fn in_pieces(content: &Bytes, bytes: usize) -> ByteStream {
+    let content = content.clone();
+    let starts = (0..content.len()).step_by(bytes);
+    stream::iter(starts.map(move |at| Ok(content.slice(at..content.len().min(at + bytes))))).boxed()
 }
 
 fn body_of(creator: u32) -> Bytes {

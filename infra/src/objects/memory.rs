@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, Range};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream;
+use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{ByteStream, ObjectMeta, ObjectStore, key};
+use super::{ByteStream, ObjectMeta, ObjectStore, Uploads, key};
 use crate::{Error, ErrorKind, Result};
 
 /// Bytes that one piece of a stream holds at most.
@@ -52,9 +52,11 @@ impl MemoryObjects {
 }
 
 impl Shelf {
-    fn write(&mut self, key: &str, body: Bytes) {
+    fn write(&mut self, key: &str, body: Bytes) -> Stored {
         self.writes += 1;
-        self.objects.insert(key.to_owned(), Stored { body, version: self.writes });
+        let stored = Stored { body, version: self.writes };
+        self.objects.insert(key.to_owned(), stored.clone());
+        stored
     }
 }
 
@@ -97,6 +99,12 @@ impl ObjectStore for MemoryObjects {
         Ok(())
     }
 
+    async fn put_stream(&self, key: &str, body: ByteStream) -> Result<ObjectMeta> {
+        key::check(key)?;
+        let pieces: Vec<Bytes> = body.try_collect().await?;
+        Ok(self.shelf().write(key, pieces.concat().into()).meta(key))
+    }
+
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes> {
         Ok(self.stored(key)?.slice(range))
     }
@@ -126,5 +134,14 @@ impl ObjectStore for MemoryObjects {
         key::check(key)?;
         self.shelf().objects.remove(key);
         Ok(())
+    }
+
+    async fn presign_get(&self, key: &str, _: Duration) -> Result<Option<String>> {
+        key::check(key)?;
+        Ok(None)
+    }
+
+    fn uploads(&self) -> Option<&dyn Uploads> {
+        None
     }
 }

@@ -1,13 +1,16 @@
 //! Objects: named bytes. S3, a folder, or memory.
 
+mod cutter;
 mod folder;
 mod key;
 mod memory;
 mod probe;
+mod uploads;
 
 use std::fmt::Debug;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +20,7 @@ pub use self::folder::FolderObjects;
 pub(crate) use self::folder::{io_error, remove_all, sync_folder, write_durably};
 pub use self::memory::MemoryObjects;
 pub use self::probe::probe;
+pub use self::uploads::{Upload, UploadedPart, Uploads};
 
 use crate::Result;
 
@@ -50,6 +54,10 @@ pub trait ObjectStore: Debug + Send + Sync {
     /// Like `put` with the content of a file, of any size. The file may be moved away rather than copied.
     async fn put_file(&self, key: &str, file: &Path) -> Result<()>;
 
+    /// Like `put` with bytes of any number, in bounded memory. When the stream fails, so does this, with its error, and
+    /// nothing has changed.
+    async fn put_stream(&self, key: &str, body: ByteStream) -> Result<ObjectMeta>;
+
     /// Reads an object into memory: all of it, or the bytes in `range` (clipped at its end).
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Bytes>;
 
@@ -65,4 +73,10 @@ pub trait ObjectStore: Debug + Send + Sync {
 
     /// Removes an object; it is no error when there is none.
     async fn delete(&self, key: &str) -> Result<()>;
+
+    /// A URL that anybody can `GET` the object by, for as long as `expires`; `None` where a store has no URLs.
+    async fn presign_get(&self, key: &str, expires: Duration) -> Result<Option<String>>;
+
+    /// How others write to this store by URLs; `None` where it has none.
+    fn uploads(&self) -> Option<&dyn Uploads>;
 }

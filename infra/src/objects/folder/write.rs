@@ -5,7 +5,7 @@
 //! although another process may have read it in the moment between.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,6 +61,21 @@ impl Writer {
         let temporary = self.temporary();
         write_durably(&temporary.0, body, target)?;
         self.publish(&temporary.0, target, name)
+    }
+
+    /// Begins to write `target` piece by piece.
+    pub(super) fn draft(&self, target: &Path) -> Result<Draft> {
+        let temporary = self.temporary();
+        let file = File::create(&temporary.0).map_err(|cause| io_error("write", target, cause))?;
+        Ok(Draft { target: target.to_owned(), file, temporary })
+    }
+
+    /// Gives a draft its name.
+    pub(super) fn publish_draft(&self, draft: Draft) -> Result<Metadata> {
+        let written = draft.file.sync_data().and_then(|()| draft.file.metadata());
+        let metadata = written.map_err(|cause| io_error("write", &draft.target, cause))?;
+        self.publish(&draft.temporary.0, &draft.target, Name::Replaced)?;
+        Ok(metadata)
     }
 
     /// Moves `file` to `target`, or copies it where it lies in another file system.
@@ -145,6 +160,20 @@ impl Writer {
     fn temporary(&self) -> Temporary {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         Temporary(self.root.join(TEMPORARY).join(number.to_string()))
+    }
+}
+
+/// Content that has no name yet, and goes when this is dropped.
+pub(super) struct Draft {
+    target: PathBuf,
+    file: File,
+    temporary: Temporary,
+}
+
+impl Draft {
+    pub(super) fn append(mut self, piece: &[u8]) -> Result<Self> {
+        self.file.write_all(piece).map_err(|cause| io_error("write", &self.target, cause))?;
+        Ok(self)
     }
 }
 
