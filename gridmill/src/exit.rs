@@ -52,7 +52,7 @@ impl Exit {
             JobState::Failed | JobState::Quarantined => Self::Failed,
             JobState::Cancelled => Self::Cancelled,
             // Nobody waits for it any longer, and it goes on when it is run again.
-            JobState::Running | JobState::Committing => Self::Interrupted,
+            JobState::Running | JobState::Paused | JobState::Committing => Self::Interrupted,
         }
     }
 }

@@ -20,8 +20,8 @@ impl Leader {
                     heard.push(received.receipt);
                 }
                 Ok(Report::Completed(completion)) => completions.push((completion, received.receipt)),
-                Ok(Report::Submitted(_)) => {
-                    self.has_new_jobs = true;
+                Ok(Report::Wanted(_)) => {
+                    self.has_news_of_jobs = true;
                     heard.push(received.receipt);
                 }
                 Err(error) => tracing::warn!(%error, "a report cannot be understood; leaving it for a newer manager"),

@@ -45,6 +45,8 @@ pub(crate) enum PlanWhat {
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub table: JobTable,
+    /// The version of its entry in the list of active jobs under which its rows were looked at.
+    pub listed: u64,
     /// Stages that are being planned.
     planning: BTreeSet<StageName>,
     /// Reports whose news is in the job and not yet in its rows.
@@ -60,11 +62,12 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// Takes on a job: what earlier jobs have for it is found out first.
-    pub async fn take_on(grid: &Grid, mut table: JobTable) -> Result<Self, ManagerError> {
+    pub async fn take_on(grid: &Grid, mut table: JobTable, listed: u64) -> Result<Self, ManagerError> {
         let reuse = if table.job.state().is_final() { Reuse::default() } else { Reuse::look(grid, &table.job).await? };
         reuse.stages().for_each(|stage| table.job.expect_reuse(stage));
         Ok(Self {
             table,
+            listed,
             planning: BTreeSet::new(),
             acks: Vec::new(),
             unsaved_since: None,
@@ -96,6 +99,16 @@ impl Desk {
                 self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
                 self.is_eager = true;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes over what somebody has written into the job's own row, if the job's entry in the list says that there may
+    /// be something.
+    pub async fn hear_wish(&mut self, grid: &Grid, listed: u64) -> Result<(), ManagerError> {
+        if self.listed != listed {
+            self.table.adopt_meta(grid).await?;
+            self.listed = listed;
         }
         Ok(())
     }

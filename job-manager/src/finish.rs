@@ -27,7 +27,12 @@ pub(crate) async fn finish(grid: &Grid, job: &mut Job) -> Result<(), ManagerErro
         JobState::Quarantined if is_committing => {
             job.quarantine(format!("the receipt does not balance: {faults}"), now_ms)
         }
-        JobState::Running | JobState::Committing | JobState::Failed | JobState::Cancelled | JobState::Quarantined => {}
+        JobState::Running
+        | JobState::Paused
+        | JobState::Committing
+        | JobState::Failed
+        | JobState::Cancelled
+        | JobState::Quarantined => {}
     }
     job.receipt_written();
     Ok(())

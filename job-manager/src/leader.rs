@@ -10,6 +10,7 @@ use grid_core::limits::QUEUE_BATCH;
 use grid_core::random::Random;
 use grid_core::rows::{ACTIVE, ActiveRow};
 use infra::Grid;
+use infra::state::Row;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -34,7 +35,7 @@ pub(crate) struct Leader {
     pub workers: Workers,
     pub random: Random,
     /// Somebody said so: the list of active jobs is read before its time.
-    pub has_new_jobs: bool,
+    pub has_news_of_jobs: bool,
     epoch: u64,
     unreadable: BTreeSet<JobId>,
     progress: watch::Sender<Progress>,
@@ -66,7 +67,7 @@ impl Leader {
             workers: Workers::new(config.patience),
             random: Random::from_seed(config.seed),
             desks: BTreeMap::new(),
-            has_new_jobs: false,
+            has_news_of_jobs: false,
             unreadable: BTreeSet::new(),
             published: None,
             next_reconcile: Instant::now(),
@@ -79,16 +80,20 @@ impl Leader {
         }
     }
 
-    /// Takes on the jobs on the list of active ones.
+    /// Takes on the jobs on the list of active ones, and hears what is wished of those in hand.
     pub async fn look_for_jobs(&mut self) -> Result<(), ManagerError> {
         for row in all_rows(self.grid.state.as_ref(), ACTIVE).await? {
-            let id = JobId::new(row.key.sort);
+            let id = JobId::new(row.key.sort.clone());
             let is_ours = self.config.only.as_ref().is_none_or(|only| *only == id);
-            if !is_ours || self.desks.contains_key(&id) || self.unreadable.contains(&id) {
+            if !is_ours || self.unreadable.contains(&id) {
                 continue;
             }
-            match take_on(&self.grid, &id, &row.body).await {
-                Ok(desk) => _ = self.desks.insert(id, desk),
+            let heard = match self.desks.get_mut(&id) {
+                Some(desk) => desk.hear_wish(&self.grid, row.version).await,
+                None => take_on(&self.grid, &id, &row).await.map(|desk| _ = self.desks.insert(id.clone(), desk)),
+            };
+            match heard {
+                Ok(()) => {}
                 Err(error) if error.remedy() == Remedy::Blame => self.leave_alone(id, &error),
                 Err(error) => return Err(error),
             }
@@ -101,6 +106,7 @@ impl Leader {
         let why = with_causes(error);
         tracing::error!(job = %id, why, "a job cannot be taken on");
         self.progress.send_modify(|progress| _ = progress.jobs.insert(id.clone(), unreadable(&id, why)));
+        self.desks.remove(&id);
         self.unreadable.insert(id);
     }
 
@@ -122,9 +128,9 @@ impl Leader {
     async fn pass(&mut self) -> Result<(), ManagerError> {
         let now = Instant::now();
         let is_reconcile_due = now >= self.next_reconcile;
-        if is_reconcile_due || self.has_new_jobs {
+        if is_reconcile_due || self.has_news_of_jobs {
             self.look_for_jobs().await?;
-            self.has_new_jobs = false;
+            self.has_news_of_jobs = false;
         }
         let silent = if is_reconcile_due {
             let silent = self.look_around(now).await?;
@@ -147,8 +153,8 @@ impl Leader {
         }
         self.publish(now, !over.is_empty());
         for id in over {
-            deactivate(&self.grid, &id).await?;
-            self.desks.remove(&id);
+            let Some(desk) = self.desks.remove(&id) else { continue };
+            deactivate(&self.grid, &id, desk.listed).await?;
         }
         Ok(())
     }
@@ -264,13 +270,13 @@ impl Leader {
 }
 
 /// Reads a job and finds out what earlier jobs have for it.
-async fn take_on(grid: &Grid, id: &JobId, active: &[u8]) -> Result<Desk, ManagerError> {
-    let wish: ActiveRow =
-        serde_json::from_slice(active).map_err(|error| ManagerError::damaged(format!("row {ACTIVE}/{id}"), error))?;
+async fn take_on(grid: &Grid, id: &JobId, active: &Row) -> Result<Desk, ManagerError> {
+    let wish: ActiveRow = serde_json::from_slice(&active.body)
+        .map_err(|error| ManagerError::damaged(format!("row {ACTIVE}/{id}"), error))?;
     let mut table = JobTable::load(grid, id).await?;
     if wish.redrive && table.job.state().is_final() {
         redrive(grid, &mut table.job).await?;
     }
     tracing::info!(job = %id, "taking on a job");
-    Desk::take_on(grid, table).await
+    Desk::take_on(grid, table, active.version).await
 }

@@ -4,6 +4,7 @@
 //! messages; what it decides, it decides in `grid_core::job`.
 
 mod collect;
+pub mod control;
 mod desk;
 mod error;
 mod finish;

@@ -75,8 +75,8 @@ pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Re
 }
 
 /// A leader that does not hear of it finds the job on the list when it looks there again.
-async fn tell_leader(grid: &Grid, job: &JobId) {
-    let report = Report::Submitted(wire::Submitted { v: WIRE_VERSION, job: job.clone() });
+pub(crate) async fn tell_leader(grid: &Grid, job: &JobId) {
+    let report = Report::Wanted(wire::Wanted { v: WIRE_VERSION, job: job.clone() });
     let Ok(body) = to_ascii_json(&report) else { return };
     let sent: infra::Result<()> = grid.reports.send(&[body]).await.and_then(|answers| answers.into_iter().collect());
     if let Err(error) = sent {
@@ -90,7 +90,7 @@ async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result
     if let Some((version, row)) = found {
         let job = JobTable::load(grid, &row.job).await?.job;
         return match (job.state(), retry) {
-            (JobState::Running | JobState::Committing, _) => {
+            (JobState::Running | JobState::Paused | JobState::Committing, _) => {
                 activate(grid, &row.job, false).await?;
                 Ok(Submitted::Resumed(row.job))
             }
@@ -206,15 +206,14 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("our own types have string keys and finite numbers")
 }
 
-/// Takes a job off the list of those that somebody has to look after.
-pub(crate) async fn deactivate(grid: &Grid, job: &JobId) -> Result<(), ManagerError> {
-    let Some((version, _)) = read_row::<ActiveRow>(grid, ACTIVE, job.as_str()).await? else { return Ok(()) };
+/// Takes a job off the list of those that somebody has to look after, unless its entry was written anew since it had
+/// this version: then somebody wants it looked after again.
+pub(crate) async fn deactivate(grid: &Grid, job: &JobId, version: u64) -> Result<(), ManagerError> {
     let key = RowKey { partition: ACTIVE.to_owned(), sort: job.as_str().to_owned() };
     let removal = Write { key, expect: Expect::Version(version), epoch: 0, body: None };
     for answer in grid.state.write(vec![removal]).await? {
         match answer {
             Ok(_) => {}
-            // Somebody wants it looked after again.
             Err(error) if error.kind == ErrorKind::Conflict => {}
             Err(error) => return Err(error.into()),
         }

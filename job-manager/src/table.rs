@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grid_core::ids::JobId;
-use grid_core::job::{Job, StoredRow};
+use grid_core::job::{Job, META, Meta, StoredRow};
 use grid_core::layout;
 use grid_core::rows::job_partition;
 use grid_core::submission::Submission;
@@ -46,6 +46,20 @@ impl JobTable {
             Job::load(submission, &stored).map_err(|error| ManagerError::damaged(format!("job {id}"), error))?
         };
         Ok(Self { job, versions })
+    }
+
+    /// Takes over the job's own row, if somebody else has written it.
+    pub async fn adopt_meta(&mut self, grid: &Grid) -> Result<(), ManagerError> {
+        let id = &self.job.submission().job;
+        let key = RowKey { partition: job_partition(id), sort: META.to_owned() };
+        let Some(row) = grid.state.get(&key).await? else { return Ok(()) };
+        if self.versions.get(META) != Some(&row.version) {
+            let meta = Meta::read(&row.body).map_err(|error| ManagerError::damaged(format!("job {id}"), error))?;
+            tracing::info!(job = %id, state = meta.state.as_str(), "somebody wishes a job to be in another state");
+            self.versions.insert(META.to_owned(), row.version);
+            self.job.adopt(meta);
+        }
+        Ok(())
     }
 
     /// Writes what changed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bits::Outcome;
 use super::retry::{Draw, Spent, Verdict, decide};
 use super::stage::{OutTask, TaskPhase};
-use super::state::{Job, JobState};
+use super::state::Job;
 use crate::ids::{AttemptKey, ItemIndex, StageName};
 use crate::reason::{Failure, Reason};
 use crate::wire::{ItemFailure, Manifest};
@@ -38,7 +38,7 @@ impl Job {
             return Applied::Malformed(format!("there is no stage {}", manifest.stage));
         };
         let is_out = self.stages[index].out.get(&manifest.first).is_some_and(|task| task.attempt == manifest.attempt);
-        if self.state != JobState::Running || !is_out {
+        if !self.state.is_under_way() || !is_out {
             return Applied::Stale;
         }
         if let Err(fault) = self.check(index, manifest) {

@@ -25,7 +25,11 @@ pub struct Message {
 impl Job {
     /// Tasks that were handed out and have not ended: what the window of the manager counts.
     pub fn handed_out(&self) -> usize {
-        let is_out = |task: &&OutTask| !matches!(task.phase, TaskPhase::Waiting { .. });
+        let is_out = |task: &&OutTask| match task.phase {
+            TaskPhase::Sent { .. } | TaskPhase::Unknown => true,
+            TaskPhase::Due => self.state != JobState::Paused,
+            TaskPhase::Waiting { .. } => false,
+        };
         self.stages.iter().map(|book| book.out.values().filter(is_out).count()).sum()
     }
 
@@ -67,6 +71,9 @@ impl Job {
     /// a part of its input.
     pub fn due(&self) -> Vec<Message> {
         let mut messages = Vec::new();
+        if self.state == JobState::Paused {
+            return messages;
+        }
         for (index, book) in self.stages.iter().enumerate() {
             let due = book.out.values().filter(|task| task.phase == TaskPhase::Due);
             let sendable = due.filter(|task| self.has_inputs(index, task));

@@ -1,11 +1,14 @@
 //! How a job comes to an end.
 
+use serde::{Deserialize, Serialize};
+
 use super::stage::TaskPhase;
 use super::state::{Job, JobState};
 use crate::pipeline::OnFailure;
 
 /// What is to be done because a job came to an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// Every item has ended: build the receipt, then say [`Job::succeeded`] or [`Job::quarantine`].
     Commit,
@@ -21,7 +24,7 @@ impl Job {
         if self.state == JobState::Committing {
             return Some(Ending::Commit);
         }
-        if self.state != JobState::Running {
+        if !self.state.is_under_way() {
             return self.owed;
         }
         self.stopping = self.failure_policy();
@@ -53,7 +56,7 @@ impl Job {
 
     /// The receipt of the ended job is written: nothing is owed any more.
     pub fn receipt_written(&mut self) {
-        self.owed = None;
+        self.dirty |= self.owed.take().is_some();
     }
 
     /// The receipt balances.
@@ -74,17 +77,6 @@ impl Job {
     pub fn fail(&mut self, why: String, now_ms: u64) {
         if !self.state.is_final() {
             self.end(JobState::Failed, Some(why), now_ms, Ending::Stop);
-        }
-    }
-
-    /// Somebody wants the job stopped. Refused, with the state it is in, once every item has ended.
-    pub fn cancel(&mut self, now_ms: u64) -> Result<Ending, JobState> {
-        match self.state {
-            JobState::Running => {
-                self.end(JobState::Cancelled, None, now_ms, Ending::Stop);
-                Ok(Ending::Stop)
-            }
-            state => Err(state),
         }
     }
 

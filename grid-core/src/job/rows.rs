@@ -11,7 +11,7 @@ use super::bits::ShardBits;
 use super::bundle::Pace;
 use super::retry::Spent;
 use super::stage::{OutTask, Planned, StageBook, Tally, TaskPhase};
-use super::state::{Job, JobState};
+use super::state::Job;
 use crate::ids::{AttemptKey, ItemIndex};
 use crate::limits::{SHARD_ITEMS, WIRE_VERSION};
 use crate::submission::Submission;
@@ -41,21 +41,15 @@ pub struct StoredRow {
 
 /// A row that cannot be understood.
 #[derive(Debug, thiserror::Error)]
-#[error("row {sort} is damaged or of a newer version: {why}")]
+#[error("row {sort} cannot be read: {why}")]
 pub struct LoadError {
     sort: String,
     why: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct MetaRow {
+#[derive(Deserialize)]
+struct Versioned {
     v: u32,
-    pipeline: String,
-    state: JobState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    finished_ms: Option<u64>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -119,14 +113,7 @@ impl Job {
         }
         // Last, so that a job is never final in the table before its items are.
         if self.dirty {
-            let row = MetaRow {
-                v: WIRE_VERSION,
-                pipeline: self.submission.pipeline.name.clone(),
-                state: self.state,
-                message: self.message.clone(),
-                finished_ms: self.finished_ms,
-            };
-            changes.push(change(META.into(), &row));
+            changes.push(change(META.into(), &self.meta()));
         }
         changes
     }
@@ -158,8 +145,7 @@ impl Job {
 
     fn load_row(&mut self, row: &StoredRow) -> Result<(), LoadError> {
         if row.sort == META {
-            let meta: MetaRow = parse(row)?;
-            (self.state, self.message, self.finished_ms) = (meta.state, meta.message, meta.finished_ms);
+            self.adopt(parse(row)?);
             return Ok(());
         }
         let damaged = |why: &str| LoadError { sort: row.sort.clone(), why: why.to_owned() };
@@ -248,8 +234,14 @@ fn change(sort: String, row: &impl Serialize) -> RowChange {
     RowChange { sort, body: serde_json::to_vec(row).expect("rows have string keys and finite numbers") }
 }
 
-fn parse<'row, T: Deserialize<'row>>(row: &'row StoredRow) -> Result<T, LoadError> {
-    serde_json::from_slice(&row.body).map_err(|error| LoadError { sort: row.sort.clone(), why: error.to_string() })
+pub(super) fn parse<'row, T: Deserialize<'row>>(row: &'row StoredRow) -> Result<T, LoadError> {
+    let damaged = |error: serde_json::Error| LoadError { sort: row.sort.clone(), why: error.to_string() };
+    let Versioned { v } = serde_json::from_slice(&row.body).map_err(damaged)?;
+    if v > WIRE_VERSION {
+        let why = format!("it has version {v}, this manager reads up to {WIRE_VERSION}");
+        return Err(LoadError { sort: row.sort.clone(), why });
+    }
+    serde_json::from_slice(&row.body).map_err(damaged)
 }
 
 fn is_zero(number: &u32) -> bool {

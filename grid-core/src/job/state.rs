@@ -17,6 +17,8 @@ use crate::submission::Submission;
 pub enum JobState {
     /// Accepted; its items are being planned and executed.
     Running,
+    /// Somebody wished that nothing more of it be handed out; what runs goes on to its end.
+    Paused,
     /// Every item has ended; the receipt is being made.
     Committing,
     /// Done, within the limits that the pipeline sets, and the receipt balances.
@@ -30,10 +32,31 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// The word used in rows, documents and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Committing => "committing",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// Whether what its tasks commit is counted.
+    pub fn is_under_way(self) -> bool {
+        match self {
+            Self::Running | Self::Paused => true,
+            Self::Committing | Self::Succeeded | Self::Failed | Self::Cancelled | Self::Quarantined => false,
+        }
+    }
+
     /// Whether nothing will happen any more by itself.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Running | Self::Committing => false,
+            Self::Running | Self::Paused | Self::Committing => false,
             Self::Succeeded | Self::Failed | Self::Cancelled | Self::Quarantined => true,
         }
     }
@@ -46,7 +69,8 @@ pub struct Job {
     pub(super) state: JobState,
     pub(super) message: Option<String>,
     pub(super) finished_ms: Option<u64>,
-    /// What the manager has still to do about the end; not stored, since the receipt is written before the rows.
+    /// What the manager has still to do about the end. It does so before it writes the rows; only the end that
+    /// somebody else has written is found there as owed.
     pub(super) owed: Option<Ending>,
     pub(super) dirty: bool,
     pub(super) stages: Vec<StageBook>,

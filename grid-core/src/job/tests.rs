@@ -127,12 +127,42 @@ fn too_many_failures_stop_the_job_at_once() {
 
 #[test]
 fn cancelling_races_finishing_and_one_of_them_wins() {
-    let mut world = World::of(vec![stage("a", numbers(1))]);
-    assert_eq!(world.job.cancel(0), Ok(Ending::Stop));
-    assert_eq!(world.job.cancel(0), Err(JobState::Cancelled));
-    let mut world = World::of(vec![stage("a", numbers(1))]);
+    let mut world = World::of(vec![stage("a", numbers(2))]);
+    world.dispatch(1);
+    world.wish(Wish::Cancel);
+    let late = world.manifest_of(&StageName::new("a"), |_| Ok(()));
+    assert_eq!(world.job.apply(&late, 8, &mut || 0.5), Applied::Stale, "it is kept and not counted");
+    assert_eq!((world.job.settle(8), world.job.dispatch(8, &Tuning::default(), 9)), (Some(Ending::Stop), 0));
+    let mut world = World::of(vec![stage("a", numbers(2))]);
     world.run_calmly();
-    assert_eq!(world.job.cancel(0), Err(JobState::Succeeded));
+    assert_eq!(world.job.meta().after(Wish::Cancel, 7), Err(JobState::Succeeded));
+}
+
+#[test]
+fn a_paused_job_hands_out_nothing_and_counts_what_still_ends() {
+    let mut world = World::of(vec![stage("a", numbers(2)), stage("b", each(&["a"]))]);
+    world.dispatch(1);
+    world.wish(Wish::Pause);
+    world.run_one(&StageName::new("a"), |_| Ok(()));
+    assert_eq!((world.ok_counts(), world.job.dispatch(0, &Tuning::default(), 9)), (vec![1, 0], 0));
+    assert_eq!((world.job.settle(0), world.job.state()), (None, JobState::Paused));
+    world.save();
+    world.reload();
+    assert_eq!(world.job.state(), JobState::Paused);
+    world.wish(Wish::Resume);
+    world.run_calmly();
+    assert_eq!((world.ok_counts(), world.job.state()), (vec![2, 2], JobState::Succeeded));
+}
+
+#[test]
+fn a_task_that_is_due_in_a_paused_job_waits_and_takes_nobodys_place() {
+    let mut world = World::of(vec![stage("a", numbers(2))]);
+    world.job.dispatch(0, &Tuning::default(), 1);
+    assert_eq!((world.job.due().len(), world.job.handed_out()), (1, 1));
+    world.wish(Wish::Pause);
+    assert_eq!((world.job.due().len(), world.job.handed_out()), (0, 0));
+    world.wish(Wish::Resume);
+    assert_eq!(world.job.due().len(), 1);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What the manager that leads is told: that an attempt's manifest exists, that a worker lives, that there is a new job.
+//! What the manager that leads is told: that an attempt's manifest exists, that a worker lives, that somebody wants
+//! something of a job.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +13,14 @@ pub enum Report {
     Completed(Completion),
     /// A worker lives.
     Heartbeat(Heartbeat),
-    /// There is a job to look after.
-    Submitted(Submitted),
+    /// Somebody wants something of a job.
+    Wanted(Wanted),
 }
 
-/// Says that a job is on the list of active ones, so that it is not found only when the manager looks there again. A
-/// hint: the list is the truth.
+/// Says that a job was entered in the list of active ones, or its entry written anew, so that this is not found only
+/// when the manager looks there again. A hint: the list is the truth.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Submitted {
+pub struct Wanted {
     /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
     pub v: u32,
     /// The job.

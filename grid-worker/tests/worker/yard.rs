@@ -167,7 +167,7 @@ impl Yard {
                 match serde_json::from_str(&report.body).unwrap() {
                     Report::Completed(completion) => said.completions.push(completion),
                     Report::Heartbeat(heartbeat) => said.heartbeats.push(heartbeat),
-                    Report::Submitted(job) => panic!("no worker says {job:?}"),
+                    Report::Wanted(job) => panic!("no worker says {job:?}"),
                 }
             }
             let receipts: Vec<Receipt> = batch.into_iter().map(|report| report.receipt).collect();

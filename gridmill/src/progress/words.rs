@@ -52,14 +52,7 @@ pub fn ended_words(stage: &StageStatus) -> String {
 
 /// What is said of a job's state.
 pub fn state_words(state: JobState) -> &'static str {
-    match state {
-        JobState::Running => "running",
-        JobState::Committing => "committing",
-        JobState::Succeeded => "succeeded",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-        JobState::Quarantined => "quarantined",
-    }
+    state.as_str()
 }
 
 fn done_stages(status: &JobStatus) -> usize {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::super::lifecycle::Ending;
+use super::super::meta::Meta;
+use super::super::state::JobState;
 use super::*;
 use crate::check::golden;
 use crate::reason::Reason;
@@ -51,17 +54,14 @@ fn book() -> StageBook {
 
 #[test]
 fn the_row_of_a_job() {
-    let row = MetaRow {
-        v: 1,
-        pipeline: "year-end-report".into(),
-        state: JobState::Running,
-        message: None,
-        finished_ms: None,
-    };
+    let row = Meta::new("year-end-report");
     golden!("state-meta.json").holds(&row, &[""]);
+    golden!("state-meta-paused.json").holds(&Meta { state: JobState::Paused, ..row.clone() }, &[""]);
+    let cancelled = Meta { state: JobState::Cancelled, owed: Some(Ending::Stop), ..row.clone() };
+    golden!("state-meta-owed.json").holds(&cancelled, &[""]);
     let states =
         [JobState::Committing, JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Quarantined];
-    let ended = |state| MetaRow { state, message: Some("why".into()), finished_ms: Some(7), ..row.clone() };
+    let ended = |state| Meta { state, message: Some("why".into()), finished_ms: Some(7), ..row.clone() };
     golden!("state-meta-ended.json").holds(&states.map(ended).to_vec(), &["/0"]);
 }
 
@@ -93,4 +93,11 @@ fn a_stage_is_what_its_shards_say() {
     let unknown = [112, 120, 128].map(|first| (first, out(first, TaskPhase::Unknown)));
     let waiting = (104, waiting(104, 1_760_000_000_123));
     assert_eq!(read.out, BTreeMap::from_iter(unknown.into_iter().chain([waiting])));
+}
+
+#[test]
+fn a_row_of_a_newer_version_is_refused_and_named() {
+    let body = serde_json::to_vec(&Meta { v: 2, ..Meta::new("later") }).unwrap();
+    let refused = parse::<Meta>(&StoredRow { sort: META.into(), body }).unwrap_err();
+    assert_eq!(refused.to_string(), "row META cannot be read: it has version 2, this manager reads up to 1");
 }

@@ -36,9 +36,12 @@ pub async fn finish(run: &Run<'_>, job: &JobId) -> Outcome {
     tell_failures(run, &view, &letters);
     let outputs = match view.status.state {
         JobState::Succeeded => deliver::deliver(&view, &run.out, Memory::State(run.state.path()), run.console).await?,
-        JobState::Running | JobState::Committing | JobState::Failed | JobState::Cancelled | JobState::Quarantined => {
-            Vec::new()
-        }
+        JobState::Running
+        | JobState::Paused
+        | JobState::Committing
+        | JobState::Failed
+        | JobState::Cancelled
+        | JobState::Quarantined => Vec::new(),
     };
     tell_balance(run, &view, &receipt, &outputs);
     if run.console.json {

@@ -1,0 +1,121 @@
+//! A job's own row: where the job stands. The leader writes it, and so does whoever wishes something of the job: which
+//! of two writes came first is for the state table to say, and the second is told.
+
+use serde::{Deserialize, Serialize};
+
+use super::lifecycle::Ending;
+use super::rows::{LoadError, META, StoredRow, parse};
+use super::state::{Job, JobState};
+use crate::limits::WIRE_VERSION;
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// [`WIRE_VERSION`].
+    pub v: u32,
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Where it stands.
+    pub state: JobState,
+    /// Why it stands there, where that needs a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it came to an end, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_ms: Option<u64>,
+    /// What the leader has still to do about the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Ending>,
+}
+
+/// What somebody wishes of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// It ends, and so does what runs of it.
+    Cancel,
+    /// Nothing more of it is handed out; what runs goes on to its end.
+    Pause,
+    /// It goes on after a pause.
+    Resume,
+}
+
+impl Meta {
+    /// The row of a job that was just accepted.
+    pub fn new(pipeline: &str) -> Self {
+        let pipeline = pipeline.to_owned();
+        Self { v: WIRE_VERSION, pipeline, state: JobState::Running, message: None, finished_ms: None, owed: None }
+    }
+
+    /// Reads the row.
+    pub fn read(body: &[u8]) -> Result<Self, LoadError> {
+        parse(&StoredRow { sort: META.into(), body: body.to_vec() })
+    }
+
+    /// The row after a wish; the same one where the wish is fulfilled already. Refused, with the state that the job is
+    /// in, where it comes too late.
+    pub fn after(self, wish: Wish, now_ms: u64) -> Result<Self, JobState> {
+        match (wish, self.state) {
+            (Wish::Cancel, JobState::Running | JobState::Paused) => {
+                Ok(Self { state: JobState::Cancelled, finished_ms: Some(now_ms), owed: Some(Ending::Stop), ..self })
+            }
+            (Wish::Pause, JobState::Running) => Ok(Self { state: JobState::Paused, ..self }),
+            (Wish::Resume, JobState::Paused) => Ok(Self { state: JobState::Running, ..self }),
+            (Wish::Cancel, JobState::Cancelled)
+            | (Wish::Pause, JobState::Paused)
+            | (Wish::Resume, JobState::Running) => Ok(self),
+            (Wish::Cancel | Wish::Pause | Wish::Resume, state) => Err(state),
+        }
+    }
+}
+
+impl Job {
+    /// Its own row.
+    pub fn meta(&self) -> Meta {
+        Meta {
+            v: WIRE_VERSION,
+            pipeline: self.submission.pipeline.name.clone(),
+            state: self.state,
+            message: self.message.clone(),
+            finished_ms: self.finished_ms,
+            owed: self.owed,
+        }
+    }
+
+    /// Takes over where the job stands from its own row, which somebody else has written.
+    pub fn adopt(&mut self, meta: Meta) {
+        (self.state, self.message, self.finished_ms, self.owed) =
+            (meta.state, meta.message, meta.finished_ms, meta.owed);
+        self.dirty = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(state: JobState) -> Meta {
+        Meta { state, ..Meta::new("test") }
+    }
+
+    #[test]
+    fn a_wish_is_fulfilled_once_and_refused_when_it_comes_too_late() {
+        let cancelled = Meta { finished_ms: Some(7), owed: Some(Ending::Stop), ..meta(JobState::Cancelled) };
+        assert_eq!(meta(JobState::Running).after(Wish::Cancel, 7), Ok(cancelled.clone()));
+        assert_eq!(meta(JobState::Paused).after(Wish::Cancel, 7), Ok(cancelled.clone()));
+        assert_eq!(cancelled.clone().after(Wish::Cancel, 9), Ok(cancelled));
+        assert_eq!(meta(JobState::Running).after(Wish::Pause, 7), Ok(meta(JobState::Paused)));
+        assert_eq!(meta(JobState::Paused).after(Wish::Pause, 7), Ok(meta(JobState::Paused)));
+        assert_eq!(meta(JobState::Paused).after(Wish::Resume, 7), Ok(meta(JobState::Running)));
+        assert_eq!(meta(JobState::Running).after(Wish::Resume, 7), Ok(meta(JobState::Running)));
+    }
+
+    #[test]
+    fn nothing_is_wished_of_a_job_whose_items_have_all_ended() {
+        for wish in [Wish::Cancel, Wish::Pause, Wish::Resume] {
+            for state in [JobState::Committing, JobState::Succeeded, JobState::Failed, JobState::Quarantined] {
+                assert_eq!(meta(state).after(wish, 7), Err(state));
+            }
+        }
+        assert_eq!(meta(JobState::Cancelled).after(Wish::Resume, 7), Err(JobState::Cancelled));
+    }
+}

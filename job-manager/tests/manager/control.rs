@@ -1,0 +1,182 @@
+//! Wishes: cancel, pause, resume.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grid_core::ids::JobId;
+use grid_core::job::JobState;
+use infra::faults::{FaultyState, StoreFaults};
+use infra::queue::{MemoryQueue, QueueFaults, QueueSettings};
+use infra::{Grid, memory};
+use job_manager::control::{self, ControlError};
+use tokio::time::{Instant, sleep};
+
+use crate::yard::{Leader, Yard};
+
+const TWO: &str = "name: two\nstages:\n  work: {range: 1..2, run: [\"true\"]}\n";
+const MANY: &str = "name: many\nstages:\n  work: {range: 1..1000, run: [\"true\"]}\n";
+
+/// Lets everybody do what there is to do now; no reconcile is due within it.
+async fn moment() {
+    sleep(Duration::from_millis(10)).await;
+}
+
+fn is_conflict(answer: &Result<JobState, ControlError>, expected: JobState) -> bool {
+    matches!(answer, Err(ControlError::Conflict { state, .. }) if *state == expected)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_job_hands_out_nothing_and_its_workers_are_told_at_once() {
+    let yard = Yard::new();
+    let job = yard.submit(MANY).await;
+    let leader = Leader::start(&yard.grid);
+    moment().await;
+    let out = yard.tasks().await;
+    assert!(!out.is_empty());
+    assert_eq!(control::cancel(&yard.grid, &job).await.unwrap(), JobState::Cancelled);
+    moment().await;
+    assert!(yard.has_tombstone(&job).await);
+    let receipt = yard.receipt(&job).await;
+    assert_eq!((receipt.state, receipt.stages[0].ok, receipt.stages[0].not_run), (JobState::Cancelled, 0, 1000));
+    assert_eq!(yard.active().await, Vec::<String>::new());
+    yard.end(&out[0], None).await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(yard.tasks().await, vec![]);
+    assert_eq!(yard.receipt(&job).await, receipt, "what is committed later is kept and not counted");
+    assert_eq!(control::cancel(&yard.grid, &job).await.unwrap(), JobState::Cancelled);
+    assert_eq!(yard.active().await, Vec::<String>::new());
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_nobody_leads_is_cancelled_when_somebody_does() {
+    let yard = Yard::new();
+    let job = yard.submit(TWO).await;
+    assert_eq!(control::cancel(&yard.grid, &job).await.unwrap(), JobState::Cancelled);
+    let leader = Leader::start(&yard.grid);
+    moment().await;
+    assert_eq!((yard.receipt(&job).await.state, yard.tasks().await), (JobState::Cancelled, vec![]));
+    assert_eq!(yard.active().await, Vec::<String>::new());
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_job_cannot_be_cancelled_paused_or_resumed() {
+    let yard = Yard::new();
+    let job = yard.submit(TWO).await;
+    let leader = Leader::start(&yard.grid);
+    assert_eq!(yard.run_to_end(&job).await, JobState::Succeeded);
+    let cancelled = control::cancel(&yard.grid, &job).await;
+    assert!(is_conflict(&cancelled, JobState::Succeeded));
+    assert_eq!(cancelled.unwrap_err().to_string(), format!("job {job} is succeeded: it cannot be cancelled"));
+    assert!(is_conflict(&control::pause(&yard.grid, &job).await, JobState::Succeeded));
+    assert!(is_conflict(&control::resume(&yard.grid, &job).await, JobState::Succeeded));
+    let nobody = JobId::new("nobody");
+    assert!(matches!(control::cancel(&yard.grid, &nobody).await, Err(ControlError::NotFound(job)) if job == nobody));
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_job_finishes_what_runs_and_goes_on_when_it_is_resumed() {
+    let yard = Yard::new();
+    let job = yard.submit(MANY).await;
+    let leader = Leader::start(&yard.grid);
+    moment().await;
+    let out = yard.tasks().await;
+    assert_eq!(control::pause(&yard.grid, &job).await.unwrap(), JobState::Paused);
+    for task in &out {
+        yard.end(task, None).await;
+    }
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(yard.tasks().await, vec![]);
+    let status = leader.progress.borrow().jobs[&job].clone();
+    assert_eq!((status.state, status.stages[0].ok), (JobState::Paused, out.len() as u64));
+    let resumed = Instant::now();
+    assert_eq!(control::resume(&yard.grid, &job).await.unwrap(), JobState::Running);
+    moment().await;
+    assert!(!yard.tasks().await.is_empty() && resumed.elapsed() < Duration::from_secs(1));
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_job_stays_paused_under_the_next_leader() {
+    let yard = Yard::new();
+    let job = yard.submit(MANY).await;
+    let leader = Leader::start(&yard.grid);
+    moment().await;
+    control::pause(&yard.grid, &job).await.unwrap();
+    moment().await;
+    leader.ended.abort();
+    yard.tasks().await;
+    let leader = Leader::start(&yard.grid);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(yard.tasks().await, vec![]);
+    control::resume(&yard.grid, &job).await.unwrap();
+    assert_eq!(yard.run_to_end(&job).await, JobState::Succeeded);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_is_fulfilled_although_the_leader_is_not_told() {
+    let lossy = QueueSettings { faults: QueueFaults { lose: 1.0, ..QueueFaults::default() }, ..Default::default() };
+    let grid = Grid { reports: Arc::new(MemoryQueue::new(lossy)), ..memory::grid() };
+    let yard = Yard { grid };
+    let job = yard.submit(TWO).await;
+    let leader = Leader::start(&yard.grid);
+    moment().await;
+    control::cancel(&yard.grid, &job).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(yard.receipt(&job).await.state, JobState::Cancelled);
+    leader.stop().await;
+}
+
+/// A leader that has met no fault in its first seconds.
+async fn lead_on(grid: &Grid) -> Leader {
+    loop {
+        let leader = Leader::start(grid);
+        sleep(Duration::from_secs(3)).await;
+        if !leader.ended.is_finished() {
+            return leader;
+        }
+    }
+}
+
+/// On a store that is slow, fails, and applies late, one of the two wins, and everybody says the same of it.
+#[tokio::test(start_paused = true)]
+async fn cancelling_races_finishing_and_the_table_orders_them() {
+    let mut cancelled = 0;
+    for seed in 0..60 {
+        let calm = memory::grid();
+        let faults = StoreFaults {
+            seed,
+            delay: 0.5,
+            max_delay: Duration::from_millis(300),
+            fail_before: 0.05,
+            fail_after: 0.05,
+            ..StoreFaults::default()
+        };
+        let state = Arc::new(FaultyState::new(calm.state.clone(), faults));
+        let yard = Yard { grid: calm.clone() };
+        let job = yard.submit(TWO).await;
+        let leader = lead_on(&Grid { state: state.clone(), ..calm.clone() }).await;
+        for task in yard.tasks().await {
+            yard.end(&task, None).await;
+        }
+        sleep(Duration::from_millis(seed * 5)).await;
+        let answer = control::cancel(&Grid { state: state.clone(), ..calm.clone() }, &job).await;
+        let end = yard.run_to_end(&job).await;
+        match &answer {
+            Ok(state) => assert_eq!((*state, end), (JobState::Cancelled, JobState::Cancelled), "seed {seed}"),
+            Err(ControlError::Conflict { .. }) => assert_eq!(end, JobState::Succeeded, "seed {seed}"),
+            Err(ControlError::Manager(_)) => {}
+            Err(error) => panic!("seed {seed}: {error}"),
+        }
+        sleep(Duration::from_secs(10)).await;
+        assert_eq!((yard.receipt(&job).await.state, yard.active().await), (end, vec![]), "seed {seed}");
+        assert_eq!(yard.has_tombstone(&job).await, end == JobState::Cancelled, "seed {seed}");
+        cancelled += u32::from(end == JobState::Cancelled);
+        state.calm();
+        leader.stop().await;
+    }
+    assert!((5..55).contains(&cancelled), "both must happen: {cancelled}");
+}

@@ -1,0 +1,6 @@
+//! Managers on a grid in memory and a paused clock; the tests play the workers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod control;
+mod yard;

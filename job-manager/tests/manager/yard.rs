@@ -1,0 +1,163 @@
+//! A grid in memory, with whatever a test needs to play its workers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grid_api::Receipt;
+use grid_core::ids::{JobId, WorkerId};
+use grid_core::job::{JobState, META, Meta};
+use grid_core::layout;
+use grid_core::limits::{QUEUE_BATCH, WIRE_VERSION};
+use grid_core::reason::{Failure, Reason};
+use grid_core::rows::{ACTIVE, job_partition};
+use grid_core::wire::{Completion, ItemFailure, Manifest, Report, TaskMessage, to_ascii_json};
+use infra::state::RowKey;
+use infra::{ErrorKind, Grid};
+use job_manager::{ManagerConfig, ManagerError, Progress, RetryDead, SubmitRequest, lead, submit};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// A grid, and the jobs on it.
+pub struct Yard {
+    pub grid: Grid,
+}
+
+/// A manager that leads.
+pub struct Leader {
+    pub ended: JoinHandle<Result<(), ManagerError>>,
+    pub stop: CancellationToken,
+    pub progress: watch::Receiver<Progress>,
+}
+
+impl Leader {
+    /// Starts one.
+    pub fn start(grid: &Grid) -> Self {
+        Self::with(grid, ManagerConfig::default())
+    }
+
+    pub fn with(grid: &Grid, config: ManagerConfig) -> Self {
+        let stop = CancellationToken::new();
+        let (publish, progress) = watch::channel(Progress::default());
+        Self { ended: tokio::spawn(lead(grid.clone(), config, publish, stop.clone())), stop, progress }
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.ended.await.unwrap().unwrap();
+    }
+}
+
+impl Yard {
+    pub fn new() -> Self {
+        Self { grid: infra::memory::grid() }
+    }
+
+    pub async fn submit(&self, text: &str) -> JobId {
+        let pipeline = grid_core::pipeline::parse(text, "pipeline.yaml").unwrap();
+        let params = pipeline.resolve_params(&BTreeMap::new()).unwrap();
+        let request = SubmitRequest {
+            pipeline,
+            params,
+            inputs: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            workdir: "/".into(),
+            programs: BTreeMap::new(),
+        };
+        submit(&self.grid, request, RetryDead::IfFailed).await.unwrap().job().clone()
+    }
+
+    /// What has been handed out and not been received; nothing of it is received again.
+    pub async fn tasks(&self) -> Vec<TaskMessage> {
+        let mut tasks = Vec::new();
+        loop {
+            let lease = Duration::from_secs(40_000);
+            let batch = self.grid.tasks.receive(QUEUE_BATCH, lease, Duration::ZERO).await.unwrap();
+            if batch.is_empty() {
+                return tasks;
+            }
+            tasks.extend(batch.iter().map(|received| serde_json::from_str::<TaskMessage>(&received.body).unwrap()));
+            let receipts: Vec<_> = batch.into_iter().map(|received| received.receipt).collect();
+            self.grid.tasks.delete(&receipts).await.unwrap();
+        }
+    }
+
+    /// Commits a task and reports it; all of its items fail where a reason is given.
+    pub async fn end(&self, task: &TaskMessage, reason: Option<Reason>) {
+        let failure = |reason| ItemFailure {
+            first: task.first,
+            count: task.count,
+            bytes_in: 0,
+            failure: Failure { exit: Some(3), ..Failure::new(reason, "it failed") },
+        };
+        let manifest = Manifest {
+            v: WIRE_VERSION,
+            job: task.job.clone(),
+            stage: task.stage.clone(),
+            first: task.first,
+            count: task.count,
+            attempt: task.attempt,
+            worker: WorkerId::new("test"),
+            started_ms: 0,
+            busy_us: 1,
+            bytes_in: 0,
+            outputs: Default::default(),
+            failed: reason.map(failure).into_iter().collect(),
+            unrun: Vec::new(),
+            log: None,
+            reused_from: None,
+        };
+        let key = layout::manifest(&task.job, &task.stage, task.key());
+        self.grid.objects.create(&key, serde_json::to_vec(&manifest).unwrap().into()).await.unwrap();
+        let (job, stage) = (task.job.clone(), task.stage.clone());
+        self.report(&Report::Completed(Completion { v: WIRE_VERSION, job, stage, key: task.key() })).await;
+    }
+
+    pub async fn report(&self, report: &Report) {
+        for answer in self.grid.reports.send(&[to_ascii_json(report).unwrap()]).await.unwrap() {
+            answer.unwrap();
+        }
+    }
+
+    /// Commits all that is handed out, until the job is over.
+    pub async fn run_to_end(&self, job: &JobId) -> JobState {
+        for _ in 0..10_000 {
+            if let Some(meta) = self.meta(job).await
+                && meta.state.is_final()
+                && meta.owed.is_none()
+            {
+                return meta.state;
+            }
+            for task in self.tasks().await {
+                self.end(&task, None).await;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the job does not end");
+    }
+
+    pub async fn meta(&self, job: &JobId) -> Option<Meta> {
+        let key = RowKey { partition: job_partition(job), sort: META.into() };
+        self.grid.state.get(&key).await.unwrap().map(|row| Meta::read(&row.body).unwrap())
+    }
+
+    pub async fn receipt(&self, job: &JobId) -> Receipt {
+        let body = self.grid.objects.get(&layout::receipt(job), None).await.unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    pub async fn has_tombstone(&self, job: &JobId) -> bool {
+        match self.grid.objects.head(&layout::tombstone(job)).await {
+            Ok(_) => true,
+            Err(error) if error.kind == ErrorKind::NotFound => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Jobs that somebody has to look after.
+    pub async fn active(&self) -> Vec<String> {
+        let rows = self.grid.state.query(ACTIVE, "", None, 100).await.unwrap();
+        rows.into_iter().map(|row| row.key.sort).collect()
+    }
+}
