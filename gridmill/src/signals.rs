@@ -1,8 +1,14 @@
 //! Ctrl-C and SIGTERM, as something that can be waited for.
 
+use std::time::{Duration, Instant};
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Fault, Outcome};
+
+/// Signals this close to the one before say the same thing: `timeout` of coreutils and some shells and supervisors signal
+/// the process and then its whole group, microseconds apart, and nobody presses Ctrl-C twice so fast to mean more.
+const SAME_WISH: Duration = Duration::from_millis(200);
 
 /// The signals that ask this process to end.
 #[derive(Debug)]
@@ -10,6 +16,13 @@ pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    wishes: Wishes,
+}
+
+/// Tells a new wish from one that was told twice.
+#[derive(Debug, Default)]
+struct Wishes {
+    last: Option<Instant>,
 }
 
 impl Interrupts {
@@ -21,15 +34,46 @@ impl Interrupts {
             interrupt: on(SignalKind::interrupt())?,
             terminate: on(SignalKind::terminate())?,
             hangup: on(SignalKind::hangup())?,
+            wishes: Wishes::default(),
         })
     }
 
-    /// Waits for the next one. Cancel safe.
+    /// Waits for the next one that is not the one before told twice. Cancel safe.
     pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+                _ = self.hangup.recv() => {}
+            }
+            if self.wishes.is_new(Instant::now()) {
+                return;
+            }
         }
+    }
+}
+
+impl Wishes {
+    /// Whether a signal at that moment is a new wish. Those that are not do not count as "the one before", or somebody
+    /// who goes on asking would never be heard.
+    fn is_new(&mut self, now: Instant) -> bool {
+        let is_new = self.last.is_none_or(|last| now.duration_since(last) >= SAME_WISH);
+        if is_new {
+            self.last = Some(now);
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_shortly_after_another_is_the_same_wish() {
+        let start = Instant::now();
+        let mut wishes = Wishes::default();
+        let heard = [0, 1, 150, 199, 200, 399, 400, 10_000].map(|ms| wishes.is_new(start + Duration::from_millis(ms)));
+        assert_eq!(heard, [true, false, false, false, true, false, true, true]);
     }
 }

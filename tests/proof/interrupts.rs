@@ -70,13 +70,35 @@ fn a_second_interrupt_kills_what_runs_and_costs_no_attempt() {
     let (place, mut going) = started();
     going.signal(Signal::INT);
     wait_until_said(&mut going, "finishing what runs");
-    going.signal(Signal::INT);
+    // One that comes at once is taken for the first: it is sent until it is heard.
+    while !going.said("killing what still runs") && going.is_running() {
+        going.signal(Signal::INT);
+        thread::yield_now();
+    }
     going.end().expect(130).says(&["killing what still runs"]);
     assert_eq!((logged(&place, "end"), place.committed().len()), (0, 0));
     place.assert_nothing_left_over();
     place.write("go", "");
     let ended = place.run(&[]).expect(0).balances();
     assert_eq!(ended.stage("slow")["failures"].get("exit"), None, "{}", ended.stage("slow"));
+    assert_eq!(place.read("out/sum.txt"), "780\n");
+}
+
+#[test]
+fn two_signals_at_once_are_one_interrupt() {
+    let (place, mut going) = started();
+    // They wait together while it is stopped. `timeout` sends SIGINT twice, but a stopped process would get it once.
+    for signal in [Signal::STOP, Signal::INT, Signal::TERM, Signal::CONT] {
+        going.signal(signal);
+    }
+    wait_until_said(&mut going, "finishing what runs");
+    place.write("go", "");
+    let ended = going.end().expect(130);
+    assert!(!ended.stderr.contains("killing"), "{}", ended.stderr);
+    assert_eq!(logged(&place, "start"), logged(&place, "end"), "what ran was finished");
+    assert_eq!(place.committed().len(), logged(&place, "end"));
+    place.assert_nothing_left_over();
+    place.run(&[]).expect(0).balances();
     assert_eq!(place.read("out/sum.txt"), "780\n");
 }
 
