@@ -14,7 +14,7 @@ pub enum Reason {
     Signal,
     /// The command ran longer than its `timeout`.
     Timeout,
-    /// The command was killed for want of memory.
+    /// The command got too little memory, and was killed or said so and failed.
     Oom,
     /// The scratch disk is full.
     DiskFull,

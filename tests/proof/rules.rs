@@ -74,6 +74,45 @@ fn the_first_rule_that_matches_decides_what_becomes_of_a_failure() {
 }
 
 #[test]
+fn an_item_that_runs_out_of_memory_gets_more_when_a_rule_says_so() {
+    let place = one(
+        "1..2",
+        r#"    resources: {memory: 128MiB}
+    retry:
+      attempts: 2
+      backoff: {initial: 1ms}
+      rules: [{when: {reason: oom}, then: retry, memory: x2}]
+    run: |
+      echo "$GRIDMILL_ITEM $GRIDMILL_ATTEMPT $(ulimit -v)" >> log
+      test $GRIDMILL_ITEM = 1 || exit 0
+      python3 -c 'import os; os.write(1, b"%d\n" % len(b"x" * (160 << 20)))'
+"#,
+    );
+    let ended = place.run(&["--workers", "1"]).expect(0).balances();
+    let mut log = place.lines("log");
+    log.sort();
+    assert_eq!(log, ["1 1 131072", "1 2 262144", "2 1 131072"]);
+    assert_eq!(ended.stage("one")["failures"], serde_json::json!({"oom": 1}));
+    assert_eq!(texts(&place), map(&[("one/1.txt", "167772160\n"), ("one/2.txt", "")]));
+}
+
+#[test]
+fn what_ran_out_of_memory_for_good_says_under_which_limit() {
+    let place = one(
+        "1..1",
+        r#"    resources: {memory: 64MiB}
+    retry: {attempts: 1}
+    run: [python3, -c, 'b"x" * (160 << 20)']
+"#,
+    );
+    place.run(&[]).expect(1);
+    let letter = &place.dead()[0];
+    assert_eq!((letter["reason"].as_str(), letter["exit"].as_i64()), (Some("oom"), Some(1)));
+    let message = letter["message"].as_str().unwrap();
+    assert!(message.contains("64.0 MiB") && message.contains("raise `resources.memory`"), "{message}");
+}
+
+#[test]
 fn a_command_that_runs_too_long_is_killed_with_all_that_it_started() {
     let place = one(
         "1..1",

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use grid_core::ids::{JobId, StageName};
+use grid_core::units::ByteSize;
 use rustix::process::Signal;
 
 use super::orphans::Held;
@@ -19,8 +20,14 @@ pub(super) const MAX_REPLY_BYTES: usize = 64 << 20;
 /// A co-process that has served nobody for so long is ended when another stage's needs one: its job may be over.
 const MAX_IDLE: Duration = Duration::from_secs(60);
 
-/// The stage that a co-process serves.
-pub(super) type Served = (JobId, StageName);
+/// What a co-process serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) job: JobId,
+    pub(super) stage: StageName,
+    /// The limit that it was started under: an attempt that is given more must not meet one with less.
+    pub(super) memory: Option<ByteSize>,
+}
 
 /// A co-process.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use grid_core::items::Key;
 use grid_core::pipeline::{Command as CommandLine, Quoting, Stage, Template, TemplateValues};
 use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
+use grid_core::units::ByteSize;
 
 use super::environment::Variables;
 use super::fault;
@@ -29,8 +30,8 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub(super) struct Launcher<'a> {
     line: &'a CommandLine,
     submission: &'a Submission,
-    /// Bytes of address space a process may use.
-    memory: Option<u64>,
+    /// The address space that a process may use.
+    memory: Option<ByteSize>,
     vars: Variables,
     path: OsString,
     is_constant: bool,
@@ -65,7 +66,7 @@ impl<'a> Launcher<'a> {
         Self {
             line,
             submission,
-            memory: stage.resources.memory.map(|size| (size.0 as f64 * memory_factor) as u64),
+            memory: memory_limit(stage, memory_factor),
             vars,
             path: path.unwrap_or_else(|| DEFAULT_PATH.into()),
             is_constant,
@@ -130,7 +131,7 @@ impl<'a> Launcher<'a> {
                 let string = render(string, values, Quoting::Shell, "the command")?;
                 let mut command = Command::new("/bin/sh");
                 command.arg("-ec").arg(match self.memory {
-                    Some(bytes) => format!("{}; {string}", limit_memory(bytes)),
+                    Some(limit) => format!("{}; {string}", limit_memory(limit)),
                     None => string,
                 });
                 command
@@ -155,9 +156,9 @@ impl<'a> Launcher<'a> {
         match self.memory {
             // A limit on a process can be set from outside only once it runs; a shell that sets its own and then becomes
             // the program leaves no gap, and costs nothing where no limit is asked for.
-            Some(bytes) => {
+            Some(limit) => {
                 command = Command::new("/bin/sh");
-                command.arg("-c").arg(format!("{} && exec \"$@\"", limit_memory(bytes))).arg("sh").arg(program);
+                command.arg("-c").arg(format!("{} && exec \"$@\"", limit_memory(limit))).arg("sh").arg(program);
             }
             None => {
                 command = Command::new(program);
@@ -169,8 +170,13 @@ impl<'a> Launcher<'a> {
     }
 }
 
-fn limit_memory(bytes: u64) -> String {
-    format!("ulimit -v {}", bytes.div_ceil(1_024))
+/// The address space that a process of the stage may use in an attempt.
+pub(super) fn memory_limit(stage: &Stage, factor: f64) -> Option<ByteSize> {
+    stage.resources.memory.map(|size| ByteSize((size.0 as f64 * factor) as u64))
+}
+
+fn limit_memory(limit: ByteSize) -> String {
+    format!("ulimit -v {}", limit.0.div_ceil(1_024))
 }
 
 fn stdio(stdin: Stdin) -> Result<Stdio, Failure> {

@@ -30,6 +30,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod want_of_memory;
 
 use std::ffi::OsString;
 use std::io;

@@ -23,7 +23,7 @@ use super::launch::{Launcher, Stdin};
 use super::pack::AppendError;
 use super::supervise::{Ended, EndedBy};
 use super::task::Execution;
-use super::verdict::{EX_TEMPFAIL, Verdict, judge};
+use super::verdict::{EX_TEMPFAIL, Verdict, judge, with_last_words};
 use crate::runner::{ItemInput, ItemRan};
 
 /// How long a co-process that closed its standard output may take to end by itself.
@@ -49,7 +49,8 @@ enum Outcome {
 
 /// Executes the items of a task by a co-process: an idle one, or one that is started.
 pub(super) fn items(execution: &mut Execution, inputs: Vec<ItemInput>) -> Vec<ItemRan> {
-    let served: Served = (execution.submission.job.clone(), execution.stage.name.clone());
+    let memory = execution.memory_limit();
+    let served = Served { job: execution.submission.job.clone(), stage: execution.stage.name.clone(), memory };
     let mut coprocess = None;
     let ran = execution.each(inputs, |execution, index, input| {
         let key = (execution.keys)(index);
@@ -176,11 +177,12 @@ fn take(execution: &mut Execution, reply: Reply) -> Result<(u64, u32), NotDone> 
             Ok((text.len() as u64, crc32fast::hash(text.as_bytes())))
         }
         Outcome::OutputFile(path) => take_file(execution, &Path::new(&execution.submission.workdir).join(path)),
-        Outcome::Error(message) => Err(NotDone::Failed(Failure {
-            exit: Some(if reply.retry { EX_TEMPFAIL } else { 1 }),
-            stderr: execution.stderr.last_words(),
-            ..Failure::new(Reason::Exit, message)
-        })),
+        Outcome::Error(message) => {
+            let exit = Some(if reply.retry { EX_TEMPFAIL } else { 1 });
+            let failure = Failure { exit, ..Failure::new(Reason::Exit, message) };
+            let last_words = execution.stderr.last_words();
+            Err(NotDone::Failed(with_last_words(failure, last_words, execution.memory_limit())))
+        }
     }
 }
 
@@ -216,7 +218,8 @@ fn broken(execution: &mut Execution, server: Coprocess, reason: Reason, why: Str
     let ended = Ended { status, by: EndedBy::Itself };
     Ok(match judge(ended, execution.stage.timeout, || execution.shared.memory.has_killed()) {
         Verdict::Failed(failure) => {
-            Failure { stderr, message: format!("the co-process failed: {why}: {}", failure.message), ..failure }
+            let message = format!("the co-process failed: {why}: {}", failure.message);
+            with_last_words(Failure { message, ..failure }, stderr, execution.memory_limit())
         }
         Verdict::Success | Verdict::Stopped => Failure {
             exit: status.code(),

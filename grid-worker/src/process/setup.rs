@@ -12,7 +12,7 @@ use super::launch::{Launcher, Stdin};
 use super::stderr::Stderr;
 use super::supervise::{Session, supervise};
 use super::task::Execution;
-use super::verdict::{Verdict, judge};
+use super::verdict::{Verdict, judge, with_last_words};
 
 /// Setups that are remembered; a worker that outlives so many stages does the oldest again, which setups must bear as
 /// they run once on every worker.
@@ -97,7 +97,7 @@ fn run(execution: &mut Execution) -> Result<(), NotDone> {
         Verdict::Stopped => Err(NotDone::Stopped),
         Verdict::Failed(failure) => {
             let words = if said.is_empty() { printed.last_words() } else { said.last_words() };
-            Err(NotDone::Failed(as_setup(Failure { stderr: words, ..failure })))
+            Err(NotDone::Failed(as_setup(with_last_words(failure, words, execution.memory_limit()))))
         }
     }
 }

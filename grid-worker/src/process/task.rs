@@ -9,6 +9,7 @@ use grid_core::items::Key;
 use grid_core::pipeline::{Per, Stage, Template};
 use grid_core::reason::Failure;
 use grid_core::submission::Submission;
+use grid_core::units::ByteSize;
 use grid_core::wire::{OutputFile, TaskMessage};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -16,14 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::environment::{self, Variables};
 use super::fault::{self, NotDone};
 use super::input::{Staged, Stager, feed};
-use super::launch::{Launcher, item_environment};
+use super::launch::{self, Launcher, item_environment};
 use super::orphans::{self, Whose};
 use super::outputs::OutputFolder;
 use super::pack::Pack;
 use super::stderr::Stderr;
 use super::supervise::{READ_BYTES, Session, supervise};
 use super::switch::Switch;
-use super::verdict::{Verdict, judge};
+use super::verdict::{Verdict, judge, with_last_words};
 use super::{Shared, bundle, setup};
 use crate::runner::{ItemInput, ItemRan, Spool, Stop, TaskProgress, TaskRan, TaskRun};
 
@@ -263,7 +264,7 @@ impl Execution {
             (Verdict::Success | Verdict::Failed(_), Some(fault)) => Err(NotDone::Failed(fault)),
             (Verdict::Success, None) => Ok((len, sum.finalize())),
             (Verdict::Failed(failure), None) => {
-                Err(NotDone::Failed(Failure { stderr: self.stderr.last_words(), ..failure }))
+                Err(NotDone::Failed(with_last_words(failure, self.stderr.last_words(), self.memory_limit())))
             }
         }
     }
@@ -273,6 +274,11 @@ impl Execution {
         let mut vars = self.shared.stage_variables(&self.submission, &self.stage)?;
         vars.extend(environment::of_task(&self.message, &self.nonce, self.folder.path()));
         Ok(vars)
+    }
+
+    /// The address space that its processes may use.
+    pub(super) fn memory_limit(&self) -> Option<ByteSize> {
+        launch::memory_limit(&self.stage, self.message.memory_factor)
     }
 
     /// Whether the task was told to end at once.

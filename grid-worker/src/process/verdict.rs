@@ -5,9 +5,10 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use grid_core::reason::{Failure, Reason};
+use grid_core::units::ByteSize;
 
-use super::fault;
 use super::supervise::{Ended, EndedBy};
+use super::{fault, want_of_memory};
 
 /// EX_TEMPFAIL of sysexits.h: the command asks for another attempt.
 pub(super) const EX_TEMPFAIL: i32 = 75;
@@ -20,6 +21,7 @@ const NOT_FOUND: i32 = 127;
 const SHELL_SIGNAL_BASE: i32 = 128;
 
 const SIGKILL: i32 = 9;
+const SIGSEGV: i32 = 11;
 
 /// What the end of a command means.
 #[derive(Debug, PartialEq)]
@@ -53,8 +55,36 @@ pub(super) fn judge(ended: Ended, timeout: Duration, out_of_memory: impl FnOnce(
     }
 }
 
+/// Adds what a command said last to its failure. Under a memory limit the kernel refuses rather than kills, and nearly
+/// every program then says so and fails by itself: what it says decides whether it was for want of memory.
+pub(super) fn with_last_words(failure: Failure, stderr: String, memory: Option<ByteSize>) -> Failure {
+    let failure = Failure { stderr, ..failure };
+    match (memory, failure.reason) {
+        (Some(limit), Reason::Exit | Reason::Signal) if want_of_memory::is_told_in(&failure) => Failure {
+            message: format!(
+                "{}: it ran out of memory under its limit of {limit}: raise `resources.memory`, or have it raised by a \
+                 retry rule with `memory: x2`",
+                failure.message
+            ),
+            reason: Reason::Oom,
+            ..failure
+        },
+        // A guess would double the memory of every program with a bad pointer.
+        (Some(limit), Reason::Exit | Reason::Signal) if was_ended_by(SIGSEGV, failure.exit, failure.signal) => {
+            Failure {
+                message: format!(
+                    "{}; sh, node and java end so, too, when they get too little memory: `resources.memory` is {limit} here",
+                    failure.message
+                ),
+                ..failure
+            }
+        }
+        _ => failure,
+    }
+}
+
 fn of_status(status: ExitStatus, out_of_memory: impl FnOnce() -> bool) -> Verdict {
-    let killed = status.signal() == Some(SIGKILL) || status.code() == Some(SHELL_SIGNAL_BASE + SIGKILL);
+    let killed = was_ended_by(SIGKILL, status.code(), status.signal());
     let (reason, message) = match (status.code(), status.signal()) {
         (Some(0), _) => return Verdict::Success,
         _ if killed && out_of_memory() => (
@@ -81,6 +111,11 @@ fn of_status(status: ExitStatus, out_of_memory: impl FnOnce() -> bool) -> Verdic
         (None, None) => (Reason::Internal, format!("the command ended in an unknown way: {status}")),
     };
     Verdict::Failed(Failure { exit: status.code(), signal: status.signal(), ..Failure::new(reason, message) })
+}
+
+/// Whether a signal ended the command, or what a shell ran in it.
+fn was_ended_by(wanted: i32, exit: Option<i32>, signal: Option<i32>) -> bool {
+    signal == Some(wanted) || exit == Some(SHELL_SIGNAL_BASE + wanted)
 }
 
 /// `SIGSEGV (11)`, or the number alone where numbers differ between machines.
@@ -133,6 +168,36 @@ mod tests {
         assert_eq!(reason(judge(by_itself(9), MINUTE, || false)), (Reason::Signal, None, Some(9)));
         assert_eq!(reason(judge(by_itself(9), MINUTE, || true)), (Reason::Oom, None, Some(9)));
         assert_eq!(reason(judge(by_itself(137 << 8), MINUTE, || true)), (Reason::Oom, Some(137), None));
+    }
+
+    #[test]
+    fn last_words_count_only_under_a_limit_and_after_an_end_by_itself() {
+        let limit = Some(ByteSize(64 << 20));
+        let of = |reason, memory| with_last_words(Failure::new(reason, "it ended"), "MemoryError\n".into(), memory);
+        let plain = |reason| Failure { stderr: "MemoryError\n".into(), ..Failure::new(reason, "it ended") };
+        let message = "it ended: it ran out of memory under its limit of 64.0 MiB: raise `resources.memory`, or have it \
+                       raised by a retry rule with `memory: x2`";
+        for reason in Reason::ALL {
+            assert_eq!(of(reason, None), plain(reason));
+            let expected = match reason {
+                Reason::Exit | Reason::Signal => Failure { message: message.into(), ..plain(Reason::Oom) },
+                other => plain(other),
+            };
+            assert_eq!(of(reason, limit), expected);
+        }
+    }
+
+    #[test]
+    fn a_silent_crash_under_a_limit_stays_a_signal() {
+        let crash = |signal| Failure { signal: Some(signal), ..Failure::new(Reason::Signal, "it crashed") };
+        let limit = Some(ByteSize(64 << 20));
+        let said = with_last_words(crash(SIGSEGV), String::new(), limit);
+        assert_eq!(said.reason, Reason::Signal);
+        assert!(said.message.ends_with("`resources.memory` is 64.0 MiB here"), "{}", said.message);
+        for signal in [SIGKILL, 6] {
+            assert_eq!(with_last_words(crash(signal), String::new(), limit), crash(signal));
+        }
+        assert_eq!(with_last_words(crash(SIGSEGV), String::new(), None), crash(SIGSEGV));
     }
 
     #[test]

@@ -98,6 +98,21 @@ async fn address_space_is_limited_as_the_stage_says_and_the_message_multiplies()
 }
 
 #[tokio::test]
+async fn a_command_that_says_it_got_too_little_memory_is_out_of_memory_under_a_limit_only() {
+    let limit = |trial: Trial| trial.with(|stage| stage.resources.memory = Some(ByteSize(64 << 20)));
+    let says = || shell("echo 'sort: memory exhausted' >&2; exit 2");
+    assert_eq!(exit(&says().failure().await), (Reason::Exit, Some(2)));
+    assert_eq!(exit(&limit(says()).failure().await), (Reason::Oom, Some(2)));
+    let crashes = limit(shell("echo \"terminate called after throwing 'std::bad_alloc'\" >&2; kill -ABRT $$"));
+    let failure = crashes.failure().await;
+    assert_eq!((failure.reason, failure.signal), (Reason::Oom, Some(6)));
+    let mut allocates = limit(argv(&["python3", "-c", "b'x' * (100 << 20)"]));
+    assert_eq!(exit(&allocates.failure().await), (Reason::Oom, Some(1)));
+    allocates.memory_factor = 4.0;
+    assert_eq!(allocates.run(1).await.items, [ok("")]);
+}
+
+#[tokio::test]
 async fn a_full_scratch_disk_is_no_fault_of_the_command() {
     // /dev/full takes the place of the pack: every write to it says that there is no room.
     let trial = shell("head -c 100000 /dev/zero");

@@ -1,5 +1,7 @@
 //! `per: worker`.
 
+use grid_core::units::ByteSize;
+
 use super::*;
 
 /// A co-process in Python; the rest of the loop is the test's own.
@@ -134,6 +136,18 @@ async fn a_kill_ends_the_process_and_gives_the_items_back() {
     let (ran, ()) = tokio::join!(trial.feed(vec![bytes("a"), bytes("b")]), kill);
     assert_eq!(ran.items, [ItemRan::Unrun, ItemRan::Unrun]);
     assert!(!lives(trial.workdir().join("pid")));
+}
+
+#[tokio::test]
+async fn an_attempt_with_more_memory_is_not_served_by_a_process_with_less() {
+    let body = "try:\n    b'x' * (160 << 20)\nexcept MemoryError: said(item=r['item'], error='MemoryError')\nelse: said(item=r['item'], output=str(n))";
+    let Some(trial) = server(body) else { return };
+    let mut trial = trial.with(|stage| stage.resources.memory = Some(ByteSize(128 << 20)));
+    let runner = runner();
+    let refused = failures(&trial.run_on(&runner, 1, vec![bytes("a")]).await).remove(0);
+    assert_eq!(exit(&refused), (Reason::Oom, Some(1)), "{}", refused.message);
+    trial.memory_factor = 2.0;
+    assert_eq!(trial.run_on(&runner, 1, vec![bytes("a")]).await.items, [ok("1")]);
 }
 
 #[tokio::test]
