@@ -8,6 +8,7 @@ mod bad_input;
 mod counts;
 mod interrupts;
 mod kills;
+mod on_failure;
 mod place;
 mod poison;
 mod random;

@@ -155,36 +155,6 @@ fn too_many_failures_stop_the_job_at_once() {
 }
 
 #[test]
-fn after_a_failed_stage_the_rest_goes_on_or_is_killed() {
-    let pipeline = |on_failure: &str| {
-        format!(
-            r#"
-name: failing
-stages:
-  bad:
-    range: 1..1
-    on_failure: {on_failure}
-    retry: {{attempts: 1}}
-    run: until test -e running; do sleep 0.02; done; exit 1
-  needs: {{each: bad, run: echo never >> log}}
-  beside:
-    range: 1..1
-    run: touch running; until test $(find .gridmill/objects -path '*/bad/done/*' -type f | wc -l) -gt 0; do sleep 0.02; done; {{slow}}; echo beside >> log
-  later: {{after: [beside], range: 1..1, run: echo later >> log}}
-"#
-        )
-        .replace("{slow}", if on_failure == "cancel" { "sleep 600" } else { "true" })
-    };
-    for (on_failure, log) in [("continue", vec!["beside", "later"]), ("cancel", vec![])] {
-        let place = Place::with(&pipeline(on_failure));
-        let ended = place.run(&[]).expect(1);
-        assert_eq!(place.lines("log"), log, "{on_failure}");
-        assert_eq!((ended.items("bad")[2], ended.items("needs")[0]), (1, 0), "{on_failure}");
-        assert_eq!(place.left_over(), Vec::<String>::new(), "{on_failure}");
-    }
-}
-
-#[test]
 fn a_stage_waits_for_those_that_it_comes_after() {
     let place = Place::with(
         "
