@@ -29,6 +29,9 @@ use crate::runner::{ItemInput, ItemRan};
 /// How long a co-process that closed its standard output may take to end by itself.
 const EXIT_PATIENCE: Duration = Duration::from_millis(200);
 
+/// So much of a reply that is none is shown.
+const SHOWN_REPLY_BYTES: usize = 200;
+
 /// What a co-process answers.
 #[derive(Debug, Deserialize)]
 struct Reply {
@@ -153,11 +156,8 @@ fn ask(execution: &mut Execution, server: &mut Coprocess, request: &[u8], name: 
     Ok(match exchanged {
         Exchanged::Reply(line) => match serde_json::from_slice::<Reply>(&line) {
             Ok(reply) if reply.item == name => Answer::Served(take(execution, reply)),
-            Ok(reply) => breach(format!("it answered for item {:?} when it was asked for {name:?}", reply.item)),
-            Err(error) => breach(format!(
-                "its answer is not a line of JSON with `item` and one of `output`, `output_file`, `error` ({error}): {:?}",
-                String::from_utf8_lossy(&line[..line.len().min(200)])
-            )),
+            Ok(reply) => breach(format!("it answered for item `{}` when it was asked for `{name}`", reply.item)),
+            Err(_) => breach(unexpected(&line, name)),
         },
         Exchanged::Surplus => breach("it answered more than one line to one request".into()),
         Exchanged::TooLong => breach(format!(
@@ -168,6 +168,17 @@ fn ask(execution: &mut Execution, server: &mut Coprocess, request: &[u8], name: 
         Exchanged::Late => Answer::Late,
         Exchanged::Stopped => Answer::Stopped,
     })
+}
+
+/// Says what was expected in place of a line; the words of a JSON parser would speak of our types.
+fn unexpected(line: &[u8], name: &str) -> String {
+    let start = String::from_utf8_lossy(&line[..line.len().min(SHOWN_REPLY_BYTES)]);
+    let more = if line.len() > SHOWN_REPLY_BYTES { " .." } else { "" };
+    let expected = json!({ "item": name, "output": ".." });
+    format!(
+        "its answer was `{start}`{more}; expected was a JSON object in one line, like {expected}, with exactly one of \
+         `output`, `output_file` and `error`, all of them text"
+    )
 }
 
 fn take(execution: &mut Execution, reply: Reply) -> Result<(u64, u32), NotDone> {

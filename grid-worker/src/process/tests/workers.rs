@@ -139,6 +139,28 @@ async fn a_kill_ends_the_process_and_gives_the_items_back() {
 }
 
 #[tokio::test]
+async fn a_wrong_answer_is_shown_beside_the_right_one() {
+    let body = "i = r['index']\nif i == 0: print('Loading ' + 300 * '.')\nelif i == 1: print('{\"item\": 1, \"output\": 2}')\nelse: said(item='other', output='')";
+    let Some(trial) = server(body) else { return };
+    let ran = trial.feed(vec![bytes("a"), bytes("b"), bytes("c")]).await;
+    let messages: Vec<String> = failures(&ran).into_iter().map(|failure| failure.message).collect();
+    let expected = |answer: &str, item: &str| {
+        format!(
+            "the co-process failed: its answer was {answer}; expected was a JSON object in one line, like \
+             {{\"item\":\"{item}\",\"output\":\"..\"}}, with exactly one of `output`, `output_file` and `error`, all of them text"
+        )
+    };
+    assert_eq!(
+        messages,
+        [
+            expected(&format!("`Loading {}` ..", ".".repeat(192)), "i0,it%27s%200"),
+            expected("`{\"item\": 1, \"output\": 2}`", "i1,it%27s%201"),
+            "the co-process failed: it answered for item `other` when it was asked for `i2,it%27s%202`".to_owned(),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn an_attempt_with_more_memory_is_not_served_by_a_process_with_less() {
     let body = "try:\n    b'x' * (160 << 20)\nexcept MemoryError: said(item=r['item'], error='MemoryError')\nelse: said(item=r['item'], output=str(n))";
     let Some(trial) = server(body) else { return };
