@@ -77,7 +77,8 @@ impl Seen {
         }
         let items = self.items_rate / self.weight;
         let waiting = stage.items.saturating_sub(self.ended);
-        let known = stage.planned && waiting > 0 && items > 0.0;
+        // A stage that waits for others slows down to nothing, and would seem to need for ever.
+        let known = stage.planned && waiting > 0 && items > 0.0 && stage.running > 0;
         let left = known.then(|| Duration::try_from_secs_f64(waiting as f64 / items).ok()).flatten();
         Pace { items, bytes: self.bytes_rate / self.weight, left }
     }
@@ -93,7 +94,7 @@ mod tests {
         let mut meter = Meter::default();
         for second in 0..=60 {
             let mut clean = stage("clean", 1_000);
-            (clean.ok, clean.bytes_in) = (second * 10, second * 2_048);
+            (clean.ok, clean.bytes_in, clean.running) = (second * 10, second * 2_048, 8);
             let pace = meter.observe(&job(vec![clean]), Duration::from_secs(second))[0];
             if second > 0 {
                 assert!((pace.items - 10.0).abs() < 0.001 && (pace.bytes - 2_048.0).abs() < 0.5, "{second}: {pace:?}");
@@ -114,6 +115,21 @@ mod tests {
         assert_eq!((pace.items.round(), pace.left), (5.0, None));
         let idle = meter.observe(&job(vec![stage("idle", 10)]), Duration::from_secs(2))[0];
         assert_eq!(idle, Pace::default());
+    }
+
+    #[test]
+    fn a_stage_that_waits_for_others_has_no_end_in_sight() {
+        let mut meter = Meter::default();
+        let mut each = stage("each", 1_000);
+        each.running = 4;
+        meter.observe(&job(vec![each.clone()]), Duration::ZERO);
+        each.ok = 10;
+        let second = |meter: &mut Meter, each: &StageStatus, n| {
+            meter.observe(&job(vec![each.clone()]), Duration::from_secs(n))[0]
+        };
+        assert_eq!(second(&mut meter, &each, 1).left.map(|left| left.as_secs()), Some(99));
+        each.running = 0;
+        assert_eq!(second(&mut meter, &each, 60).left, None);
     }
 
     #[test]
