@@ -243,6 +243,12 @@ fn an_item_is_explained_and_run_again_by_name_and_by_number() {
     assert_eq!(yard.answer("replay check/#3"), ("c\n".to_owned(), 0));
     assert!(yard.answer("logs check/#2").0.contains("looks at poison\n"));
     assert_eq!(yard.answer("why check/#9").1, 2);
+    for (words, said) in
+        [("logs chek", "has no stage `chek`; it has check"), ("logs check/#9", "has no item #9: it has 4")]
+    {
+        let output = yard.gridmill(words);
+        assert!(output.status.code() == Some(2) && stderr(&output).contains(said), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use job_manager::view::{ItemLog, JobView, Logs};
+use job_manager::view::{self, ItemLog, JobView, Logs, NoSuchJob};
 
 use crate::cli::LogsArgs;
 use crate::console::{Console, answer};
@@ -47,11 +47,17 @@ async fn meant(grid: &infra::Grid, words: &[String]) -> Outcome<(JobView, Option
         [] => Ok((local::job(grid, None).await?, None)),
         [word] => {
             let newest = local::job(grid, None).await?;
-            let (stage, item) = local::stage_and_item(word);
-            if item.is_some() || local::known_stage(&newest, stage).is_ok() {
-                return Ok((newest, Some(word.clone())));
+            let (stage, _) = local::stage_and_item(word);
+            let no_stage = match local::known_stage(&newest, stage) {
+                Ok(_) => return Ok((newest, Some(word.clone()))),
+                Err(fault) => fault,
+            };
+            match view::choose(&view::all_jobs(grid).await?, word) {
+                Err(NoSuchJob::Unknown(_)) => {
+                    Err(no_stage.help("no job has such an id either: `gridmill list` shows all"))
+                }
+                _ => Ok((local::job(grid, Some(word)).await?, None)),
             }
-            Ok((local::job(grid, Some(word)).await?, None))
         }
         [job, place, ..] => Ok((local::job(grid, Some(job)).await?, Some(place.clone()))),
     }
