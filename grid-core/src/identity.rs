@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::items::Key;
 use crate::pipeline::{Command, ItemSource, Stage, TemplatePart};
-use crate::split::Slice;
-use crate::submission::{PinnedFile, Submission};
+use crate::split::Segment;
+use crate::submission::Submission;
 
 /// The identity of an item among those of stages with the same [`StageIdentity::digest`].
 pub type ItemIdentity = [u8; 16];
@@ -98,15 +98,42 @@ pub fn of_key(key: &Key) -> ItemIdentity {
     short(blake3::Hasher::new().update(b"key").update(text(key).as_bytes()))
 }
 
-/// The identity of an item that is a piece of an input: what the files are, and which bytes of them.
-pub fn of_slice(key: &Key, slice: &Slice, files: &[PinnedFile]) -> ItemIdentity {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"slice").update(text(key).as_bytes());
-    for segment in slice.header.iter().chain(&slice.segments) {
-        let digest = files.get(segment.file as usize).map_or("", |file| file.digest.as_str());
-        hasher.update(digest.as_bytes()).update(&segment.start.to_le_bytes()).update(&segment.len.to_le_bytes());
+/// Computes the identity of an item that is a slice of an input: what its bytes are, and where in its files they lie.
+///
+/// Equal identities mean equal bytes. The reverse does not hold: of the digests that cover a piece, the finest are taken, and
+/// they cover bytes beside it.
+#[derive(Clone, Debug)]
+pub struct SliceIdentity(blake3::Hasher);
+
+impl SliceIdentity {
+    /// The item's key; its pieces follow in order, the header first.
+    pub fn new(key: &Key) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        let key = text(key);
+        hasher.update(b"slice").update(&(key.len() as u64).to_le_bytes()).update(key.as_bytes());
+        Self(hasher)
     }
-    short(&hasher)
+
+    /// A piece of a file of which only the digest of all its bytes is known.
+    pub fn file(&mut self, digest: &str, piece: Segment) {
+        self.piece(b"file", piece);
+        self.0.update(&(digest.len() as u64).to_le_bytes()).update(digest.as_bytes());
+    }
+
+    /// A piece that lies in blocks with these digests: all those that it [touches](crate::blocks::touched).
+    pub fn blocks(&mut self, digests: impl IntoIterator<Item = impl AsRef<[u8]>>, piece: Segment) {
+        self.piece(b"blocks", piece);
+        digests.into_iter().for_each(|digests| _ = self.0.update(digests.as_ref()));
+    }
+
+    fn piece(&mut self, kind: &[u8], piece: Segment) {
+        self.0.update(kind).update(&piece.start.to_le_bytes()).update(&piece.len.to_le_bytes());
+    }
+
+    /// The identity.
+    pub fn finish(&self) -> ItemIdentity {
+        short(&self.0)
+    }
 }
 
 /// The identity of an item that is made of others.
@@ -159,6 +186,48 @@ mod tests {
     #[test]
     fn the_same_stages_in_another_job_are_the_same() {
         assert_eq!(digests("1", "cache: true"), digests("2", "cache: true"));
+    }
+
+    /// The identity of a slice whose pieces are told by `tell`.
+    fn slice(part: u32, tell: impl Fn(&mut SliceIdentity)) -> ItemIdentity {
+        let mut identity = SliceIdentity::new(&Key(vec![("part".into(), part.to_string())]));
+        tell(&mut identity);
+        identity.finish()
+    }
+
+    fn piece(file: u32, start: u64, len: u64) -> Segment {
+        Segment { file, start, len }
+    }
+
+    #[test]
+    fn a_slice_is_its_key_and_the_bytes_of_its_pieces_in_order() {
+        let (a, b) = ([1; 32], [2; 32]);
+        let identities = [
+            slice(0, |it| it.blocks([a], piece(0, 5, 9))),
+            slice(1, |it| it.blocks([a], piece(0, 5, 9))),
+            slice(0, |it| it.blocks([b], piece(0, 5, 9))),
+            slice(0, |it| it.blocks([a], piece(0, 6, 9))),
+            slice(0, |it| it.blocks([a], piece(0, 5, 8))),
+            slice(0, |it| it.blocks([a, b], piece(0, 5, 9))),
+            slice(0, |it| it.file("blake3:a", piece(0, 5, 9))),
+            slice(0, |it| it.file("blake3:b", piece(0, 5, 9))),
+            slice(0, |it| {
+                it.blocks([b], piece(0, 0, 3));
+                it.blocks([a], piece(0, 5, 9));
+            }),
+            slice(0, |it| {
+                it.blocks([a], piece(0, 5, 9));
+                it.blocks([b], piece(0, 0, 3));
+            }),
+        ];
+        let different: BTreeSet<ItemIdentity> = identities.into_iter().collect();
+        assert_eq!(different.len(), identities.len());
+        assert_eq!(
+            slice(0, |it| it.blocks([a], piece(7, 5, 9))),
+            identities[0],
+            "the place among the files is no part"
+        );
+        assert_eq!(slice(0, |it| it.blocks([[a, b].concat()], piece(0, 5, 9))), identities[5], "digests come in pages");
     }
 
     #[test]

@@ -34,6 +34,12 @@ fn tenant_folder(tenant: &str) -> String {
     tenant.bytes().fold("t".to_owned(), |folder, byte| format!("{folder}{byte:02x}"))
 }
 
+/// The digests of a file's blocks (see [`blocks`](crate::blocks)), under the digest of the file; created once. A file that
+/// is divided in another way needs another key.
+pub fn blocks(digest: &str) -> String {
+    format!("blocks/{digest}")
+}
+
 /// Items `chunk * SHARD_ITEMS ..` of a planned stage; immutable.
 pub fn plan_chunk(job: &JobId, stage: &StageName, chunk: u32) -> String {
     format!("jobs/{job}/{stage}/plan/{chunk:06}.json")

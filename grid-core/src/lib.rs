@@ -3,6 +3,7 @@
 //! **Architecture invariant:** nothing here reads a clock, a file, the environment or the network, and nothing
 //! waits. What a rule needs comes in as an argument; what it wants done goes out as a value.
 
+pub mod blocks;
 #[cfg(test)]
 #[path = "../../tests/golden/check.rs"]
 mod check;

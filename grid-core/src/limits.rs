@@ -73,6 +73,9 @@ pub const STDERR_KEEP_BYTES: usize = 64 << 10;
 /// What a manifest carries of a failed item's stderr: its end.
 pub const STDERR_IN_MANIFEST_BYTES: usize = 2 << 10;
 
+/// Digests of input blocks that a manager keeps in memory for one job: those of 16 GiB (see [`blocks`](crate::blocks)).
+pub const MAX_CACHED_DIGEST_BYTES: u64 = 8 << 20;
+
 /// Items of a matrix, list or range.
 pub const MAX_ITEMS: u64 = u32::MAX as u64;
 

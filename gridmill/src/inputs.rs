@@ -156,6 +156,8 @@ async fn pin_list(
     file_folder: &Path,
     options: PinOptions<'_>,
 ) -> Result<PinnedFile, InputError> {
+    // Its items are told apart by their values.
+    let options = PinOptions { blocks: None, ..options };
     let mut files = resolve(sources, &[path.to_owned()], file_folder, options).await?;
     match (files.len(), files.pop()) {
         (1, Some(file)) => Ok(file),

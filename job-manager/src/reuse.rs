@@ -17,6 +17,7 @@ use grid_core::pipeline::ItemSource;
 use grid_core::rows::{JOBS, JobRow};
 use grid_core::wire::{KeySource, Manifest, Outputs, TaskMessage};
 use infra::Grid;
+use infra::inputs::SliceReader;
 use infra::outputs::{Committed, OutputReader};
 use infra::plan::PlanReader;
 
@@ -44,18 +45,20 @@ struct Known {
     stage: StageName,
     items: HashMap<ItemIdentity, ItemIndex>,
     outputs: OutputReader,
+    slices: Arc<SliceReader>,
 }
 
 impl Reuse {
     /// Asks the newest earlier jobs of the same pipeline.
     pub async fn look(grid: &Grid, job: &Job) -> Result<Self, ManagerError> {
         let identities = stage_identities(job.submission());
+        let slices = Arc::new(SliceReader::new(grid.objects.clone()));
         let mut reuse = Self::default();
         for id in earlier_jobs(grid, job).await? {
             if reuse.stages.len() == identities.len() {
                 break;
             }
-            reuse.ask(grid, job, &identities, &id).await?;
+            reuse.ask(grid, job, &identities, &id, &slices).await?;
         }
         Ok(reuse)
     }
@@ -71,6 +74,7 @@ impl Reuse {
         job: &Job,
         identities: &[StageIdentity],
         id: &JobId,
+        slices: &Arc<SliceReader>,
     ) -> Result<(), ManagerError> {
         let theirs = stage_identities(&read_submission(grid, id).await?);
         let wanted: Vec<(usize, usize)> = (0..identities.len())
@@ -91,12 +95,13 @@ impl Reuse {
             if committed.is_empty() || committed.len() > MAX_KNOWN_ITEMS {
                 continue;
             }
-            let reader = IdentityReader::new(grid, &earlier);
+            let reader = IdentityReader::new(grid, &earlier, slices);
             let mut items = HashMap::with_capacity(committed.len() as usize);
             for item in committed {
                 items.insert(reader.identity(&stage, item).await?, item);
             }
-            let known = Known { job: earlier.clone(), stage, items, outputs: OutputReader::new(grid.objects.clone()) };
+            let outputs = OutputReader::new(grid.objects.clone());
+            let known = Known { job: earlier.clone(), stage, items, outputs, slices: slices.clone() };
             self.stages.insert(job.submission().pipeline.stages[mine].name.clone(), known);
         }
         Ok(())
@@ -105,7 +110,7 @@ impl Reuse {
     /// Which of some items need not run.
     pub async fn is_reusable(&self, grid: &Grid, job: &Job, items: &StageItems) -> Result<Vec<bool>, ManagerError> {
         let Some(known) = self.stages.get(&items.stage) else { return Ok(vec![false; items.count as usize]) };
-        let reader = IdentityReader::new(grid, job);
+        let reader = IdentityReader::new(grid, job, &known.slices);
         let mut answers = Vec::with_capacity(items.count as usize);
         for item in items.first..items.first + items.count {
             answers.push(known.items.contains_key(&reader.identity(&items.stage, item).await?));
@@ -117,7 +122,7 @@ impl Reuse {
     /// the first item has to run.
     pub async fn manifest(&self, grid: &Grid, job: &Job, task: &TaskMessage) -> Result<Option<Manifest>, ManagerError> {
         let Some(known) = self.stages.get(&task.stage) else { return Ok(None) };
-        let reader = IdentityReader::new(grid, job);
+        let reader = IdentityReader::new(grid, job, &known.slices);
         let mut theirs: Vec<ItemIndex> = Vec::new();
         let mut source: Option<Arc<Committed>> = None;
         for item in task.first..task.first + task.count {
@@ -226,11 +231,12 @@ async fn load_with_groups(grid: &Grid, id: &JobId) -> Result<Job, ManagerError> 
 struct IdentityReader<'a> {
     job: &'a Job,
     plans: PlanReader,
+    slices: &'a SliceReader,
 }
 
 impl<'a> IdentityReader<'a> {
-    fn new(grid: &Grid, job: &'a Job) -> Self {
-        Self { job, plans: PlanReader::new(grid.objects.clone()) }
+    fn new(grid: &Grid, job: &'a Job, slices: &'a SliceReader) -> Self {
+        Self { job, plans: PlanReader::new(grid.objects.clone()), slices }
     }
 
     fn identity<'b>(
@@ -266,7 +272,7 @@ impl<'a> IdentityReader<'a> {
         };
         let files = submission.inputs.get(&split.input).map_or(&[][..], Vec::as_slice);
         let slice = self.plans.slice(&submission.job, stage, item).await?;
-        Ok(identity::of_slice(&key, &slice, files))
+        Ok(self.slices.identity(&key, &slice, files).await?)
     }
 
     async fn key(&self, stage: &StageName, item: ItemIndex) -> Result<Key, ManagerError> {

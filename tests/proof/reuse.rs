@@ -153,3 +153,110 @@ stages:
     let delivered: Vec<Vec<u8>> = place.tree("out").into_values().collect();
     assert_eq!(delivered, [b"alpha\n".to_vec(), b"beta\n".to_vec(), b"gamma\n".to_vec()]);
 }
+
+/// Slices of one file, each of which logs its number.
+const SLICED: &str = r#"
+name: sliced
+inputs: {sales: {format: csv, header: true, default: sales.csv}}
+stages:
+  clean:
+    split: {input: sales, by: bytes, target: 256KiB}
+    run: 'echo $GRIDMILL_KEY_PART >> log; sed s/$/,clean/'
+  all: {all: clean, run: cat}
+outputs: [all]
+"#;
+
+/// A table of 4 MiB with lines of 32 bytes.
+fn sales() -> Vec<u8> {
+    let mut table = format!("{:0>31}\n", "number,amount").into_bytes();
+    (0..(4 << 20) / 32).for_each(|row| table.extend(format!("{row:0>20},{:>10}\n", row * 7 % 1_000).bytes()));
+    table
+}
+
+/// The slices that were run since the last look.
+fn slices(place: &Place) -> Vec<u32> {
+    let mut slices: Vec<u32> = place.lines("log").iter().map(|part| part.parse().unwrap()).collect();
+    slices.sort_unstable();
+    place.write("log", "");
+    slices
+}
+
+/// Runs the table in a place that knows earlier ones, and in one that knows nothing; returns the slices that were run in
+/// the first, and all there are.
+fn run_sliced(place: &Place, table: &[u8]) -> (Vec<u32>, Vec<u32>) {
+    place.write("sales.csv", table);
+    let ended = place.run(&[]).expect(0).balances();
+    let run = slices(place);
+    let scratch = Place::with(SLICED);
+    scratch.write("sales.csv", table);
+    scratch.run(&[]).expect(0).balances();
+    let all = slices(&scratch);
+    assert_eq!(ended.stage("clean")["reused"].as_u64(), Some((all.len() - run.len()) as u64));
+    assert!(place.tree("out") == scratch.tree("out"), "the outputs are not those of a run from scratch");
+    (run, all)
+}
+
+#[test]
+fn a_changed_byte_runs_the_slices_that_touch_its_block_again_and_no_others() {
+    let place = Place::with(SLICED);
+    let mut table = sales();
+    let (run, all) = run_sliced(&place, &table);
+    assert_eq!((run, all.len()), (all.clone(), 16));
+    for (at, expected) in [
+        // In the middle of slice 8.
+        (32 * ((2 << 20) / 32 + 4_096), vec![8]),
+        // Slice 7 ends with the header's length behind a border of blocks.
+        (2 << 20, vec![7, 8]),
+        // Near the header.
+        (2_048, vec![0]),
+    ] {
+        table[at + 19] = b'x';
+        assert_eq!(run_sliced(&place, &table).0, expected, "byte {at}");
+    }
+}
+
+#[test]
+fn appended_lines_run_the_last_slice_again_and_new_ones() {
+    let place = Place::with(SLICED);
+    let mut table = sales();
+    let (_, before) = run_sliced(&place, &table);
+    table.extend_from_slice(&sales()[32..1 << 20]);
+    let (run, all) = run_sliced(&place, &table);
+    let last = *before.last().unwrap();
+    assert!(run.first().is_some_and(|first| first + 1 >= last), "{run:?} of {all:?}");
+    assert_eq!(run, all[all.len() - run.len()..]);
+    assert_eq!(all.len(), 20);
+}
+
+#[test]
+fn a_line_inserted_at_the_start_runs_every_slice_again() {
+    let place = Place::with(SLICED);
+    let mut table = sales();
+    run_sliced(&place, &table);
+    table.splice(32..32, format!("{:0>20},{:>10}\n", "new", 1).bytes());
+    let (run, all) = run_sliced(&place, &table);
+    assert_eq!(run, all);
+}
+
+#[test]
+fn after_a_changed_header_every_slice_is_run_again() {
+    let place = Place::with(SLICED);
+    let mut table = sales();
+    run_sliced(&place, &table);
+    table[0] = b'#';
+    let (run, all) = run_sliced(&place, &table);
+    assert_eq!(run, all);
+}
+
+#[test]
+fn a_file_that_was_pinned_without_digests_of_its_blocks_runs_as_a_whole_once() {
+    let place = Place::with(SLICED);
+    let mut table = sales();
+    run_sliced(&place, &table);
+    std::fs::remove_dir_all(place.path(".gridmill/objects/blocks")).unwrap();
+    table[1 << 20] = b'9';
+    let (run, all) = run_sliced(&place, &table);
+    assert_eq!(run, all);
+    table[1 << 20] = b'8';
+    assert!(run_sliced(&place, &table).0.len() < all.len());
+}

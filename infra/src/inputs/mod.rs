@@ -2,6 +2,7 @@
 //!
 //! Inputs are only ever read, through [`Sources`](crate::grid::Sources).
 
+mod blocks;
 mod decompress;
 mod error;
 mod find;
@@ -13,6 +14,7 @@ mod slices;
 #[cfg(test)]
 mod tests;
 
+pub use blocks::SliceReader;
 pub use decompress::decompress;
 pub use error::InputError;
 pub use open::{open, open_from};

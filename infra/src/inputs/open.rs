@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use grid_core::submission::{Compression, PinnedFile};
 
 use crate::grid::Sources;
-use crate::inputs::pin::digest;
+use crate::inputs::pin::read;
 use crate::inputs::{InputError, decompress};
 use crate::objects::{ByteStream, ObjectMeta};
 use crate::{Error, ErrorKind, Result};
@@ -124,7 +124,7 @@ async fn content_of(sources: &Sources, file: &PinnedFile, meta: &ObjectMeta) -> 
     if let Some(digest) = known {
         return Ok(digest);
     }
-    let (digest, _) = digest(sources, &file.uri, meta.size, &|_| {}).await?;
+    let digest = read(sources, &file.uri, meta.size, &|_| {}).await?.digest;
     let mut compared = COMPARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if compared.len() >= MAX_COMPARED {
         compared.clear();

@@ -6,11 +6,13 @@ use std::path::Path;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
+use grid_core::blocks::BlockHasher;
 use grid_core::submission::{Compression, PinnedFile};
 
 use crate::grid::Sources;
 use crate::inputs::find::{Found, find};
-use crate::inputs::{InputError, names};
+use crate::inputs::{InputError, blocks, names};
+use crate::objects::ObjectStore;
 
 /// Enough first bytes to tell every [`Compression`].
 const SNIFF_BYTES: u64 = 6;
@@ -25,11 +27,13 @@ pub struct PinOptions<'a> {
     pub known: &'a (dyn Fn(&str, u64, &str) -> Option<String> + Send + Sync),
     /// Told of every piece that was read: so many bytes more.
     pub on_bytes: &'a (dyn Fn(u64) + Send + Sync),
+    /// Where the digests of a file's blocks are kept; without it they are not.
+    pub blocks: Option<&'a dyn ObjectStore>,
 }
 
 impl Default for PinOptions<'_> {
     fn default() -> Self {
-        Self { known: &|_, _, _| None, on_bytes: &|_| {} }
+        Self { known: &|_, _, _| None, on_bytes: &|_| {}, blocks: None }
     }
 }
 
@@ -71,35 +75,50 @@ pub async fn pin_object(
     let from_store = |error| InputError::from_store(error, uri);
     let (store, key) = sources.locate(uri).map_err(from_store)?;
     let meta = store.head(key).await.map_err(from_store)?;
-    let (digest, first_bytes) = match (options.known)(uri, meta.size, &meta.version) {
-        Some(digest) => (digest, store.get(key, Some(0..SNIFF_BYTES.min(meta.size))).await.map_err(from_store)?),
-        None => digest(sources, uri, meta.size, options.on_bytes).await?,
+    let Read { digest, blocks, first_bytes } = match (options.known)(uri, meta.size, &meta.version) {
+        Some(digest) => {
+            let first_bytes = store.get(key, Some(0..SNIFF_BYTES.min(meta.size))).await.map_err(from_store)?;
+            Read { digest, blocks: Vec::new(), first_bytes }
+        }
+        None => read(sources, uri, meta.size, options.on_bytes).await?,
     };
     if store.head(key).await.map_err(from_store)? != meta {
         return Err(InputError::Changed(format!(
             "{uri} is being written to: wait until it is complete, and submit again"
         )));
     }
-    Ok(PinnedFile {
+    let file = PinnedFile {
         uri: uri.to_owned(),
         name: name.to_owned(),
         size: meta.size,
         version: meta.version,
         digest,
         compression: Compression::sniff(&first_bytes),
-    })
+    };
+    if let Some(objects) = options.blocks.filter(|_| !blocks.is_empty()) {
+        blocks::keep(objects, &file, blocks).await.map_err(InputError::Store)?;
+    }
+    Ok(file)
 }
 
-/// Digest and first bytes of the `size` bytes of a file as it is now.
-pub(super) async fn digest(
+/// What reading a file once tells of it.
+pub(super) struct Read {
+    pub digest: String,
+    /// The digests of its blocks; none when it was not read, or has but one.
+    blocks: Vec<u8>,
+    first_bytes: Bytes,
+}
+
+/// Reads the `size` bytes of a file as it is now.
+pub(super) async fn read(
     sources: &Sources,
     uri: &str,
     size: u64,
     on_bytes: &(dyn Fn(u64) + Send + Sync),
-) -> Result<(String, Bytes), InputError> {
+) -> Result<Read, InputError> {
     let from_store = |error| InputError::from_store(error, uri);
     let (store, key) = sources.locate(uri).map_err(from_store)?;
-    let mut hasher = blake3::Hasher::new();
+    let mut hasher = BlockHasher::new();
     let mut first_bytes: Vec<u8> = Vec::new();
     if size > 0 {
         let mut stream = store.stream(key, Some(0..size)).await.map_err(from_store)?;
@@ -110,5 +129,6 @@ pub(super) async fn digest(
             on_bytes(piece.len() as u64);
         }
     }
-    Ok((format!("blake3:{}", hasher.finalize().to_hex()), first_bytes.into()))
+    let (digest, blocks) = hasher.finish();
+    Ok(Read { digest: format!("blake3:{digest}"), blocks, first_bytes: first_bytes.into() })
 }

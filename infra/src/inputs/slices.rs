@@ -145,7 +145,7 @@ fn join(header: Option<Bytes>, pieces: impl Iterator<Item = Bytes>, whole_record
     all.freeze()
 }
 
-fn file_of(files: &[PinnedFile], segment: Segment) -> Result<&PinnedFile> {
+pub(super) fn file_of(files: &[PinnedFile], segment: Segment) -> Result<&PinnedFile> {
     files.get(segment.file as usize).ok_or_else(|| {
         let message = format!("the plan names file {} of an input of {} files", segment.file, files.len());
         InputError::Invalid(message).into()

@@ -23,6 +23,7 @@ pub async fn submit(run: &Run<'_>, loaded: Loaded) -> Outcome<Submitted> {
     let options = PinOptions {
         known: &|uri, size, version| known.get(&(uri.to_owned(), size, version.to_owned())).cloned(),
         on_bytes: &|bytes| progress.add(bytes),
+        blocks: Some(&*run.grid.objects),
     };
     let scratch = run.state.scratch();
     let keeper = Keeper { objects: &*run.grid.objects, scratch: &scratch };

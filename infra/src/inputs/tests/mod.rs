@@ -1,5 +1,6 @@
 //! Inputs in a folder and in memory.
 
+mod blocks;
 mod decompress;
 mod pin;
 mod read;

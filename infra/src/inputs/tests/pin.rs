@@ -126,7 +126,7 @@ async fn a_file_that_is_known_is_not_read_again() {
         let same = (uri, size, version) == (first[0].uri.as_str(), first[0].size, first[0].version.as_str());
         same.then(|| first[0].digest.clone())
     };
-    let options = PinOptions { on_bytes: &count, known: &known };
+    let options = PinOptions { on_bytes: &count, known: &known, ..PinOptions::default() };
     assert_eq!(resolve(&sources, &["x.gz".into()], folder.path(), options).await.unwrap(), first);
     assert_eq!(*read.lock().unwrap(), first[0].size);
 }
@@ -137,7 +137,7 @@ async fn inputs_can_be_found_by_a_task_of_their_own() {
     let tree = tree();
     let base = tree.path().to_owned();
     let found = tokio::spawn(async move {
-        let options = PinOptions { known: &|_, _, _| None, on_bytes: &|_| {} };
+        let options = PinOptions::default();
         resolve(&sources, &["**/*".into()], &base, options).await.unwrap().len()
     });
     assert_eq!(found.await.unwrap(), 6);
