@@ -30,6 +30,10 @@ impl Default for Tuning {
     }
 }
 
+/// The last bundles last at least this part of the target: below it, what a task costs is more than what an even end
+/// saves.
+const TAIL_PARTS: u64 = 32;
+
 /// Weight of the newest attempt in the mean.
 const NEWEST: f64 = 0.3;
 
@@ -48,10 +52,12 @@ impl Pace {
 
     /// How many items the next bundle takes: as many as fill the target, one while nothing was measured, fewer towards
     /// the end of the stage so that all slots end together, and no more input than is read ahead in one piece.
-    pub fn bundle_items(&self, tuning: &Tuning, items_left: u64, mean_item_bytes: u64) -> u32 {
+    /// `not_handed_out` counts the items of the stage that are in no task yet: half of what every slot can still get is
+    /// guided self-scheduling (Polychronopoulos and Kuck, 1987) with a factor of two for tasks that differ.
+    pub fn bundle_items(&self, tuning: &Tuning, not_handed_out: u64, mean_item_bytes: u64) -> u32 {
         let Some(item_secs) = self.item_secs else { return 1 };
         let by_time = (tuning.target.as_secs_f64() / item_secs.max(1e-9)).floor() as u64;
-        let by_tail = items_left.div_ceil(2 * u64::from(tuning.slots.max(1)));
+        let by_tail = not_handed_out.div_ceil(2 * u64::from(tuning.slots.max(1))).max(by_time / TAIL_PARTS);
         let by_input = MAX_STAGED_INPUT_BYTES.checked_div(mean_item_bytes).unwrap_or(u64::MAX);
         let items = by_time.min(by_tail).min(by_input).min(u64::from(tuning.max_items));
         u32::try_from(items).unwrap_or(u32::MAX).max(1)
@@ -76,8 +82,10 @@ mod tests {
     #[test]
     fn a_bundle_fills_the_target_and_shrinks_towards_the_end() {
         assert_eq!(pace(0.001).bundle_items(&TUNING, 1_000_000, 0), 500);
-        assert_eq!(pace(0.001).bundle_items(&TUNING, 40, 0), 10);
-        assert_eq!(pace(0.001).bundle_items(&TUNING, 1, 0), 1);
+        assert_eq!(pace(0.001).bundle_items(&TUNING, 400, 0), 100);
+        assert_eq!(pace(0.001).bundle_items(&TUNING, 40, 0), 15);
+        assert_eq!(pace(0.1).bundle_items(&TUNING, 40, 0), 5);
+        assert_eq!(pace(0.1).bundle_items(&TUNING, 4, 0), 1);
         assert_eq!(pace(3.0).bundle_items(&TUNING, 1_000_000, 0), 1);
         assert_eq!(pace(0.0).bundle_items(&TUNING, 1_000_000, 0), 8_192);
     }

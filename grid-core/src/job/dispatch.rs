@@ -225,12 +225,11 @@ impl Job {
         let is_known = |item: &ItemIndex| book.found.as_ref().is_none_or(|found| found.checked.contains(*item));
         let is_reusable = |item| book.found.as_ref().is_some_and(|found| found.reusable.contains(item));
         let first = self.next_ready(index).filter(is_known)?;
-        let left = u64::from(book.planned.items) - book.outcomes.ended();
         let mean_bytes = book.planned.bytes / u64::from(book.planned.items.max(1));
         let wanted = match self.spec(index).items {
             ItemSource::All { .. } => 1,
             _ if is_reusable(first) => SHARD_ITEMS,
-            _ => book.pace.bundle_items(tuning, left, mean_bytes),
+            _ => book.pace.bundle_items(tuning, book.not_handed_out(), mean_bytes),
         };
         let goes_along = |item: ItemIndex| {
             book.ready.contains(item)

@@ -159,6 +159,12 @@ impl StageBook {
         self.planned.complete && self.outcomes.ended() == u64::from(self.planned.items)
     }
 
+    /// Items planned that have neither ended nor are in a task that is out.
+    pub fn not_handed_out(&self) -> u64 {
+        let out: u64 = self.out.values().map(|task| u64::from(task.count)).sum();
+        u64::from(self.planned.items).saturating_sub(self.outcomes.ended() + out)
+    }
+
     pub fn tally_mut(&mut self, item: ItemIndex) -> &mut Tally {
         let shard = item / SHARD_ITEMS;
         self.dirty_shards.insert(shard);
