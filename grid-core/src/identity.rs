@@ -156,30 +156,17 @@ fn text(value: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::ids::JobId;
-    use crate::limits::WIRE_VERSION;
 
     /// The digests of the stages `read` and `sum`, the second made of the first.
     fn digests(job: &str, read: &str) -> Vec<String> {
         let pipeline = format!(
             "name: n\nstages:\n  read: {{range: 1..3, run: cat export, {read}}}\n  sum: {{all: read, run: add}}\n"
         );
-        let submission = Submission {
-            v: WIRE_VERSION,
-            job: JobId::new(job),
-            submitted: jiff::Timestamp::UNIX_EPOCH,
-            pipeline: crate::pipeline::parse(&pipeline, "n.yaml").expect("it is right"),
-            params: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: "/".into(),
-            programs: BTreeMap::new(),
-            program_files: Vec::new(),
-            tenant: String::new(),
-        };
+        let pipeline = crate::pipeline::parse(&pipeline, "n.yaml").expect("it is right");
+        let submission = Submission::new(JobId::new(job), jiff::Timestamp::UNIX_EPOCH, "/", pipeline);
         stage_identities(&submission).into_iter().map(|stage| stage.digest).collect()
     }
 

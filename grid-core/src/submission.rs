@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
+use crate::limits::WIRE_VERSION;
 use crate::pipeline::Pipeline;
 
 /// The content of `job.json`; immutable.
@@ -40,6 +41,25 @@ pub struct Submission {
     /// On whose behalf; empty where there are no tenants.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tenant: String,
+}
+
+impl Submission {
+    /// A submission without parameters, inputs, programs and a tenant; its commands run in the folder `workdir`.
+    pub fn new(job: JobId, submitted: Timestamp, workdir: impl Into<String>, pipeline: Pipeline) -> Self {
+        Self {
+            v: WIRE_VERSION,
+            job,
+            submitted,
+            pipeline,
+            params: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            workdir: workdir.into(),
+            programs: BTreeMap::new(),
+            program_files: Vec::new(),
+            tenant: String::new(),
+        }
+    }
 }
 
 /// A file for the folder in which commands run.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::StageName;
+use crate::limits::{DEFAULT_GRACE, MAX_TIMEOUT};
 use crate::units::{Allowance, ByteSize};
 
 pub use crate::job::retry::rule::{RetryRule, RetryThen, RetryWhen};
@@ -301,7 +302,8 @@ pub struct Output {
     pub name: Option<Template>,
 }
 
-/// What is tried again.
+/// What is tried again. Default: three attempts; 1 s, then twice as long each time up to 60 s, drawn at random from zero
+/// on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Retry {
     /// Executions of an item in all, at least 1.
@@ -338,7 +340,46 @@ pub enum OnFailure {
     Cancel,
 }
 
+impl Default for Retry {
+    fn default() -> Self {
+        let (initial, max) = (Duration::from_secs(1), Duration::from_secs(60));
+        Self { attempts: 3, backoff: Backoff { initial, factor: 2.0, max, jitter: 1.0 }, rules: Vec::new() }
+    }
+}
+
+impl Stage {
+    /// A stage of which a pipeline file says no more than this: everything else has its default.
+    pub fn new(name: StageName, items: ItemSource, run: Command) -> Self {
+        Self {
+            name,
+            items,
+            after: Vec::new(),
+            run,
+            per: Per::Item,
+            input_as: InputAs::Stdin,
+            env: BTreeMap::new(),
+            setup: None,
+            pool: "default".to_owned(),
+            resources: Resources::default(),
+            output: Output { format: Format::Text, name: None },
+            cache: true,
+            retry: Retry::default(),
+            timeout: MAX_TIMEOUT,
+            grace: DEFAULT_GRACE,
+            skip: Allowance::Items(0),
+            on_failure: OnFailure::Continue,
+            max_failures: None,
+        }
+    }
+}
+
 impl Pipeline {
+    /// A pipeline of these stages, without parameters and inputs, that delivers nothing.
+    pub fn new(name: impl Into<String>, stages: Vec<Stage>) -> Self {
+        let (params, inputs) = (BTreeMap::new(), BTreeMap::new());
+        Self { name: name.into(), params, inputs, stages, outputs: Vec::new() }
+    }
+
     /// The stage of that name.
     pub fn stage(&self, name: &StageName) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.name == *name)

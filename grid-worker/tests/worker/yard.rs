@@ -1,18 +1,14 @@
 //! A grid in memory with one job, for tests of workers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use grid_core::ids::{AttemptKey, JobId, StageItems, StageName, WorkerId};
 use grid_core::layout;
-use grid_core::pipeline::{
-    Backoff, Command, Format, Input, InputAs, ItemSource, OnFailure, Output, Per, Pipeline, Range, Resources, Retry,
-    Stage,
-};
+use grid_core::pipeline::{Command, Format, Input, ItemSource, Pipeline, Range, Retry, Stage};
 use grid_core::submission::Submission;
-use grid_core::units::{Allowance, ByteSize};
+use grid_core::units::ByteSize;
 use grid_core::wire::{
     Completion, Heartbeat, KeySource, Manifest, OutputRef, Report, TaskInputs, TaskMessage, to_ascii_json,
 };
@@ -256,45 +252,15 @@ pub fn numbers(last: i64) -> ItemSource {
 
 pub fn stage(name: &str, items: ItemSource) -> Stage {
     Stage {
-        name: StageName::new(name),
-        items,
-        after: Vec::new(),
-        run: Command::Argv(Vec::new()),
-        per: Per::Item,
-        input_as: InputAs::Stdin,
-        env: BTreeMap::new(),
-        setup: None,
-        pool: "default".into(),
-        resources: Resources::default(),
-        output: Output { format: Format::Text, name: None },
         cache: false,
-        retry: Retry {
-            attempts: 1,
-            backoff: Backoff { initial: Duration::ZERO, factor: 1.0, max: Duration::ZERO, jitter: 0.0 },
-            rules: Vec::new(),
-        },
+        retry: Retry { attempts: 1, ..Retry::default() },
         timeout: Duration::from_secs(60),
         grace: Duration::from_secs(1),
-        skip: Allowance::Items(0),
-        on_failure: OnFailure::Continue,
-        max_failures: None,
+        ..Stage::new(StageName::new(name), items, Command::Argv(Vec::new()))
     }
 }
 
 fn submission(stages: Vec<Stage>) -> Submission {
-    let pipeline =
-        Pipeline { name: "test".into(), params: BTreeMap::new(), inputs: BTreeMap::new(), stages, outputs: Vec::new() };
-    Submission {
-        v: 1,
-        job: job(),
-        submitted: serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap(),
-        pipeline,
-        params: BTreeMap::new(),
-        inputs: BTreeMap::new(),
-        lists: BTreeMap::new(),
-        workdir: "/".into(),
-        programs: BTreeMap::new(),
-        program_files: Vec::new(),
-        tenant: String::new(),
-    }
+    let submitted = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
+    Submission::new(job(), submitted, "/", Pipeline::new("test", stages))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use grid_core::ids::{JobId, StageName};
 use grid_core::items::source::count_of_computed;
-use grid_core::limits::{MAX_STAGED_INPUT_BYTES, SHARD_ITEMS, WIRE_VERSION};
+use grid_core::limits::{MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
 use grid_core::pipeline::{ItemSource, List, Per, Pipeline, Stage};
 use grid_core::submission::Submission;
 use infra::grid::Sources;
@@ -61,19 +61,9 @@ async fn plans(loaded: Loaded) -> Outcome<(Pipeline, Vec<StagePlan>)> {
     let options = PinOptions { known: &|_, _, _| Some(String::new()), ..PinOptions::default() };
     let inputs::Pinned { inputs, lists } = inputs::pin(&sources, &loaded, None, options).await?;
     let Loaded { pipeline, params, folder, .. } = loaded;
-    let submission = Submission {
-        v: WIRE_VERSION,
-        job: JobId::new("plan"),
-        submitted: jiff::Timestamp::now(),
-        pipeline,
-        params,
-        inputs,
-        lists,
-        workdir: folder.to_string_lossy().into_owned(),
-        programs: BTreeMap::new(),
-        program_files: Vec::new(),
-        tenant: String::new(),
-    };
+    let (now, workdir) = (jiff::Timestamp::now(), folder.to_string_lossy());
+    let submission =
+        Submission { params, inputs, lists, ..Submission::new(JobId::new("plan"), now, workdir, pipeline) };
     let mut stages = Vec::new();
     let mut known: BTreeMap<StageName, (u64, bool)> = BTreeMap::new();
     for stage in &submission.pipeline.stages {

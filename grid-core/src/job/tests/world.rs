@@ -8,11 +8,10 @@ use super::super::*;
 use crate::ids::{AttemptKey, ItemIndex, JobId, StageItems, StageName, WorkerId};
 use crate::items::Key;
 use crate::items::plan::Group;
-use crate::limits::{DEFAULT_GRACE, MAX_TIMEOUT, WIRE_VERSION};
+use crate::limits::WIRE_VERSION;
 use crate::pipeline::*;
 use crate::reason::{Failure, Reason};
 use crate::submission::Submission;
-use crate::units::Allowance;
 use crate::wire::{ItemFailure, Manifest, TaskMessage};
 
 pub(super) struct World {
@@ -29,26 +28,8 @@ pub(super) struct World {
 
 pub(super) fn stage(name: &str, items: ItemSource) -> Stage {
     let backoff = Backoff { initial: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(9), jitter: 1.0 };
-    Stage {
-        name: StageName::new(name),
-        items,
-        after: Vec::new(),
-        run: Command::Argv(vec![Template { parts: vec![TemplatePart::Text("true".into())] }]),
-        per: Per::Item,
-        input_as: InputAs::Stdin,
-        env: BTreeMap::new(),
-        setup: None,
-        pool: "default".into(),
-        resources: Resources::default(),
-        output: Output { format: Format::Text, name: None },
-        cache: true,
-        retry: Retry { attempts: 3, backoff, rules: Vec::new() },
-        timeout: MAX_TIMEOUT,
-        grace: DEFAULT_GRACE,
-        skip: Allowance::Items(0),
-        on_failure: OnFailure::Continue,
-        max_failures: None,
-    }
+    let run = Command::Argv(vec![Template { parts: vec![TemplatePart::Text("true".into())] }]);
+    Stage { retry: Retry { backoff, ..Retry::default() }, ..Stage::new(StageName::new(name), items, run) }
 }
 
 fn names(names: &[&str]) -> Vec<StageName> {
@@ -73,26 +54,8 @@ pub(super) fn group(stages: &[&str]) -> ItemSource {
 
 impl World {
     pub fn of(stages: Vec<Stage>) -> Self {
-        let pipeline = Pipeline {
-            name: "test".into(),
-            params: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            outputs: Vec::new(),
-            stages,
-        };
-        let submission = Submission {
-            v: WIRE_VERSION,
-            job: JobId::new("job"),
-            submitted: jiff::Timestamp::UNIX_EPOCH,
-            pipeline,
-            params: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: "/".into(),
-            programs: BTreeMap::new(),
-            program_files: Vec::new(),
-            tenant: String::new(),
-        };
+        let pipeline = Pipeline::new("test", stages);
+        let submission = Submission::new(JobId::new("job"), jiff::Timestamp::UNIX_EPOCH, "/", pipeline);
         Self {
             job: Job::new(Arc::new(submission)),
             manifests: BTreeMap::new(),

@@ -6,14 +6,11 @@ use std::time::Duration;
 use super::fields::Fields;
 use super::{Reader, Use};
 use crate::ids::StageName;
-use crate::limits::{DEFAULT_GRACE, MAX_TIMEOUT};
+use crate::limits::MAX_TIMEOUT;
 use crate::pipeline::grammar;
-use crate::pipeline::model::{
-    Command, Format, InputAs, ItemSource, OnFailure, Output, Per, Resources, Stage, Template,
-};
+use crate::pipeline::model::{Command, InputAs, ItemSource, Per, Resources, Stage, Template};
 use crate::pipeline::names;
 use crate::pipeline::tree::{Entry, Node, Span, Value};
-use crate::units::Allowance;
 
 /// Names that lie beside the stages in a job's folder, see [`layout`](crate::layout).
 const RESERVED_STAGES: [&str; 2] = ["input", "cancelled"];
@@ -54,7 +51,7 @@ pub(in crate::pipeline) struct StageDraft {
 impl StageDraft {
     fn new(name: &str) -> Self {
         Self {
-            stage: default_stage(name),
+            stage: Stage::new(StageName::new(name), ItemSource::Each(Vec::new()), Command::Shell(Template::text(""))),
             has_source: false,
             input: None,
             upstream: Vec::new(),
@@ -64,30 +61,6 @@ impl StageDraft {
             setup_uses: Vec::new(),
             output_name: None,
         }
-    }
-}
-
-/// Every default of a stage.
-fn default_stage(name: &str) -> Stage {
-    Stage {
-        name: StageName::new(name),
-        items: ItemSource::Each(Vec::new()),
-        after: Vec::new(),
-        run: Command::Shell(Template::text("")),
-        per: Per::Item,
-        input_as: InputAs::Stdin,
-        env: BTreeMap::new(),
-        setup: None,
-        pool: "default".to_owned(),
-        resources: Resources::default(),
-        output: Output { format: Format::Text, name: None },
-        cache: true,
-        retry: super::trouble::default_retry(),
-        timeout: MAX_TIMEOUT,
-        grace: DEFAULT_GRACE,
-        skip: Allowance::Items(0),
-        on_failure: OnFailure::Continue,
-        max_failures: None,
     }
 }
 

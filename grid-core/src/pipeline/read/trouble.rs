@@ -1,7 +1,5 @@
 //! What a stage does when things go wrong.
 
-use std::time::Duration;
-
 use super::Reader;
 use super::fields::Fields;
 use crate::pipeline::grammar;
@@ -13,12 +11,6 @@ const MAX_ATTEMPTS: i64 = 1_000;
 
 /// A factor above this overflows any limit within a few attempts.
 const MAX_FACTOR: f64 = 1_000.0;
-
-/// Three attempts; 1 s, then twice as long each time up to 60 s, drawn at random from zero on.
-pub(super) fn default_retry() -> Retry {
-    let backoff = Backoff { initial: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(60), jitter: 1.0 };
-    Retry { attempts: 3, backoff, rules: Vec::new() }
-}
 
 impl Reader<'_, '_> {
     pub(super) fn trouble(&mut self, fields: &Fields<'_>, stage: &mut Stage) {
@@ -44,7 +36,7 @@ impl Reader<'_, '_> {
     }
 
     fn retry(&mut self, entry: &Entry, has_memory: bool) -> Retry {
-        let mut retry = default_retry();
+        let mut retry = Retry::default();
         let Some(fields) = self.fields(&entry.value, &entry.key_span, &grammar::RETRY) else {
             return retry;
         };

@@ -16,13 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use grid_core::ids::{AttemptKey, JobId, StageItems, StageName};
 use grid_core::items::Key;
-use grid_core::pipeline::{
-    Backoff, Command, Format, InputAs, ItemSource, OnFailure, Output, Per, Pipeline, Range, Resources, Retry, Stage,
-    Template, TemplatePart,
-};
+use grid_core::pipeline::{Command, InputAs, ItemSource, Per, Pipeline, Range, Stage, Template, TemplatePart};
 use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
-use grid_core::units::Allowance;
 use grid_core::wire::{KeySource, TaskInputs, TaskMessage};
 use tempfile::TempDir;
 
@@ -71,30 +67,9 @@ fn key_of(index: u32) -> Key {
 
 impl Trial {
     fn of(run: Command) -> Self {
-        let stage = Stage {
-            name: StageName::new("work"),
-            items: ItemSource::Range(Range { first: 0, last: 9, step: 1 }),
-            after: Vec::new(),
-            run,
-            per: Per::Item,
-            input_as: InputAs::Stdin,
-            env: BTreeMap::new(),
-            setup: None,
-            pool: "default".into(),
-            resources: Resources::default(),
-            output: Output { format: Format::Text, name: None },
-            cache: true,
-            retry: Retry {
-                attempts: 1,
-                backoff: Backoff { initial: Duration::ZERO, factor: 1.0, max: Duration::ZERO, jitter: 0.0 },
-                rules: Vec::new(),
-            },
-            timeout: Duration::from_secs(60),
-            grace: Duration::from_secs(60),
-            skip: Allowance::Items(0),
-            on_failure: OnFailure::Continue,
-            max_failures: None,
-        };
+        let items = ItemSource::Range(Range { first: 0, last: 9, step: 1 });
+        let minute = Duration::from_secs(60);
+        let stage = Stage { timeout: minute, grace: minute, ..Stage::new(StageName::new("work"), items, run) };
         Self {
             stage,
             params: BTreeMap::new(),
@@ -118,25 +93,10 @@ impl Trial {
     }
 
     fn submission(&self) -> Submission {
-        Submission {
-            v: 1,
-            job: JobId::new("job-1"),
-            submitted: jiff::Timestamp::UNIX_EPOCH,
-            pipeline: Pipeline {
-                name: "trial".into(),
-                params: BTreeMap::new(),
-                inputs: BTreeMap::new(),
-                stages: vec![self.stage.clone()],
-                outputs: Vec::new(),
-            },
-            params: self.params.clone(),
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: self.folder.path().to_str().unwrap().into(),
-            programs: BTreeMap::new(),
-            program_files: Vec::new(),
-            tenant: String::new(),
-        }
+        let pipeline = Pipeline::new("trial", vec![self.stage.clone()]);
+        let workdir = self.folder.path().to_str().unwrap();
+        let submission = Submission::new(JobId::new("job-1"), jiff::Timestamp::UNIX_EPOCH, workdir, pipeline);
+        Submission { params: self.params.clone(), ..submission }
     }
 
     fn task(&self, count: u32, inputs: Vec<ItemInput>) -> TaskRun {

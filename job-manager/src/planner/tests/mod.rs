@@ -28,18 +28,10 @@ impl Job {
     /// A job whose pipeline has the input `data`, as `input` says, and the stage `work` with the items of `items`.
     fn new(input: &str, items: &str) -> Self {
         let text = format!("name: test\ninputs:\n  data: {input}\nstages:\n  work:\n    {items}\n    run: cat\n");
+        let pipeline = parse(&text, "test.yaml").unwrap_or_else(|faults| panic!("{}", faults.render(false)));
         let submission = Submission {
-            v: 1,
-            job: JobId::new("job"),
-            submitted: "2026-01-01T00:00:00Z".parse().unwrap(),
-            pipeline: parse(&text, "test.yaml").unwrap_or_else(|faults| panic!("{}", faults.render(false))),
-            params: [].into(),
             inputs: [("data".to_owned(), Vec::new())].into(),
-            lists: [].into(),
-            workdir: "/".into(),
-            programs: Default::default(),
-            program_files: Vec::new(),
-            tenant: String::new(),
+            ..Submission::new(JobId::new("job"), jiff::Timestamp::UNIX_EPOCH, "/", pipeline)
         };
         Self { grid: infra::memory::grid(), submission }
     }
