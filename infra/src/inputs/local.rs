@@ -19,7 +19,7 @@ pub(super) fn find(path: &Path, base_dir: &Path) -> Result<Vec<Found>, InputErro
     let path = without_dots(&base_dir.join(path)).map_err(|error| unreadable(path, &error))?;
     let mut found = match fs::metadata(&path) {
         Ok(meta) if meta.is_dir() => walk(&path)?,
-        Ok(_) => vec![found(&path, path.parent().unwrap_or(Path::new("/")))?],
+        Ok(meta) => vec![found(&path, path.parent().unwrap_or(Path::new("/")), &meta)?],
         Err(error) => match glob_parts(&path, base_dir) {
             Some((fixed, pattern)) => matches(&fixed, &pattern)?,
             None => return Err(unreadable(&path, &error)),
@@ -64,7 +64,7 @@ fn walk(root: &Path) -> Result<Vec<Found>, InputError> {
                 continue;
             }
             let meta = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
-            if meta.is_dir() { folders.push((path, above.clone())) } else { files.push(found(&path, root)?) }
+            if meta.is_dir() { folders.push((path, above.clone())) } else { files.push(found(&path, root, &meta)?) }
         }
     }
     if files.is_empty() {
@@ -103,7 +103,11 @@ fn matches(fixed: &Path, pattern: &Path) -> Result<Vec<Found>, InputError> {
         let message = format!("no file matches {}: check it with `ls`, or quote it against the shell", whole.display());
         return Err(InputError::Missing(message));
     }
-    paths.iter().map(|path| found(path, fixed)).collect()
+    let examined = |path: &PathBuf| {
+        let meta = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+        found(path, fixed, &meta)
+    };
+    paths.iter().map(examined).collect()
 }
 
 /// A part of a glob.
@@ -141,8 +145,7 @@ fn expand(folder: &Path, parts: &[Part], paths: &mut Vec<PathBuf>) -> Result<(),
 }
 
 /// A file with its name relative to `root`.
-fn found(path: &Path, root: &Path) -> Result<Found, InputError> {
-    let meta = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+fn found(path: &Path, root: &Path, meta: &fs::Metadata) -> Result<Found, InputError> {
     if !meta.is_file() {
         let message = format!("{} is no regular file: pipe its content to the input `-`", path.display());
         return Err(InputError::Invalid(message));

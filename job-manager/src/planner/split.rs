@@ -1,5 +1,6 @@
 //! Planning a `split` stage.
 
+use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use grid_core::items::plan::PlanSummary;
 use grid_core::pipeline::{Input, ItemSource, Split, SplitBy, Stage};
 use grid_core::split::{Cutter, Slice};
@@ -10,6 +11,9 @@ use crate::planner::PlanError;
 use crate::planner::chunks::ChunkWriter;
 use crate::planner::files::{File, Measured};
 use crate::planner::slices::SliceWriter;
+
+/// Files measured at the same time. Each holds one piece of its store's, half a megabyte, and its decoder's window.
+const MEASURED_AT_ONCE: usize = 16;
 
 /// Cuts the stage's input, proves the plan while it is made, and hands the slices to `writer`.
 pub(super) async fn plan(
@@ -51,14 +55,20 @@ fn input_of<'a>(submission: &'a Submission, split: &Split) -> Result<(&'a Input,
 }
 
 async fn cut_all(files: &[File<'_>], by: SplitBy, slices: &mut SliceWriter<'_>) -> Result<(), PlanError> {
-    let measured = measure_for(files, by).await?;
-    let total = measured.iter().map(Measured::bytes).sum();
+    // For equal parts it must be known first how long all are together.
+    let (mut measured, total) = match by.needs_total() {
+        true => {
+            let all: Vec<Measured> = measure(files).try_collect().await?;
+            let total = all.iter().map(Measured::bytes).sum();
+            (stream::iter(all).map(Ok).boxed(), total)
+        }
+        false => (measure(files).boxed(), 0),
+    };
     let rule = by.cut_rule(total);
     let mut base = 0;
-    for (at, file) in files.iter().enumerate() {
-        let measured = match measured.get(at) {
-            Some(measured) => *measured,
-            None => file.measure().await?,
+    for file in files {
+        let Some(measured) = measured.try_next().await? else {
+            return Err(PlanError::Unsound(format!("{} was not measured", file.file.uri)));
         };
         slices.begin(file.number, measured.head.start, file.header(measured.head));
         let cutter = Cutter::new(rule, file.number, measured.head.start, base);
@@ -71,13 +81,8 @@ async fn cut_all(files: &[File<'_>], by: SplitBy, slices: &mut SliceWriter<'_>) 
     Ok(())
 }
 
-/// What must be known of all files before the first cut: for equal parts, how long they are together.
-async fn measure_for(files: &[File<'_>], by: SplitBy) -> Result<Vec<Measured>, PlanError> {
-    let mut measured = Vec::new();
-    if by.needs_total() {
-        for file in files {
-            measured.push(file.measure().await?);
-        }
-    }
-    Ok(measured)
+/// What must be known of each file before it is cut, in their order. Several are asked at once: with many small files,
+/// planning does little else than wait for them.
+fn measure<'a>(files: &'a [File<'a>]) -> impl Stream<Item = Result<Measured, PlanError>> + Send + 'a {
+    stream::iter(files).map(File::measure).buffered(MEASURED_AT_ONCE)
 }
