@@ -79,6 +79,15 @@ pub const MAX_CACHED_DIGEST_BYTES: u64 = 8 << 20;
 /// Items of a matrix, list or range.
 pub const MAX_ITEMS: u64 = u32::MAX as u64;
 
+/// The text that says which failed items are meant: longer than any that people write, and cheap to keep in a row.
+pub const MAX_FILTER_BYTES: usize = 4 << 10;
+
+/// Names and values of the parameters that one redrive sets, in bytes: they travel in messages and lie in a row.
+pub const MAX_SET_BYTES: usize = 4 << 10;
+
+/// Different sets of parameters that the redrives of one job may bring: they lie in its row.
+pub const MAX_SETS: usize = 32;
+
 /// Stages in a pipeline: a graph that people can read; larger graphs are for `tasks: FILE`.
 pub const MAX_STAGES: usize = 1_000;
 

@@ -35,12 +35,10 @@ pub struct JobRow {
     pub tenant: String,
 }
 
-/// A job that somebody has to look after.
+/// A job that somebody has to look after. It says no more: what is wished of the job stands in the job's own row, and
+/// this one is written anew when that one was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveRow {
-    /// Its failed items are to be run again.
-    pub redrive: bool,
-}
+pub struct ActiveRow {}
 
 /// The job that a submission became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use grid_core::layout;
 use grid_core::pipeline::Stage;
 use grid_core::reason::Reason;
+use grid_core::submission::Submission;
 use grid_core::wire::TaskMessage;
 use infra::ErrorKind;
 use infra::queue::Received;
@@ -117,7 +118,7 @@ async fn work(
     held.executes(progress.clone());
     let started_ms = context.grid.clock.now_ms();
     let task = TaskRun {
-        submission: job.submission.clone(),
+        submission: with_params(&job.submission, message),
         stage: stage.clone(),
         message: message.clone(),
         keys: staged.keys,
@@ -151,6 +152,16 @@ async fn work(
         commit::End::Committed => Ok(Ending::Committed),
         commit::End::NothingRan => Ok(Ending::GiveBack("none of it was run".into())),
     }
+}
+
+/// The submission, with the parameters that a redrive has set for this attempt.
+fn with_params(submission: &Arc<Submission>, message: &TaskMessage) -> Arc<Submission> {
+    if message.params.is_empty() {
+        return submission.clone();
+    }
+    let mut own = Submission::clone(submission);
+    own.params.extend(message.params.clone());
+    Arc::new(own)
 }
 
 /// A full scratch disk is this machine's trouble, not the task's: the worker ends, and the task is for another one, or for

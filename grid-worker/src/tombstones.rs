@@ -20,10 +20,9 @@ pub(crate) struct Tombstones {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Seen {
-    Cancelled,
-    /// There was no tombstone at this time.
-    NoneAt(Instant),
+struct Seen {
+    at: Instant,
+    is_cancelled: bool,
 }
 
 impl Tombstones {
@@ -33,15 +32,12 @@ impl Tombstones {
 
     /// Whether the job is known to be cancelled, without looking.
     pub(crate) fn knows(&self, job: &JobId) -> bool {
-        matches!(self.get(job), Some(Seen::Cancelled))
+        self.get(job).is_some_and(|seen| seen.is_cancelled)
     }
 
     fn is_settled(&self, job: &JobId, now: Instant) -> Option<bool> {
-        match self.get(job)? {
-            Seen::Cancelled => Some(true),
-            Seen::NoneAt(then) if now < then + self.fresh_for => Some(false),
-            Seen::NoneAt(_) => None,
-        }
+        // Also a tombstone is looked for again: a redrive takes it away.
+        self.get(job).filter(|seen| now < seen.at + self.fresh_for).map(|seen| seen.is_cancelled)
     }
 
     fn get(&self, job: &JobId) -> Option<Seen> {
@@ -62,11 +58,11 @@ pub(crate) async fn is_cancelled(context: &Context, job: &JobId) -> bool {
     }
     match context.grid.objects.head(&layout::tombstone(job)).await {
         Ok(_) => {
-            context.tombstones.note(job, Seen::Cancelled);
+            context.tombstones.note(job, Seen { at: now, is_cancelled: true });
             true
         }
         Err(error) if error.kind == ErrorKind::NotFound => {
-            context.tombstones.note(job, Seen::NoneAt(now));
+            context.tombstones.note(job, Seen { at: now, is_cancelled: false });
             false
         }
         Err(error) => {

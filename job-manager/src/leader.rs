@@ -8,9 +8,8 @@ use grid_core::ids::JobId;
 use grid_core::job::Tuning;
 use grid_core::limits::QUEUE_BATCH;
 use grid_core::random::Random;
-use grid_core::rows::{ACTIVE, ActiveRow};
+use grid_core::rows::ACTIVE;
 use infra::Grid;
-use infra::state::Row;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -90,7 +89,7 @@ impl Leader {
             }
             let heard = match self.desks.get_mut(&id) {
                 Some(desk) => desk.hear_wish(&self.grid, row.version).await,
-                None => take_on(&self.grid, &id, &row).await.map(|desk| _ = self.desks.insert(id.clone(), desk)),
+                None => take_on(&self.grid, &id, row.version).await.map(|desk| _ = self.desks.insert(id.clone(), desk)),
             };
             match heard {
                 Ok(()) => {}
@@ -162,6 +161,7 @@ impl Leader {
     /// One job's part of a pass. `Ok(true)` when it is over and written.
     async fn tend(&mut self, id: &JobId, now: Instant, silent: Option<&Surroundings>) -> Result<bool, ManagerError> {
         let Some(desk) = self.desks.get_mut(id) else { return Ok(false) };
+        redrive(&self.grid, &mut desk.table.job).await?;
         if let Some(surroundings) = silent {
             desk.reconcile(&self.grid, surroundings, &mut self.random).await?;
         }
@@ -270,13 +270,8 @@ impl Leader {
 }
 
 /// Reads a job and finds out what earlier jobs have for it.
-async fn take_on(grid: &Grid, id: &JobId, active: &Row) -> Result<Desk, ManagerError> {
-    let wish: ActiveRow = serde_json::from_slice(&active.body)
-        .map_err(|error| ManagerError::damaged(format!("row {ACTIVE}/{id}"), error))?;
-    let mut table = JobTable::load(grid, id).await?;
-    if wish.redrive && table.job.state().is_final() {
-        redrive(grid, &mut table.job).await?;
-    }
+async fn take_on(grid: &Grid, id: &JobId, listed: u64) -> Result<Desk, ManagerError> {
+    let table = JobTable::load(grid, id).await?;
     tracing::info!(job = %id, "taking on a job");
-    Desk::take_on(grid, table, active.version).await
+    Desk::take_on(grid, table, listed).await
 }

@@ -1,52 +1,79 @@
-//! Taking a job up again that has failed: only its failed items run again.
+//! Running failed items of a job again that has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grid_core::ids::{ItemIndex, JobId, StageName};
+use grid_core::filter::{FailedItem, Filter};
+use grid_core::ids::{ItemIndex, StageName};
 use grid_core::job::{Job, LastAttempt};
 use grid_core::layout;
 use grid_core::limits::SHARD_ITEMS;
+use grid_core::reason::Failure;
 use infra::Grid;
 
 use crate::ManagerError;
 use crate::desk::read_manifest;
 use crate::planning::regroup;
-use crate::view::ended_attempts;
+use crate::view::{Keys, ended_attempts};
 
-/// Gives every item that may be run again a new set of attempts, and removes the tombstone of an earlier end.
+/// Items with their last attempts.
+type LastAttempts = BTreeMap<(StageName, ItemIndex), LastAttempt>;
+
+/// Fulfils the wish that failed items run again: each gets a new set of attempts. Removes the tombstone of an earlier
+/// end. Nothing happens where there is no such wish.
 pub(crate) async fn redrive(grid: &Grid, job: &mut Job) -> Result<(), ManagerError> {
-    let submission = job.submission().clone();
+    let Some(wish) = job.wished_redrive().cloned() else { return Ok(()) };
+    let id = job.submission().job.clone();
     regroup(grid, job).await?;
-    let mut wanted: BTreeMap<(StageName, u32), BTreeSet<ItemIndex>> = BTreeMap::new();
-    for (stage, item) in job.redrivable() {
-        wanted.entry((stage, item / SHARD_ITEMS)).or_default().insert(item);
-    }
-    let mut last = BTreeMap::new();
-    for ((stage, shard), items) in wanted {
-        last.extend(last_attempts(grid, &submission.job, &stage, shard, &items).await?);
-    }
-    tracing::info!(job = %submission.job, items = last.len(), "running failed items again");
-    grid.objects.delete(&layout::tombstone(&submission.job)).await?;
+    let last = meant(grid, job, wish.filter.as_ref()).await?;
+    tracing::info!(job = %id, items = last.len(), "running failed items again");
+    grid.objects.delete(&layout::tombstone(&id)).await?;
     job.redrive(&last);
     Ok(())
 }
 
-/// The last attempts of some items of a shard, out of its manifests.
+/// The failed items of a job that are meant, of those that may be run again. The groups of the job must be known.
+pub(crate) async fn meant(grid: &Grid, job: &Job, filter: Option<&Filter>) -> Result<LastAttempts, ManagerError> {
+    let mut shards: BTreeMap<(StageName, u32), BTreeSet<ItemIndex>> = BTreeMap::new();
+    for (stage, item) in job.redrivable() {
+        shards.entry((stage, item / SHARD_ITEMS)).or_default().insert(item);
+    }
+    let keys = Keys::new(grid.objects.clone());
+    let mut meant = LastAttempts::new();
+    for ((stage, shard), items) in shards {
+        for (item, (attempt, failure)) in last_attempts(grid, job, &stage, shard, &items).await? {
+            let is_meant = match filter {
+                None => true,
+                Some(filter) => {
+                    let key = keys.of(job, &stage, item, 1).await?.pop().unwrap_or_default();
+                    filter.matches(&FailedItem { stage: stage.as_str(), key: &key, failure: &failure })
+                }
+            };
+            if is_meant {
+                meant.insert((stage.clone(), item), attempt);
+            }
+        }
+    }
+    Ok(meant)
+}
+
+/// The last attempts of some items of a shard, and why they failed, out of its manifests.
 async fn last_attempts(
     grid: &Grid,
-    job: &JobId,
+    job: &Job,
     stage: &StageName,
     shard: u32,
     items: &BTreeSet<ItemIndex>,
-) -> Result<BTreeMap<(StageName, ItemIndex), LastAttempt>, ManagerError> {
-    let mut last: BTreeMap<(StageName, ItemIndex), LastAttempt> = BTreeMap::new();
-    for key in ended_attempts(grid.objects.as_ref(), job, stage, shard).await? {
-        let Some(manifest) = read_manifest(grid, job, stage, key).await? else { continue };
+) -> Result<BTreeMap<ItemIndex, (LastAttempt, Failure)>, ManagerError> {
+    let id = &job.submission().job;
+    let mut last: BTreeMap<ItemIndex, (LastAttempt, Failure)> = BTreeMap::new();
+    for key in ended_attempts(grid.objects.as_ref(), id, stage, shard).await? {
+        let Some(manifest) = read_manifest(grid, id, stage, key).await? else { continue };
         for failed in &manifest.failed {
-            for item in items.range(failed.first..failed.first + failed.count) {
-                let entry = last.entry((stage.clone(), *item)).or_insert(LastAttempt { attempt: 0, bytes_in: 0 });
-                if manifest.attempt > entry.attempt {
-                    *entry = LastAttempt { attempt: manifest.attempt, bytes_in: failed.bytes_in };
+            let attempt = LastAttempt { attempt: manifest.attempt, bytes_in: failed.bytes_in };
+            for item in items.range(failed.first..failed.first.saturating_add(failed.count)) {
+                let is_last = last.get(item).is_none_or(|(known, _)| known.attempt < attempt.attempt);
+                if is_last {
+                    last.insert(*item, (attempt, failed.failure.clone()));
                 }
             }
         }

@@ -89,6 +89,10 @@ impl Reuse {
             return Ok(());
         }
         let earlier = Arc::new(load_with_groups(grid, id).await?);
+        // Items that ran with other parameters are not what their identities say.
+        if earlier.has_sets() {
+            return Ok(());
+        }
         for (mine, their) in wanted {
             let stage = earlier.submission().pipeline.stages[their].name.clone();
             let committed = earlier.ok_items(&stage);
@@ -189,6 +193,7 @@ fn manifest(task: &TaskMessage, from: JobId, reused: u32, outputs: Outputs, byte
         failed: Vec::new(),
         unrun: if rest.1 > 0 { vec![rest] } else { Vec::new() },
         log: None,
+        params: BTreeMap::new(),
         reused_from: Some(from),
     }
 }
@@ -307,6 +312,7 @@ mod tests {
             attempt: 1,
             failures: 0,
             memory_factor: 1.0,
+            params: Default::default(),
             keys: KeySource::Given(Key::default()),
             inputs: TaskInputs::Plan,
         }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ManagerError;
+use crate::control::{announce, redrive_all};
 use crate::table::JobTable;
 
 /// What is submitted.
@@ -91,15 +92,15 @@ async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result
         let job = JobTable::load(grid, &row.job).await?.job;
         return match (job.state(), retry) {
             (JobState::Running | JobState::Paused | JobState::Committing, _) => {
-                activate(grid, &row.job, false).await?;
+                announce(grid, &row.job).await?;
                 Ok(Submitted::Resumed(row.job))
             }
             (JobState::Failed, _) => {
-                activate(grid, &row.job, true).await?;
+                redrive_all(grid, &row.job).await?;
                 Ok(Submitted::Resumed(row.job))
             }
             (JobState::Succeeded, RetryDead::Always) if has_dead(&job) => {
-                activate(grid, &row.job, true).await?;
+                redrive_all(grid, &row.job).await?;
                 Ok(Submitted::Resumed(row.job))
             }
             // It reads what nobody can see the changes of, or its programs were changed: it is to be done again. A job
@@ -164,23 +165,10 @@ async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expec
     let rows = vec![
         write(&submission_partition(digest), "JOB", expect, &SubmissionRow { job: id.clone() }),
         write(JOBS, id.as_str(), Expect::Absent, &row),
-        write(ACTIVE, id.as_str(), Expect::Absent, &ActiveRow::default()),
+        write(ACTIVE, id.as_str(), Expect::Absent, &ActiveRow {}),
     ];
     grid.state.transact(rows).await?;
     Ok(Submitted::New(id))
-}
-
-/// Makes a manager look after a job (again).
-async fn activate(grid: &Grid, job: &JobId, redrive: bool) -> Result<(), ManagerError> {
-    let found = read_row::<ActiveRow>(grid, ACTIVE, job.as_str()).await?;
-    let expect = found.as_ref().map_or(Expect::Absent, |(version, _)| Expect::Version(*version));
-    if found.is_some_and(|(_, row)| row.redrive == redrive) {
-        return Ok(());
-    }
-    for answer in grid.state.write(vec![write(ACTIVE, job.as_str(), expect, &ActiveRow { redrive })]).await? {
-        answer?;
-    }
-    Ok(())
 }
 
 /// Reads a row and its version.

@@ -1,5 +1,6 @@
 //! A manifest was found: what it commits, and what becomes of what failed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::bits::Outcome;
@@ -48,7 +49,7 @@ impl Job {
             self.tally(index, manifest);
             self.commit(index, manifest);
             let pieces = self.judge(index, manifest, &task, now_ms, draw);
-            self.put_out_pieces(index, task.attempt + 1, pieces);
+            self.put_out_pieces(index, &task, pieces);
         }
         Applied::Counted
     }
@@ -73,6 +74,7 @@ impl Job {
             failed: vec![ItemFailure { first: task.first, count: task.count, bytes_in: 0, failure }],
             unrun: Vec::new(),
             log: None,
+            params: BTreeMap::new(),
             reused_from: None,
         })
     }
@@ -153,7 +155,7 @@ impl Job {
     }
 
     /// Neighbours with the same past go on together.
-    fn put_out_pieces(&mut self, index: usize, attempt: u32, pieces: Vec<Piece>) {
+    fn put_out_pieces(&mut self, index: usize, task: &OutTask, pieces: Vec<Piece>) {
         let mut joined: Vec<Piece> = Vec::new();
         for piece in pieces {
             match joined.last_mut() {
@@ -171,7 +173,8 @@ impl Job {
         }
         for Piece { first, count, spent, until_ms, .. } in joined {
             let phase = TaskPhase::Waiting { until_ms };
-            self.stages[index].put_out(OutTask { first, count, attempt, spent, resends: 0, phase });
+            let (attempt, set) = (task.attempt + 1, task.set);
+            self.stages[index].put_out(OutTask { first, count, attempt, spent, resends: 0, set, phase });
         }
     }
 }

@@ -37,7 +37,8 @@ impl Job {
     /// ones, later stages before earlier ones, so that what was begun is finished first. Write the rows, then send what
     /// [`Job::due`] says.
     pub fn dispatch(&mut self, now_ms: u64, tuning: &Tuning, room: usize) -> usize {
-        if self.state != JobState::Running || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel)) {
+        let is_held = self.state != JobState::Running || self.redrive.is_some();
+        if is_held || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel)) {
             return 0;
         }
         let mut left = room;
@@ -49,7 +50,7 @@ impl Job {
                 && let Some((first, count)) = self.next_bundle(index, tuning)
             {
                 let spent = Spent { memory_factor: 1.0, ..Spent::default() };
-                let task = OutTask { first, count, attempt: 1, spent, resends: 0, phase: TaskPhase::Due };
+                let task = OutTask { first, count, attempt: 1, spent, resends: 0, set: None, phase: TaskPhase::Due };
                 self.stages[index].put_out(task);
                 left -= 1;
             }
@@ -104,7 +105,7 @@ impl Job {
     pub fn task_of(&self, stage: &StageName, item: ItemIndex, attempt: u32) -> Option<TaskMessage> {
         let index = self.index_of(stage).filter(|index| item < self.stages[*index].planned.items)?;
         let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
-        let task = OutTask { first: item, count: 1, attempt, spent, resends: 0, phase: TaskPhase::Due };
+        let task = OutTask { first: item, count: 1, attempt, spent, resends: 0, set: None, phase: TaskPhase::Due };
         let Message { task, listed } = self.message_of(index, &task);
         Some(match listed {
             Some((_, inputs)) => TaskMessage { inputs, ..task },
@@ -290,6 +291,7 @@ impl Job {
             attempt: task.attempt,
             failures: task.spent.failures,
             memory_factor: task.spent.memory_factor,
+            params: task.set.and_then(|set| self.sets.get(set as usize)).cloned().unwrap_or_default(),
             keys: self.keys_of(index, task.first, task.count),
             inputs: listed.as_ref().map_or(inputs, |(key, _)| TaskInputs::Listed(key.clone())),
         };

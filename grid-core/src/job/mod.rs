@@ -30,7 +30,7 @@ pub use bundle::{Pace, Tuning};
 pub use dispatch::Message;
 pub use index::Committed;
 pub use lifecycle::Ending;
-pub use meta::{Meta, Wish};
+pub use meta::{Meta, Redrive, Wish};
 pub use redrive::LastAttempt;
 pub use retry::{Draw, Verdict, decide};
 pub use reuse::MadeOf;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bits::Outcome;
+use super::meta::Redrive;
 use super::retry::Spent;
 use super::stage::{OutTask, TaskPhase};
-use super::state::{Job, JobState};
+use super::state::Job;
 use crate::ids::{ItemIndex, StageName};
-use crate::limits::SHARD_ITEMS;
+use crate::limits::{MAX_SETS, SHARD_ITEMS};
 use crate::pipeline::ItemSource;
 
 /// How an item that was given up on ended.
@@ -31,9 +32,26 @@ impl Job {
         items
     }
 
-    /// Takes a job that has ended up again: the items in `last` get a new set of attempts, and what was left out
+    /// The failed items that are still to be made ready to run again: say [`Job::redrive`] before anything else.
+    pub fn wished_redrive(&self) -> Option<&Redrive> {
+        self.redrive.as_ref()
+    }
+
+    /// Whether redrives have set parameters: then what was committed is not what the submission says.
+    pub fn has_sets(&self) -> bool {
+        !self.sets.is_empty()
+    }
+
+    /// Whether one more redrive may set these parameters.
+    pub fn has_room_for(&self, params: &BTreeMap<String, String>) -> bool {
+        params.is_empty() || self.sets.contains(params) || self.sets.len() < MAX_SETS
+    }
+
+    /// Fulfils the wish that failed items run again: the items in `last` get a new set of attempts, and what was left out
     /// because of them waits for them again.
     pub fn redrive(&mut self, last: &BTreeMap<(StageName, ItemIndex), LastAttempt>) {
+        let Redrive { params, memory_factor, .. } = self.redrive.take().unwrap_or_default();
+        let set = self.place_of(params);
         let mut revived = BTreeSet::new();
         for ((stage, item), last) in last {
             let Some(index) = self.index_of(stage) else { continue };
@@ -42,15 +60,26 @@ impl Job {
             }
             let tally = self.stages[index].tally_mut(*item);
             tally.bytes_in = tally.bytes_in.saturating_sub(last.bytes_in);
-            let spent = Spent { memory_factor: 1.0, ..Spent::default() };
+            let spent = Spent { memory_factor: memory_factor.unwrap_or(1.0), ..Spent::default() };
             let (attempt, phase) = (last.attempt + 1, TaskPhase::Due);
-            self.stages[index].put_out(OutTask { first: *item, count: 1, attempt, spent, resends: 0, phase });
+            self.stages[index].put_out(OutTask { first: *item, count: 1, attempt, spent, resends: 0, set, phase });
             self.revive_readers(index, *item, &mut revived);
         }
-        (self.state, self.message, self.finished_ms, self.stopping) = (JobState::Running, None, None, None);
-        self.owed = None;
+        self.stopping = None;
         self.dirty = true;
         self.derive();
+    }
+
+    /// The place of some parameters among those that redrives have set; they are added where they are new.
+    fn place_of(&mut self, params: BTreeMap<String, String>) -> Option<u32> {
+        if params.is_empty() {
+            return None;
+        }
+        let place = self.sets.iter().position(|set| *set == params).unwrap_or_else(|| {
+            self.sets.push(params);
+            self.sets.len() - 1
+        });
+        u32::try_from(place).ok()
     }
 
     fn revive_readers(&mut self, index: usize, item: ItemIndex, revived: &mut BTreeSet<(usize, ItemIndex)>) {

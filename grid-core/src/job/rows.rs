@@ -92,6 +92,8 @@ struct OutRow {
     #[serde(default, skip_serializing_if = "is_zero")]
     resends: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    set: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     memory_factor: Option<f64>,
     /// Set while the task waits: it was never sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -210,6 +212,7 @@ fn out_row(task: &OutTask) -> OutRow {
         failures: task.spent.failures,
         deaths: task.spent.deaths,
         resends: task.resends,
+        set: task.set,
         memory_factor: (task.spent.memory_factor != 1.0).then_some(task.spent.memory_factor),
         until_ms: match task.phase {
             TaskPhase::Waiting { until_ms } => Some(until_ms),
@@ -226,6 +229,7 @@ fn out_task(row: OutRow) -> OutTask {
         attempt: row.attempt,
         spent: Spent { failures: row.failures, deaths: row.deaths, memory_factor },
         resends: row.resends,
+        set: row.set,
         phase: row.until_ms.map_or(TaskPhase::Unknown, |until_ms| TaskPhase::Waiting { until_ms }),
     }
 }

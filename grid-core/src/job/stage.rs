@@ -28,6 +28,8 @@ pub struct OutTask {
     pub spent: Spent,
     /// How often it was sent again because nothing was heard of it.
     pub resends: u32,
+    /// The place of the parameters that a redrive has set for it, if one has.
+    pub set: Option<u32>,
     /// Where it stands.
     pub phase: TaskPhase,
 }

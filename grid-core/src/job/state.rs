@@ -1,10 +1,12 @@
 //! A job as a whole: its stages, and where it stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::Ending;
+use super::meta::Redrive;
 use super::stage::{OutTask, StageBook, StageView};
 use crate::ids::{ItemIndex, StageName};
 use crate::items::source::count_of_computed;
@@ -72,6 +74,10 @@ pub struct Job {
     /// What the manager has still to do about the end. It does so before it writes the rows; only the end that
     /// somebody else has written is found there as owed.
     pub(super) owed: Option<Ending>,
+    /// The failed items that are still to be made ready to run again.
+    pub(super) redrive: Option<Redrive>,
+    /// The parameters that redrives have set.
+    pub(super) sets: Vec<BTreeMap<String, String>>,
     pub(super) dirty: bool,
     pub(super) stages: Vec<StageBook>,
     /// For each stage, the stages that take data from it.
@@ -89,6 +95,8 @@ impl Job {
             message: None,
             finished_ms: None,
             owed: None,
+            redrive: None,
+            sets: Vec::new(),
             dirty: true,
             stages: vec![StageBook::default(); pipeline.stages.len()],
             consumers: consumers(pipeline),

@@ -86,7 +86,7 @@ fn a_failed_job_runs_only_its_failed_items_again() {
     world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
     assert_eq!(world.job.redrivable(), [(name("a"), 1)]);
     let executed = world.executions;
-    world.redrive();
+    world.redrive(Redrive::default());
     world.run_calmly();
     assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![4, 4, 1]));
     assert_eq!(world.executions - executed, 3, "item 1 of a and of b, and the sum");
@@ -135,7 +135,7 @@ fn cancelling_races_finishing_and_one_of_them_wins() {
     assert_eq!((world.job.settle(8), world.job.dispatch(8, &Tuning::default(), 9)), (Some(Ending::Stop), 0));
     let mut world = World::of(vec![stage("a", numbers(2))]);
     world.run_calmly();
-    assert_eq!(world.job.meta().after(Wish::Cancel, 7), Err(JobState::Succeeded));
+    assert_eq!(world.job.meta().after(&Wish::Cancel, 7), Err(JobState::Succeeded));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod fault;
 pub(crate) mod grammar;
 pub mod model;
 mod names;
-mod nearest;
+pub(crate) mod nearest;
 mod params;
 pub(crate) mod read;
 mod schema;

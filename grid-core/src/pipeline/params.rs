@@ -11,12 +11,8 @@ impl Pipeline {
     /// All of: names that no parameter has, values that are not of the parameter's type, parameters that have neither
     /// a value nor a default.
     pub fn resolve_params(&self, given: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Vec<String>> {
-        let mut faults = Vec::new();
-        for name in given.keys().filter(|name| !self.params.contains_key(*name)) {
-            let hint = super::nearest::hint(name, self.params.keys().map(String::as_str));
-            let hint = hint.unwrap_or_else(|| "see its `params`".to_owned());
-            faults.push(format!("the pipeline has no parameter `{name}`: {hint}"));
-        }
+        let mut faults: Vec<String> =
+            given.keys().filter(|name| !self.params.contains_key(*name)).map(|name| self.no_param(name)).collect();
         let mut resolved = BTreeMap::new();
         for (name, param) in &self.params {
             let Some(value) = given.get(name).or(param.default.as_ref()) else {
@@ -29,6 +25,18 @@ impl Pipeline {
             resolved.insert(name.clone(), value.clone());
         }
         if faults.is_empty() { Ok(resolved) } else { Err(faults) }
+    }
+
+    /// Whether there is such a parameter, and it can have this value; the error is for people.
+    pub fn check_param(&self, name: &str, value: &str) -> Result<(), String> {
+        let param = self.params.get(name).ok_or_else(|| self.no_param(name))?;
+        check_value(name, param.kind, value)
+    }
+
+    fn no_param(&self, name: &str) -> String {
+        let hint = super::nearest::hint(name, self.params.keys().map(String::as_str));
+        let hint = hint.unwrap_or_else(|| "see its `params`".to_owned());
+        format!("the pipeline has no parameter `{name}`: {hint}")
     }
 }
 

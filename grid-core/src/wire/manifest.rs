@@ -1,5 +1,7 @@
 //! The manifest: how an attempt ended, written once. The truth about what is done.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, ItemIndex, JobId, StageName, WorkerId};
@@ -39,6 +41,9 @@ pub struct Manifest {
     /// Standard error of the items, when there was any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
+    /// Values of parameters in place of the job's, where a redrive has set them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// Set when the results are those of an earlier job with the same identities: that job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused_from: Option<JobId>,

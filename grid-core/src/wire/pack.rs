@@ -126,6 +126,7 @@ mod tests {
             failed: failed.iter().map(failure).collect(),
             unrun: unrun.to_vec(),
             log: None,
+            params: Default::default(),
             reused_from: None,
         }
     }

@@ -1,5 +1,7 @@
 //! The task message: a hint that can always be made again.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, ItemIndex, JobId, StageItems, StageName};
@@ -25,6 +27,9 @@ pub struct TaskMessage {
     /// The stage's memory limit is this many times what the pipeline says, by a retry rule (`memory: x2`).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub memory_factor: f64,
+    /// Values of parameters for this attempt, in place of the job's: a redrive has set them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// Where the items' keys come from.
     pub keys: KeySource,
     /// Where the items' data comes from.

@@ -22,6 +22,7 @@ fn manifest(outputs: Outputs) -> Manifest {
         failed: Vec::new(),
         unrun: Vec::new(),
         log: None,
+        params: Default::default(),
         reused_from: None,
     }
 }

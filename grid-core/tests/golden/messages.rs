@@ -34,6 +34,7 @@ fn task() -> TaskMessage {
         attempt: 1,
         failures: 0,
         memory_factor: 1.0,
+        params: Default::default(),
         keys: KeySource::Items(items("clean", 8_192, 16)),
         inputs: TaskInputs::Plan,
     }

@@ -66,6 +66,7 @@ pub(super) fn build(
         failed: spans.iter().filter_map(Span::failure).collect(),
         unrun: unrun(&spans),
         log,
+        params: message.params.clone(),
         reused_from: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Co-processes: commands that serve one item after the other, kept from task to task.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
@@ -25,6 +26,8 @@ const MAX_IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Served {
     pub(super) job: JobId,
     pub(super) stage: StageName,
+    /// The values of parameters that it was started with: a redrive may set others.
+    pub(super) params: BTreeMap<String, String>,
     /// The limit that it was started under: an attempt that is given more must not meet one with less.
     pub(super) memory: Option<ByteSize>,
 }

@@ -52,8 +52,13 @@ enum Outcome {
 
 /// Executes the items of a task by a co-process: an idle one, or one that is started.
 pub(super) fn items(execution: &mut Execution, inputs: Vec<ItemInput>) -> Vec<ItemRan> {
-    let memory = execution.memory_limit();
-    let served = Served { job: execution.submission.job.clone(), stage: execution.stage.name.clone(), memory };
+    let (submission, stage) = (&execution.submission, execution.stage.name.clone());
+    let served = Served {
+        job: submission.job.clone(),
+        stage,
+        params: submission.params.clone(),
+        memory: execution.memory_limit(),
+    };
     let mut coprocess = None;
     let ran = execution.each(inputs, |execution, index, input| {
         let key = (execution.keys)(index);

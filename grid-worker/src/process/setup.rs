@@ -21,8 +21,11 @@ const MAX_REMEMBERED: usize = 4_096;
 /// Which setups were done.
 #[derive(Debug, Default)]
 pub(super) struct Setups {
-    stages: Mutex<BTreeMap<(JobId, StageName), Once>>,
+    stages: Mutex<BTreeMap<Prepared, Once>>,
 }
+
+/// The stage that a setup prepares for, with the values of parameters that it sees.
+type Prepared = (JobId, StageName, BTreeMap<String, String>);
 
 /// Locked while a setup runs.
 type Once = Arc<Mutex<IsDone>>;
@@ -32,13 +35,13 @@ type Once = Arc<Mutex<IsDone>>;
 struct IsDone(bool);
 
 impl Setups {
-    fn of(&self, job: &JobId, stage: &StageName) -> Once {
+    fn of(&self, prepared: Prepared) -> Once {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         if stages.len() >= MAX_REMEMBERED {
             // Job ids sort by time.
             stages.pop_first();
         }
-        Arc::clone(stages.entry((job.clone(), stage.clone())).or_default())
+        Arc::clone(stages.entry(prepared).or_default())
     }
 }
 
@@ -48,7 +51,9 @@ pub(super) fn ensure(execution: &mut Execution) -> Result<(), NotDone> {
     if execution.stage.setup.is_none() {
         return Ok(());
     }
-    let stage = execution.shared.setups.of(&execution.submission.job, &execution.stage.name);
+    let submission = &execution.submission;
+    let prepared = (submission.job.clone(), execution.stage.name.clone(), submission.params.clone());
+    let stage = execution.shared.setups.of(prepared);
     let mut is_done = stage.lock().unwrap_or_else(PoisonError::into_inner);
     if execution.must_stop() {
         return Err(NotDone::Stopped);

@@ -41,6 +41,7 @@ async fn a_bundle_becomes_one_manifest_and_one_completion_and_its_message_goes()
         failed: Vec::new(),
         unrun: Vec::new(),
         log: None,
+        params: Default::default(),
         reused_from: None,
     };
     assert_eq!(yard.manifest("count", 3, 1).await, expected);

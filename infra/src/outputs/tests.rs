@@ -34,6 +34,7 @@ fn manifest(pack: Pack) -> Manifest {
         failed: Vec::new(),
         unrun: Vec::new(),
         log: None,
+        params: Default::default(),
         reused_from: None,
     }
 }

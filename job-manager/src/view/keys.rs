@@ -13,7 +13,7 @@ use infra::{Error, ErrorKind, Result, keys};
 
 /// Reads the keys of a job's items.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     plans: PlanReader,
 }
 

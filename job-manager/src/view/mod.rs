@@ -12,4 +12,5 @@ pub use attempts::ended_attempts;
 pub use dead::DeadLetters;
 pub use job::{Fate, JobView};
 pub use jobs::{JobHead, NoSuchJob, all_jobs, choose, newest, submission};
+pub(crate) use keys::Keys;
 pub use logs::{ItemLog, Logs};

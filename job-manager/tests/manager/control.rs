@@ -1,14 +1,16 @@
-//! Wishes: cancel, pause, resume.
+//! Wishes: cancel, pause, resume, redrive.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use grid_core::ids::JobId;
 use grid_core::job::JobState;
+use grid_core::reason::Reason;
 use infra::faults::{FaultyState, StoreFaults};
 use infra::queue::{MemoryQueue, QueueFaults, QueueSettings};
 use infra::{Grid, memory};
-use job_manager::control::{self, ControlError};
+use job_manager::control::{self, ControlError, Redriven};
 use tokio::time::{Instant, sleep};
 
 use crate::yard::{Leader, Yard};
@@ -179,4 +181,107 @@ async fn cancelling_races_finishing_and_the_table_orders_them() {
         leader.stop().await;
     }
     assert!((5..55).contains(&cancelled), "both must happen: {cancelled}");
+}
+
+const FOUR: &str = "
+name: four
+params:
+  year: {type: integer, default: 2025}
+stages:
+  work: {range: 1..4, run: [\"true\"], retry: {attempts: 1}}
+  sum: {all: work, run: [\"true\"]}
+";
+
+/// Ends all tasks that are out: items 1 and 2 fail, each for its reason.
+async fn fail_two(yard: &Yard, job: &JobId) {
+    for _ in 0..100 {
+        for task in yard.tasks().await {
+            let reason = match task.first {
+                1 => Some(Reason::Exit),
+                2 => Some(Reason::Oom),
+                _ => None,
+            };
+            yard.end(&task, reason).await;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(yard.meta(job).await.unwrap().state, JobState::Failed);
+}
+
+fn set(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_failed_items_that_are_meant_run_again_and_they_alone_with_other_parameters() {
+    let yard = Yard::new();
+    let job = yard.submit(FOUR).await;
+    let leader = Leader::start(&yard.grid);
+    fail_two(&yard, &job).await;
+    let with = set(&[("year", "2024"), (control::SET_MEMORY, "x2")]);
+    let redriven = control::redrive(&yard.grid, &job, Some("reason=oom and stage=work"), &with).await.unwrap();
+    assert_eq!(redriven, Redriven { items: 1, state: JobState::Running });
+    moment().await;
+    let tasks = yard.tasks().await;
+    let [task] = &tasks[..] else { panic!("{tasks:?}") };
+    assert_eq!((task.first, task.attempt, task.memory_factor), (2, 2, 2.0));
+    assert_eq!(task.params, set(&[("year", "2024")]));
+    yard.end(task, Some(Reason::Exit)).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(yard.meta(&job).await.unwrap().state, JobState::Failed);
+    let redriven = control::redrive(&yard.grid, &job, None, &set(&[])).await.unwrap();
+    assert_eq!(redriven, Redriven { items: 2, state: JobState::Running });
+    moment().await;
+    let tasks = yard.tasks().await;
+    assert_eq!(tasks.iter().map(|task| (task.first, task.attempt)).collect::<Vec<_>>(), [(1, 2), (2, 3)]);
+    assert!(tasks.iter().all(|task| task.params.is_empty() && task.memory_factor == 1.0));
+    for task in &tasks {
+        yard.end(task, None).await;
+    }
+    assert_eq!(yard.run_to_end(&job).await, JobState::Succeeded);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_that_a_leader_died_over_is_finished_by_the_next_one() {
+    let yard = Yard::new();
+    let job = yard.submit(FOUR).await;
+    let leader = Leader::start(&yard.grid);
+    fail_two(&yard, &job).await;
+    leader.ended.abort();
+    control::redrive(&yard.grid, &job, Some("exit=3"), &set(&[])).await.unwrap();
+    assert_eq!(yard.meta(&job).await.unwrap().state, JobState::Running);
+    let leader = Leader::start(&yard.grid);
+    assert_eq!(yard.run_to_end(&job).await, JobState::Succeeded);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redrive_that_cannot_be_is_refused_with_every_reason() {
+    let yard = Yard::new();
+    let job = yard.submit(FOUR).await;
+    let leader = Leader::start(&yard.grid);
+    moment().await;
+    let early = control::redrive(&yard.grid, &job, None, &set(&[])).await;
+    assert!(matches!(early, Err(ControlError::Conflict { state: JobState::Running, .. })), "{early:?}");
+    fail_two(&yard, &job).await;
+    let wrong = set(&[("yaer", "1"), ("year", "soon"), (control::SET_MEMORY, "2")]);
+    let Err(ControlError::Invalid(faults)) = control::redrive(&yard.grid, &job, Some("stage=wrok"), &wrong).await
+    else {
+        panic!("it is wrong in four ways")
+    };
+    let told: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.message.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("/where", "the pipeline has no stage `wrok`"),
+            ("/set/resources.memory", "`2` is no multiple of the memory limit, such as `x2`"),
+            ("/set/yaer", "the pipeline has no parameter `yaer`: did you mean `year`?"),
+            ("/set/year", "the parameter `year` is `soon`, which is not a whole number"),
+        ]
+    );
+    let none = control::redrive(&yard.grid, &job, Some("reason=timeout"), &set(&[])).await.unwrap();
+    assert_eq!(none, Redriven { items: 0, state: JobState::Failed });
+    assert_eq!(yard.active().await, Vec::<String>::new());
+    leader.stop().await;
 }

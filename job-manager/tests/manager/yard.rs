@@ -106,6 +106,7 @@ impl Yard {
             failed: reason.map(failure).into_iter().collect(),
             unrun: Vec::new(),
             log: None,
+            params: Default::default(),
             reused_from: None,
         };
         let key = layout::manifest(&task.job, &task.stage, task.key());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::lifecycle::Ending;
-use super::super::meta::Meta;
+use super::super::meta::{Meta, Redrive};
 use super::super::state::JobState;
 use super::*;
 use crate::check::golden;
@@ -11,12 +11,12 @@ use crate::reason::Reason;
 
 fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
     let spent = Spent { failures: 2, deaths: 1, memory_factor: 4.0 };
-    OutTask { first, count: 8, attempt: 3, spent, resends: 1, phase: TaskPhase::Waiting { until_ms } }
+    OutTask { first, count: 8, attempt: 3, spent, resends: 1, set: Some(2), phase: TaskPhase::Waiting { until_ms } }
 }
 
 fn out(first: ItemIndex, phase: TaskPhase) -> OutTask {
     let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
-    OutTask { first, count: 8, attempt: 1, spent, resends: 0, phase }
+    OutTask { first, count: 8, attempt: 1, spent, resends: 0, set: None, phase }
 }
 
 fn tally() -> Tally {
@@ -59,6 +59,14 @@ fn the_row_of_a_job() {
     golden!("state-meta-paused.json").holds(&Meta { state: JobState::Paused, ..row.clone() }, &[""]);
     let cancelled = Meta { state: JobState::Cancelled, owed: Some(Ending::Stop), ..row.clone() };
     golden!("state-meta-owed.json").holds(&cancelled, &[""]);
+    let redrive = Redrive {
+        filter: Some("reason=oom and key.department!=Sales".parse().unwrap()),
+        params: BTreeMap::from([("year".into(), "2024".into())]),
+        memory_factor: Some(2.0),
+    };
+    let sets = vec![BTreeMap::from([("year".into(), "2023".into())])];
+    let redriven = Meta { redrive: Some(redrive), sets, ..row.clone() };
+    golden!("state-meta-redrive.json").holds(&redriven, &["", "/redrive"]);
     let states =
         [JobState::Committing, JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Quarantined];
     let ended = |state| Meta { state, message: Some("why".into()), finished_ms: Some(7), ..row.clone() };

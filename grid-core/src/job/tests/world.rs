@@ -116,7 +116,7 @@ impl World {
 
     /// Somebody else writes the job's own row, and the leader takes it over.
     pub fn wish(&mut self, wish: Wish) {
-        let meta = self.job.meta().after(wish, self.now_ms).unwrap();
+        let meta = self.job.meta().after(&wish, self.now_ms).unwrap();
         self.rows.insert(META.into(), serde_json::to_vec(&meta).unwrap());
         self.job.adopt(meta);
     }
@@ -174,6 +174,7 @@ impl World {
             failed,
             unrun: Vec::new(),
             log: None,
+            params: BTreeMap::new(),
             reused_from: None,
         }
     }
@@ -198,6 +199,9 @@ impl World {
             Some(Ending::Commit) => self.job.quarantine(format!("{:?}", self.job.balance().faults), self.now_ms),
             Some(Ending::Stop) => self.stopped = true,
             Some(Ending::Over) | None => {}
+        }
+        if self.job.owed().is_some() {
+            self.job.receipt_written();
         }
     }
 
@@ -237,7 +241,7 @@ impl World {
     }
 
     /// Runs again what failed.
-    pub fn redrive(&mut self) {
+    pub fn redrive(&mut self, redrive: Redrive) {
         let mut last = BTreeMap::new();
         for (stage, item) in self.job.redrivable() {
             let attempts = self.manifests.iter().filter(|((name, _), manifest)| {
@@ -247,6 +251,7 @@ impl World {
             let attempt = attempts.map(|((_, key), _)| key.attempt).max().unwrap();
             last.insert((stage, item), LastAttempt { attempt, bytes_in: 0 });
         }
+        self.wish(Wish::Redrive(redrive));
         self.job.redrive(&last);
     }
 }

@@ -115,6 +115,7 @@ impl Trial {
                 attempt: self.attempt,
                 failures: 0,
                 memory_factor: self.memory_factor,
+                params: Default::default(),
                 keys: KeySource::Items(items),
                 inputs: TaskInputs::Plan,
             },
