@@ -174,7 +174,7 @@ mod tests {
             assert_eq!(place(border + block_bytes(border)), place(border) + 1, "{border}");
         }
         assert_eq!((place(0), place(1_023), place(1_024), place(65_536)), (0, 0, 1, 64));
-        assert_eq!(place(1 << 40) * DIGEST_BYTES >> 20, 18, "MiB for 1 TiB");
+        assert_eq!((place(1 << 40) * DIGEST_BYTES) >> 20, 18, "MiB for 1 TiB");
     }
 
     #[test]
