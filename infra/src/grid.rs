@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::objects::ObjectStore;
 use crate::queue::TaskQueue;
+use crate::requests::Requests;
 use crate::state::StateStore;
 use crate::{Error, ErrorKind, Result};
 
@@ -26,6 +27,8 @@ pub struct Grid {
     pub state: Arc<dyn StateStore>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What was asked of services elsewhere; nothing on one machine.
+    pub requests: Requests,
 }
 
 /// What a worker needs, and may touch.
@@ -41,6 +44,8 @@ pub struct WorkerGrid {
     pub reports: Arc<dyn TaskQueue>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What was asked of services elsewhere; nothing on one machine.
+    pub requests: Requests,
 }
 
 impl Grid {
@@ -52,6 +57,7 @@ impl Grid {
             tasks: self.tasks.clone(),
             reports: self.reports.clone(),
             clock: self.clock.clone(),
+            requests: self.requests.clone(),
         }
     }
 }

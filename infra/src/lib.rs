@@ -3,6 +3,8 @@
 //!
 //! **Architecture invariant:** only this crate names AWS, and its traits speak in `grid-core` types.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod clock;
 #[doc(hidden)]
 pub mod contract;
@@ -18,6 +20,7 @@ pub mod objects;
 pub mod outputs;
 pub mod plan;
 pub mod queue;
+pub mod requests;
 pub mod state;
 
 pub use error::{Error, ErrorKind, Result};

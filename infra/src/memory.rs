@@ -6,6 +6,7 @@ use crate::clock::TokioClock;
 use crate::grid::{Grid, Sources};
 use crate::objects::{MemoryObjects, ObjectStore};
 use crate::queue::{DeadLetters, MemoryQueue, QueueSettings};
+use crate::requests::Requests;
 use crate::state::{MemoryState, StateStore};
 use grid_core::limits::MAX_RECEIVES;
 
@@ -19,7 +20,7 @@ pub fn grid() -> Grid {
     let state: Arc<dyn StateStore> = Arc::new(MemoryState::new());
     let clock = Arc::new(TokioClock::starting_at(START_MS));
     let Queues { tasks, dead_tasks, reports } = Queues::new();
-    Grid { objects, sources, tasks, dead_tasks, reports, state, clock }
+    Grid { objects, sources, tasks, dead_tasks, reports, state, clock, requests: Requests::default() }
 }
 
 /// The queues of a grid that lives in one process.

@@ -14,6 +14,7 @@ use crate::clock::SystemClock;
 use crate::grid::{Grid, Sources};
 use crate::memory::Queues;
 use crate::objects::{FolderObjects, ObjectStore, io_error, sync_folder, write_durably};
+use crate::requests::Requests;
 use crate::state::{SqliteState, StateStore};
 use crate::{Error, ErrorKind, Result};
 
@@ -91,7 +92,8 @@ fn grid(objects: Arc<dyn ObjectStore>, state: Arc<dyn StateStore>) -> Grid {
     let files = Arc::new(FolderObjects::read_only("/"));
     let sources = Sources::default().with("file", files).with("grid", objects.clone());
     let Queues { tasks, dead_tasks, reports } = Queues::new();
-    Grid { objects, sources, tasks, dead_tasks, reports, state, clock: Arc::new(SystemClock) }
+    let (clock, requests) = (Arc::new(SystemClock), Requests::default());
+    Grid { objects, sources, tasks, dead_tasks, reports, state, clock, requests }
 }
 
 fn objects_dir(dir: &Path) -> PathBuf {

@@ -10,28 +10,30 @@ use crate::Result;
 pub(super) struct Cutter {
     body: ByteStream,
     rest: Bytes,
+    /// The piece that is not complete yet: kept here, so that nothing is lost when waiting for more is given up.
+    piece: BytesMut,
 }
 
 impl Cutter {
     pub(super) fn of(body: ByteStream) -> Self {
-        Self { body, rest: Bytes::new() }
+        Self { body, rest: Bytes::new(), piece: BytesMut::new() }
     }
 
-    /// The next piece, of exactly `bytes` bytes except for the last one; `None` at the end, never an empty piece.
+    /// The next piece, of exactly `bytes` bytes except for the last one; `None` at the end, never an empty piece. May be
+    /// dropped and called again.
     pub(super) async fn next(&mut self, bytes: usize) -> Result<Option<Bytes>> {
-        let mut piece = BytesMut::new();
         loop {
-            let taken = self.rest.split_to(self.rest.len().min(bytes - piece.len()));
-            if piece.is_empty() && taken.len() == bytes {
+            let taken = self.rest.split_to(self.rest.len().min(bytes - self.piece.len()));
+            if self.piece.is_empty() && taken.len() == bytes {
                 return Ok(Some(taken));
             }
-            piece.extend_from_slice(&taken);
-            if piece.len() == bytes {
-                return Ok(Some(piece.freeze()));
+            self.piece.extend_from_slice(&taken);
+            if self.piece.len() == bytes {
+                return Ok(Some(self.piece.split().freeze()));
             }
             match self.body.try_next().await? {
                 Some(more) => self.rest = more,
-                None => return Ok(Some(piece.freeze()).filter(|last| !last.is_empty())),
+                None => return Ok(Some(self.piece.split().freeze()).filter(|last| !last.is_empty())),
             }
         }
     }

@@ -5,6 +5,8 @@ mod folder;
 mod key;
 mod memory;
 mod probe;
+#[cfg(feature = "aws")]
+mod s3;
 mod uploads;
 
 use std::fmt::Debug;
@@ -20,6 +22,8 @@ pub use self::folder::FolderObjects;
 pub(crate) use self::folder::{io_error, remove_all, sync_folder, write_durably};
 pub use self::memory::MemoryObjects;
 pub use self::probe::probe;
+#[cfg(feature = "aws")]
+pub use self::s3::{S3Objects, S3Sources};
 pub use self::uploads::{Upload, UploadedPart, Uploads};
 
 use crate::Result;

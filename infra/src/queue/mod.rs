@@ -1,6 +1,9 @@
 //! Queues: messages that are delivered at least once. SQS, or memory that is stricter than SQS.
 
 mod memory;
+mod rules;
+#[cfg(feature = "aws")]
+mod sqs;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -8,6 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::memory::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
+
+#[cfg(feature = "aws")]
+pub use self::sqs::SqsQueue;
 
 use crate::Result;
 

@@ -1,5 +1,7 @@
 //! State: small rows, written conditionally. DynamoDB, SQLite, or memory.
 
+#[cfg(feature = "aws")]
+mod dynamo;
 mod memory;
 mod rules;
 mod sqlite;
@@ -8,6 +10,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "aws")]
+pub use self::dynamo::DynamoState;
 pub use self::memory::MemoryState;
 pub use self::sqlite::SqliteState;
 

@@ -50,7 +50,8 @@ pub(super) fn check_transaction(writes: &[Write]) -> Result<()> {
     }
 }
 
-fn check_sizes(write: &Write) -> Result<()> {
+/// Refuses what no store can hold.
+pub(super) fn check_sizes(write: &Write) -> Result<()> {
     check_size("partition name", &write.key, write.key.partition.len(), 1, MAX_PARTITION_BYTES)?;
     check_size("sort name", &write.key, write.key.sort.len(), 1, MAX_SORT_BYTES)?;
     let body = write.body.as_ref().map_or(0, Vec::len);
@@ -65,6 +66,6 @@ fn check_size(what: &str, key: &RowKey, bytes: usize, least: usize, most: usize)
     Err(Error::new(ErrorKind::Invalid, context))
 }
 
-fn name(key: &RowKey) -> String {
+pub(super) fn name(key: &RowKey) -> String {
     format!("{}/{}", key.partition, key.sort)
 }

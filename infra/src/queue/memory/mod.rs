@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grid_core::limits::{MAX_IN_FLIGHT, MAX_LEASE, MAX_MESSAGE_BYTES, MAX_POLL, QUEUE_BATCH, QUEUE_RETENTION};
+use grid_core::limits::{MAX_IN_FLIGHT, MAX_POLL, QUEUE_RETENTION};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::book::{Book, Letter};
 use self::faults::FaultSource;
+use super::rules::{check_batch, check_body, check_lease, check_receive};
 use super::{Depth, Receipt, Received, TaskQueue};
 use crate::{Error, ErrorKind, Result};
 
@@ -171,11 +172,7 @@ impl TaskQueue for MemoryQueue {
     }
 
     async fn receive(&self, max: usize, lease: Duration, wait: Duration) -> Result<Vec<Received>> {
-        check_lease(lease)?;
-        if max == 0 {
-            return Err(Error::new(ErrorKind::Invalid, "a receive of no message at all was asked for"));
-        }
-        check_batch(max)?;
+        check_receive(max, lease)?;
         let deadline = Instant::now() + wait.min(MAX_POLL);
         loop {
             // Listening begins before looking, so that nothing sent in between is missed.
@@ -209,33 +206,4 @@ impl TaskQueue for MemoryQueue {
     async fn depth(&self) -> Result<Depth> {
         Ok(self.state(Instant::now()).book.depth())
     }
-}
-
-fn check_batch(entries: usize) -> Result<()> {
-    if entries > QUEUE_BATCH {
-        let context = format!("a queue takes at most {QUEUE_BATCH} messages a call, not {entries}");
-        return Err(Error::new(ErrorKind::Invalid, context));
-    }
-    Ok(())
-}
-
-fn check_lease(lease: Duration) -> Result<()> {
-    if lease > MAX_LEASE {
-        let context = format!("a lease lasts at most {} s, not {} s", MAX_LEASE.as_secs(), lease.as_secs());
-        return Err(Error::new(ErrorKind::Invalid, context));
-    }
-    Ok(())
-}
-
-fn check_body(body: &str) -> Result<()> {
-    let fault = if body.is_empty() {
-        "is empty".to_owned()
-    } else if body.len() > MAX_MESSAGE_BYTES {
-        format!("has {} bytes, more than {MAX_MESSAGE_BYTES}", body.len())
-    } else if let Some(at) = body.bytes().position(|byte| !matches!(byte, b' '..=b'~')) {
-        format!("has a byte at {at} that is not printable ASCII")
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::Invalid, format!("a message body {fault}")))
 }

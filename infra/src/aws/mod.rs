@@ -1,0 +1,73 @@
+//! A grid on AWS, or on a server that speaks its language: S3 holds the objects, SQS the messages, DynamoDB the rows.
+
+pub mod client;
+pub(crate) mod error;
+pub mod settings;
+
+use std::sync::Arc;
+
+pub use self::client::Clients;
+pub use self::settings::{Settings, WorkerSettings};
+
+use crate::Result;
+use crate::clock::SystemClock;
+use crate::grid::{Grid, Sources, WorkerGrid};
+use crate::objects::{ObjectStore, S3Objects, S3Sources, probe};
+use crate::queue::SqsQueue;
+use crate::state::DynamoState;
+
+/// Opens a grid for its manager, and probes the bucket: one that ignores conditions is refused (`Invalid`).
+///
+/// Errors that are [transient](crate::Error::is_transient) are worth another try; others name the setting to change.
+/// Inputs are read by `s3://bucket/key`, the grid's own objects by `grid://..`.
+pub async fn open(settings: &Settings) -> Result<Grid> {
+    let clients = Clients::from_env().await?;
+    let parts = Parts::open(&clients, &settings.worker).await?;
+    probe(&format!("s3://{}", settings.worker.bucket), &*parts.objects).await?;
+    let dead_tasks = SqsQueue::open(clients.sqs.clone(), &settings.dead_task_queue).await?;
+    let state = DynamoState::new(clients.dynamodb.clone(), &settings.table);
+    Ok(Grid {
+        objects: parts.objects,
+        sources: parts.sources,
+        tasks: Arc::new(parts.tasks),
+        dead_tasks: Arc::new(dead_tasks),
+        reports: Arc::new(parts.reports),
+        state: Arc::new(state),
+        clock: Arc::new(SystemClock),
+        requests: clients.requests,
+    })
+}
+
+/// Opens a grid for a worker, as [`open`] does for the manager, without the probe.
+pub async fn open_worker(settings: &WorkerSettings) -> Result<WorkerGrid> {
+    let clients = Clients::from_env().await?;
+    let parts = Parts::open(&clients, settings).await?;
+    Ok(WorkerGrid {
+        objects: parts.objects,
+        sources: parts.sources,
+        tasks: Arc::new(parts.tasks),
+        reports: Arc::new(parts.reports),
+        clock: Arc::new(SystemClock),
+        requests: clients.requests,
+    })
+}
+
+/// What managers and workers have in common.
+struct Parts {
+    objects: Arc<dyn ObjectStore>,
+    sources: Sources,
+    tasks: SqsQueue,
+    reports: SqsQueue,
+}
+
+impl Parts {
+    async fn open(clients: &Clients, settings: &WorkerSettings) -> Result<Self> {
+        let objects = S3Objects::new(clients.s3.clone(), &settings.bucket, settings.prefix.as_deref())?;
+        let objects: Arc<dyn ObjectStore> = Arc::new(objects);
+        let inputs = Arc::new(S3Sources::new(clients.s3.clone()));
+        let sources = Sources::default().with("s3", inputs).with("grid", objects.clone());
+        let tasks = SqsQueue::open(clients.sqs.clone(), &settings.task_queue).await?;
+        let reports = SqsQueue::open(clients.sqs.clone(), &settings.report_queue).await?;
+        Ok(Self { objects, sources, tasks, reports })
+    }
+}

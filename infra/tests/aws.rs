@@ -1,0 +1,133 @@
+//! The back ends on AWS against the contracts, on whatever server `AWS_ENDPOINT_URL` names.
+//!
+//! Ignored unless asked for: start a server, set `AWS_ENDPOINT_URL`, `AWS_REGION` and credentials, and run
+//! `cargo test -p infra --test aws -- --include-ignored localstack::` (or the module of another server). Every test makes a bucket,
+//! queues or a table of its own, so that they can run side by side and again.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing helper is a failing test")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::client::Waiters;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_sqs::types::QueueAttributeName;
+use infra::aws::Clients;
+use infra::contract::{objects, queue, state};
+use infra::objects::S3Objects;
+use infra::queue::SqsQueue;
+use infra::state::DynamoState;
+use infra::{object_checks, queue_checks, state_checks};
+
+/// Receives before a message of a test is a dead letter.
+const MAX_RECEIVES: u32 = 3;
+
+/// Makes a module of tests for one back end; real time, since a server does not follow a paused clock.
+macro_rules! tests {
+    ([$suite:ident $name:ident] $($check:ident)*) => {
+        mod $name {
+            use super::*;
+
+            $(#[tokio::test]
+            #[ignore = "needs a server in AWS_ENDPOINT_URL"]
+            async fn $check() {
+                let fresh = super::super::$name().await;
+                judge(stringify!($check), DIFFERENCES, $suite::run(stringify!($check), fresh)).await;
+            })*
+        }
+    };
+}
+
+macro_rules! server {
+    ($server:ident differs: $differences:expr) => {
+        mod $server {
+            use super::*;
+
+            const DIFFERENCES: &[&str] = &$differences;
+
+            object_checks!(tests! [objects s3]);
+            queue_checks!(tests! [queue sqs]);
+            state_checks!(tests! [state dynamodb]);
+        }
+    };
+}
+
+server!(localstack differs: [
+    // It extends leases that are over, or last longer than 12 hours all in all.
+    "a_lease_that_is_over_cannot_be_extended",
+    "leases_are_limited",
+    // Its DynamoDB Local takes no more than 10 writes.
+    "a_transaction_is_limited",
+]);
+server!(ministack differs: ["a_lease_that_is_over_cannot_be_extended", "leases_are_limited"]);
+// A real account, for those who want to spend some cents: set GRIDMILL_TEST_ON_AWS.
+server!(aws differs: []);
+
+/// A check passes; where a server is known to differ from AWS it must fail, so that the list stays true.
+async fn judge(check: &str, differences: &[&str], run: impl Future<Output = ()> + Send + 'static) {
+    let outcome = tokio::spawn(run).await;
+    match (outcome, differences.contains(&check)) {
+        (Ok(()), false) => {}
+        (Ok(()), true) => panic!("this server does as AWS does: take {check} from the list of its differences"),
+        (Err(failed), false) => std::panic::resume_unwind(failed.into_panic()),
+        (Err(failed), true) => assert!(failed.is_panic()),
+    }
+}
+
+/// Clients whose SDK reads the environment, as those of the daemons do.
+async fn clients() -> Clients {
+    if std::env::var_os("AWS_ENDPOINT_URL").is_none() && std::env::var_os("GRIDMILL_TEST_ON_AWS").is_none() {
+        panic!("AWS_ENDPOINT_URL names no server");
+    }
+    Clients::from_env().await.unwrap()
+}
+
+fn unique() -> String {
+    format!("gridmill-test-{}", uuid::Uuid::now_v7())
+}
+
+async fn s3() -> objects::Fresh {
+    let clients = clients().await;
+    let bucket = unique();
+    clients.s3.create_bucket().bucket(&bucket).send().await.unwrap();
+    Arc::new(S3Objects::new(clients.s3, &bucket, Some("some/where")).unwrap())
+}
+
+async fn sqs() -> queue::Fresh {
+    let clients = clients().await;
+    let name = unique();
+    let dead = clients.sqs.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap();
+    let request = clients.sqs.get_queue_attributes().queue_url(dead.queue_url().unwrap());
+    let attributes = request.attribute_names(QueueAttributeName::QueueArn).send().await.unwrap();
+    let arn = &attributes.attributes().unwrap()[&QueueAttributeName::QueueArn];
+    let redrive = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"{MAX_RECEIVES}"}}"#);
+    let request = clients.sqs.create_queue().queue_name(&name).attributes(QueueAttributeName::RedrivePolicy, redrive);
+    request.send().await.unwrap();
+    let open = async |name: &str| Arc::new(SqsQueue::open(clients.sqs.clone(), name).await.unwrap());
+    queue::Fresh {
+        queue: open(&name).await,
+        dead_letters: open(dead.queue_url().unwrap()).await,
+        max_receives: MAX_RECEIVES,
+    }
+}
+
+async fn dynamodb() -> state::Fresh {
+    let clients = clients().await;
+    let table = unique();
+    let attribute = |name| {
+        let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
+        attribute.build().unwrap()
+    };
+    let key = |name, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().unwrap();
+    let request = clients.dynamodb.create_table().table_name(&table).billing_mode(BillingMode::PayPerRequest);
+    let request = request.attribute_definitions(attribute("pk")).attribute_definitions(attribute("sk"));
+    let request = request.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range));
+    match request.send().await.map_err(|error| error.into_service_error()) {
+        // A slow server was asked twice.
+        Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
+        Err(error) => panic!("{error:?}"),
+    }
+    let ready = clients.dynamodb.wait_until_table_exists().table_name(&table);
+    ready.wait(Duration::from_secs(60)).await.unwrap();
+    Arc::new(DynamoState::new(clients.dynamodb, &table))
+}
