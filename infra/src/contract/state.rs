@@ -32,6 +32,7 @@ macro_rules! state_checks {
             a_transaction_is_limited
             a_query_is_ordered_and_keeps_to_its_prefix
             a_query_is_read_page_by_page
+            a_query_is_read_backwards
             sizes_are_limited
             nothing_is_a_fine_list_of_writes
         }
@@ -241,6 +242,20 @@ async fn a_query_is_read_page_by_page(store: Fresh) {
     assert_eq!(sorts(&store, "p", "DONE#", Some("DONE#035"), 1).await, ["DONE#04"]);
     assert_eq!(sorts(&store, "p", "DONE#", Some("E"), 1).await, [""; 0]);
     assert_eq!(sorts(&store, "p", "DONE#", None, 0).await, [""; 0]);
+}
+
+async fn a_query_is_read_backwards(store: Fresh) {
+    for (partition, sort) in [("p", "a"), ("p", "b"), ("p", "c"), ("o", "z"), ("p\u{1}", "0"), ("q", "0")] {
+        one(&store, create(partition, sort, b"x")).await.unwrap();
+    }
+    let sorts = |rows: Vec<Row>| rows.into_iter().map(|row| row.key.sort).collect::<Vec<_>>();
+    let back = async |before, limit| sorts(store.query_back("p", before, limit).await.unwrap());
+    assert_eq!(back(None, 10).await, ["c", "b", "a"]);
+    assert_eq!(back(None, 2).await, ["c", "b"]);
+    assert_eq!(back(Some("b"), 10).await, ["a"]);
+    assert_eq!(back(Some("bb"), 1).await, ["b"]);
+    assert!(back(Some("a"), 10).await.is_empty() && back(Some(""), 10).await.is_empty());
+    assert!(store.query_back("none", None, 10).await.unwrap().is_empty());
 }
 
 async fn sizes_are_limited(store: Fresh) {

@@ -62,6 +62,15 @@ impl StateStore for MemoryState {
         Ok(found.take(limit).map(|(_, row)| row.clone()).collect())
     }
 
+    async fn query_back(&self, partition: &str, before: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let key = |sort: &str| RowKey { partition: partition.to_owned(), sort: sort.to_owned() };
+        let (from, rows) = (key(""), self.rows());
+        // What comes first after all rows of the partition.
+        let end = before.map_or_else(|| RowKey { partition: format!("{partition}\0"), sort: String::new() }, key);
+        let found = if from < end { rows.0.range(from..end).rev().take(limit).collect() } else { Vec::new() };
+        Ok(found.into_iter().map(|(_, row)| row.clone()).collect())
+    }
+
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>> {
         let mut rows = self.rows();
         let answers = writes.into_iter().map(|write| {

@@ -6,6 +6,7 @@ mod memory;
 mod rules;
 mod sqlite;
 
+use std::collections::VecDeque;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
@@ -70,6 +71,28 @@ pub trait StateStore: Debug + Send + Sync {
     /// Reads the rows of a partition whose `sort` begins with `prefix` and comes after `after`, ascending; at most
     /// `limit`. Fewer than `limit` means that there are no more.
     async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>>;
+
+    /// Reads the rows of a partition that come before `before`, descending; at most `limit`. Fewer than `limit` means
+    /// that there are no more. Without help of the store it reads the partition from its beginning.
+    async fn query_back(&self, partition: &str, before: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        const PAGE: usize = 1_000;
+        let mut last: VecDeque<Row> = VecDeque::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.query(partition, "", after.as_deref(), PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|row| row.key.sort.clone());
+            let count = page.len();
+            let wanted = page.into_iter().take_while(|row| before.is_none_or(|before| row.key.sort.as_str() < before));
+            let kept = last.len();
+            last.extend(wanted);
+            let is_past = last.len() - kept < count;
+            last.drain(..last.len().saturating_sub(limit));
+            if is_last || is_past {
+                return Ok(last.into_iter().rev().collect());
+            }
+        }
+    }
 
     /// Applies every write by itself, in order, and answers for each in its place with the row's new version (0 for a
     /// removed row), or `Conflict` with nothing changed. What is `Ok` is durable. A repeat of an applied write is a

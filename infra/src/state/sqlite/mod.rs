@@ -115,6 +115,11 @@ impl StateStore for SqliteState {
         self.read(move |connection| query(connection, &partition, &prefix, after.as_deref(), limit)).await
     }
 
+    async fn query_back(&self, partition: &str, before: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        let (partition, before) = (partition.to_owned(), before.map(str::to_owned));
+        self.read(move |connection| query_back(connection, &partition, before.as_deref(), limit)).await
+    }
+
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>> {
         self.ask(writes, Reply::Each).await
     }
@@ -147,6 +152,20 @@ fn query(
     let rows = select.query_map(params![partition, from, after, limit], |row| read_row(row, partition))?;
     let has_prefix = |row: &rusqlite::Result<Row>| row.as_ref().map_or(true, |row| row.key.sort.starts_with(prefix));
     rows.take_while(has_prefix).collect()
+}
+
+fn query_back(
+    connection: &Connection,
+    partition: &str,
+    before: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Row>> {
+    let sql = "SELECT sort, version, epoch, body FROM rows
+               WHERE partition = ?1 AND (?2 IS NULL OR sort < ?2) ORDER BY sort DESC LIMIT ?3";
+    let mut select = connection.prepare_cached(sql)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = select.query_map(params![partition, before, limit], |row| read_row(row, partition))?;
+    rows.collect()
 }
 
 fn read_row(row: &rusqlite::Row<'_>, partition: &str) -> rusqlite::Result<Row> {
