@@ -1,19 +1,7 @@
 //! Tokens: who may do what.
 
+pub use grid_core::rows::Scope;
 use serde::{Deserialize, Serialize};
-
-/// What a token may do; each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Look.
-    Read,
-    /// Submit and act on jobs.
-    Submit,
-    /// See and do everything, on behalf of every tenant.
-    Admin,
-}
 
 /// A token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +9,8 @@ pub enum Scope {
 pub struct Token {
     /// Names it; no secret.
     pub id: String,
-    /// What it may do.
+    /// What it may do: `read`, `submit` or `admin`, each including those before it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub scope: Scope,
     /// The tenant that it acts for; without it, all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

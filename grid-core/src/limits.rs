@@ -107,3 +107,6 @@ pub const MAX_FAULTS: usize = 200;
 /// Combinations of a matrix with `include` or `exclude`, which must be listed in memory; without them a matrix may
 /// have [`MAX_ITEMS`].
 pub const MAX_LISTED_COMBINATIONS: u64 = 100_000;
+
+/// How long an idempotency key stands for the job that it was used for.
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(7 * 86_400);

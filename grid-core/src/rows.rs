@@ -21,6 +21,58 @@ pub fn submission_partition(digest: &str) -> String {
     format!("SUBMISSION#{digest}")
 }
 
+/// Partition of the API tokens; the place in it is the token's id.
+pub const TOKENS: &str = "TOKENS";
+
+/// The partition of a row that finds the job which an idempotency key stands for: 256 of them, so that none is hot.
+/// The place in it is the whole digest.
+pub fn idempotency_partition(digest: &str) -> String {
+    format!("IDEMPOTENCY#{}", digest.get(..2).unwrap_or_default())
+}
+
+/// What a token may do; each includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Look.
+    Read,
+    /// Submit jobs and act on them.
+    Submit,
+    /// See and do everything.
+    Admin,
+}
+
+/// A token, of which only a digest of the secret is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRow {
+    /// BLAKE3 of the secret, hex: a fast digest is right for 256 random bits.
+    pub digest: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// The tenant that it acts for; without it, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// What its owner calls it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// Unix milliseconds.
+    pub created_ms: u64,
+    /// Unix milliseconds; without it, it does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+}
+
+/// The job that an idempotency key stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyRow {
+    /// The job.
+    pub job: JobId,
+    /// The digest of what was submitted.
+    pub body: String,
+    /// Unix milliseconds: from then on the key means nothing.
+    pub expires_ms: u64,
+}
+
 /// A job in the list of all jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRow {

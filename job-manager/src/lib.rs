@@ -3,6 +3,7 @@
 //! **Architecture invariant:** a manager never speaks to a worker. It reads manifests and reports, and writes rows and
 //! messages; what it decides, it decides in `grid_core::job`.
 
+pub mod accept;
 mod collect;
 pub mod control;
 mod desk;
@@ -18,6 +19,7 @@ mod reuse;
 mod status;
 mod submit;
 mod table;
+pub mod tokens;
 pub mod view;
 mod workers;
 

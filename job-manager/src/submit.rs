@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::ManagerError;
+use crate::accept::{NewJob, new_job_id};
 use crate::control::{announce, redrive_all};
 use crate::table::JobTable;
 
@@ -119,7 +120,7 @@ async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result
 
 impl SubmitRequest {
     /// What makes two submissions the same: everything but when the files were touched.
-    fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let files = |files: &Vec<PinnedFile>| -> Vec<(String, String, String)> {
             files.iter().map(|file| (file.uri.clone(), file.name.clone(), file.digest.clone())).collect()
         };
@@ -140,11 +141,22 @@ fn has_dead(job: &Job) -> bool {
 }
 
 async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expect) -> Result<Submitted, ManagerError> {
-    let id = JobId::new(uuid::Uuid::now_v7().to_string());
+    let job = new_job_id();
+    let new = NewJob { job: job.clone(), request, program_files: Vec::new(), tenant: String::new(), once: None };
+    let submission = store(grid, new).await?;
+    let mut rows = vec![write(&submission_partition(digest), "JOB", expect, &SubmissionRow { job: job.clone() })];
+    rows.extend(entries(&submission, digest));
+    grid.state.transact(rows).await?;
+    Ok(Submitted::New(job))
+}
+
+/// Writes `job.json`.
+pub(crate) async fn store(grid: &Grid, new: NewJob) -> Result<Submission, ManagerError> {
     let now = i64::try_from(grid.clock.now_ms()).unwrap_or(i64::MAX);
+    let NewJob { job, request, program_files, tenant, once: _ } = new;
     let submission = Submission {
         v: WIRE_VERSION,
-        job: id.clone(),
+        job,
         submitted: jiff::Timestamp::from_millisecond(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH),
         pipeline: request.pipeline,
         params: request.params,
@@ -152,23 +164,23 @@ async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expec
         lists: request.lists,
         workdir: request.workdir,
         programs: request.programs,
-        program_files: Vec::new(),
-        tenant: String::new(),
+        program_files,
+        tenant,
     };
+    grid.objects.create(&layout::submission(&submission.job), encode(&submission).into()).await?;
+    Ok(submission)
+}
+
+/// The rows that make a job known, and a manager look after it.
+pub(crate) fn entries(submission: &Submission, digest: &str) -> Vec<Write> {
     let row = JobRow {
         pipeline: submission.pipeline.name.clone(),
         digest: digest.to_owned(),
         submitted: submission.submitted.to_string(),
         tenant: submission.tenant.clone(),
     };
-    grid.objects.create(&layout::submission(&id), encode(&submission).into()).await?;
-    let rows = vec![
-        write(&submission_partition(digest), "JOB", expect, &SubmissionRow { job: id.clone() }),
-        write(JOBS, id.as_str(), Expect::Absent, &row),
-        write(ACTIVE, id.as_str(), Expect::Absent, &ActiveRow {}),
-    ];
-    grid.state.transact(rows).await?;
-    Ok(Submitted::New(id))
+    let id = submission.job.as_str();
+    vec![write(JOBS, id, Expect::Absent, &row), write(ACTIVE, id, Expect::Absent, &ActiveRow {})]
 }
 
 /// Reads a row and its version.

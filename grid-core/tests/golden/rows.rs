@@ -1,7 +1,10 @@
 //! Rows of the state table that are not a job's own.
 
 use grid_core::ids::JobId;
-use grid_core::rows::{ActiveRow, JobRow, LeaderRow, SubmissionRow, job_partition, submission_partition};
+use grid_core::rows::{
+    ActiveRow, IdempotencyRow, JobRow, LeaderRow, Scope, SubmissionRow, TokenRow, idempotency_partition, job_partition,
+    submission_partition,
+};
 
 use crate::check::golden;
 
@@ -33,8 +36,32 @@ fn the_leader() {
 }
 
 #[test]
+fn a_token() {
+    let row = TokenRow {
+        digest: "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262".into(),
+        scope: Scope::Submit,
+        tenant: Some("finance".into()),
+        note: "nightly".into(),
+        created_ms: 1_767_225_600_000,
+        expires_ms: Some(1_769_817_600_000),
+    };
+    golden!("row-token.json").holds(&row, &[""]);
+}
+
+#[test]
+fn a_job_behind_an_idempotency_key() {
+    let row = IdempotencyRow {
+        job: JobId::new("0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e"),
+        body: "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262".into(),
+        expires_ms: 1_767_830_400_000,
+    };
+    golden!("row-idempotency.json").holds(&row, &[""]);
+}
+
+#[test]
 fn partitions_keep_their_names() {
     assert_eq!(job_partition(&JobId::new("j")), "JOB#j");
     assert_eq!(submission_partition("d"), "SUBMISSION#d");
+    assert_eq!((idempotency_partition("af13"), grid_core::rows::TOKENS), ("IDEMPOTENCY#af".into(), "TOKENS"));
     assert_eq!((grid_core::rows::JOBS, grid_core::rows::ACTIVE, grid_core::rows::LEADER), ("JOBS", "ACTIVE", "LEADER"));
 }

@@ -1,0 +1,176 @@
+//! Accepting a job that came over HTTP: a new one every time, unless its idempotency key says otherwise.
+
+use grid_core::ids::JobId;
+use grid_core::limits::IDEMPOTENCY_KEPT;
+use grid_core::rows::{IdempotencyRow, idempotency_partition};
+use grid_core::submission::ProgramFile;
+use infra::state::Expect;
+use infra::{ErrorKind, Grid};
+
+use crate::ManagerError;
+use crate::submit::{SubmitRequest, entries, read_row, store, tell_leader, write};
+
+/// A job to be accepted. Its uploads lie in its folder already.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Its id, made by [`new_job_id`].
+    pub job: JobId,
+    /// What is submitted.
+    pub request: SubmitRequest,
+    /// The files that came along for the folder in which commands run.
+    pub program_files: Vec<ProgramFile>,
+    /// On whose behalf; empty where there are no tenants.
+    pub tenant: String,
+    /// What makes a repeat of the request known.
+    pub once: Option<Once>,
+}
+
+/// An idempotency key and what it was used for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// Digest of tenant and key.
+    pub key: String,
+    /// Digest of what is submitted.
+    pub body: String,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// A job of its own.
+    New(JobId),
+    /// The same request was accepted before: this is its job.
+    Before(JobId),
+    /// The key was used before, for something else.
+    OtherBody,
+}
+
+/// An id that sorts by time.
+pub fn new_job_id() -> JobId {
+    JobId::new(uuid::Uuid::now_v7().to_string())
+}
+
+impl Once {
+    /// The key of a tenant, for what has the digest `body`.
+    pub fn new(tenant: &str, key: &str, body: String) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(tenant.len() as u64).to_le_bytes()).update(tenant.as_bytes()).update(key.as_bytes());
+        Self { key: hasher.finalize().to_hex().to_string(), body }
+    }
+}
+
+/// Accepts a job, or finds the one that its idempotency key stands for. A repeat of the call may find the key taken by
+/// the first one, which is what the key is for.
+pub async fn accept(grid: &Grid, new: NewJob) -> Result<Accepted, ManagerError> {
+    let earlier = match &new.once {
+        Some(once) => look_up(grid, once).await?,
+        None => Earlier::Unused(Expect::Absent),
+    };
+    let expect = match earlier {
+        Earlier::Taken(accepted) => return Ok(accepted),
+        Earlier::Unused(expect) => expect,
+    };
+    let (job, once) = (new.job.clone(), new.once.clone());
+    let digest = new.request.digest();
+    let mut rows = entries(&store(grid, new).await?, &digest);
+    if let Some(once) = &once {
+        let expires_ms = grid.clock.now_ms().saturating_add(IDEMPOTENCY_KEPT.as_millis() as u64);
+        let row = IdempotencyRow { job: job.clone(), body: once.body.clone(), expires_ms };
+        rows.push(write(&idempotency_partition(&once.key), &once.key, expect, &row));
+    }
+    match (grid.state.transact(rows).await, once) {
+        (Ok(()), _) => {}
+        // Another request with this key was faster, or an earlier try of this write was applied.
+        (Err(error), Some(once)) if error.kind == ErrorKind::Conflict => {
+            return match look_up(grid, &once).await? {
+                Earlier::Taken(Accepted::Before(found)) if found == job => Ok(Accepted::New(job)),
+                Earlier::Taken(accepted) => Ok(accepted),
+                Earlier::Unused(_) => Err(error.into()),
+            };
+        }
+        (Err(error), _) => return Err(error.into()),
+    }
+    tell_leader(grid, &job).await;
+    Ok(Accepted::New(job))
+}
+
+enum Earlier {
+    Taken(Accepted),
+    Unused(Expect),
+}
+
+async fn look_up(grid: &Grid, once: &Once) -> Result<Earlier, ManagerError> {
+    let found = read_row::<IdempotencyRow>(grid, &idempotency_partition(&once.key), &once.key).await?;
+    Ok(match found {
+        None => Earlier::Unused(Expect::Absent),
+        Some((version, row)) if row.expires_ms <= grid.clock.now_ms() => Earlier::Unused(Expect::Version(version)),
+        Some((_, row)) if row.body == once.body => Earlier::Taken(Accepted::Before(row.job)),
+        Some(_) => Earlier::Taken(Accepted::OtherBody),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::view::all_jobs;
+
+    fn new(once: Option<Once>) -> NewJob {
+        let text = "name: one\nstages:\n  work:\n    range: 1..1\n    run: [\"true\"]\n";
+        let request = SubmitRequest {
+            pipeline: grid_core::pipeline::parse(text, "pipeline.yaml").unwrap(),
+            params: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            workdir: String::new(),
+            programs: BTreeMap::new(),
+        };
+        NewJob { job: new_job_id(), request, program_files: Vec::new(), tenant: "finance".into(), once }
+    }
+
+    fn once(tenant: &str, body: &str) -> Option<Once> {
+        Some(Once::new(tenant, "key", body.into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_stands_for_one_job_of_its_tenant_and_for_one_body() {
+        let grid = infra::memory::grid();
+        let first = new(once("finance", "body"));
+        let job = first.job.clone();
+        assert_eq!(accept(&grid, first).await.unwrap(), Accepted::New(job.clone()));
+        assert_eq!(accept(&grid, new(once("finance", "body"))).await.unwrap(), Accepted::Before(job.clone()));
+        assert_eq!(accept(&grid, new(once("finance", "other"))).await.unwrap(), Accepted::OtherBody);
+        assert!(matches!(accept(&grid, new(once("sales", "body"))).await.unwrap(), Accepted::New(_)));
+        assert_eq!(all_jobs(&grid).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_key_every_request_is_a_job() {
+        let grid = infra::memory::grid();
+        for jobs in 1..=2 {
+            assert!(matches!(accept(&grid, new(None)).await.unwrap(), Accepted::New(_)));
+            assert_eq!(all_jobs(&grid).await.unwrap().len(), jobs);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_means_nothing_after_its_time() {
+        let grid = infra::memory::grid();
+        accept(&grid, new(once("finance", "body"))).await.unwrap();
+        tokio::time::advance(IDEMPOTENCY_KEPT).await;
+        assert!(matches!(accept(&grid, new(once("finance", "other"))).await.unwrap(), Accepted::New(_)));
+        assert_eq!(accept(&grid, new(once("finance", "body"))).await.unwrap(), Accepted::OtherBody);
+    }
+
+    #[tokio::test]
+    async fn of_requests_at_the_same_moment_one_makes_the_job() {
+        // Its calls wait, so that all requests look the key up before one has written it.
+        let dir = tempfile::tempdir().unwrap();
+        let (_state, grid) = infra::embedded::StateDir::open(dir.path()).unwrap();
+        let requests = (0..8).map(|_| accept(&grid, new(once("finance", "body"))));
+        let answers = futures::future::try_join_all(requests).await.unwrap();
+        let made = answers.iter().filter(|answer| matches!(answer, Accepted::New(_))).count();
+        assert_eq!((made, all_jobs(&grid).await.unwrap().len()), (1, 1));
+    }
+}
