@@ -12,7 +12,7 @@ use crate::pipeline::Pipeline;
 /// The content of `job.json`; immutable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Submission {
-    /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
+    /// [`WIRE_VERSION`].
     pub v: u32,
     /// The job.
     pub job: JobId,

@@ -119,9 +119,9 @@ pub struct Stage {
     pub cache: bool,
     /// What is tried again. Default: 3 attempts; 1 s, then twice as long up to 60 s, all of it drawn at random.
     pub retry: Retry,
-    /// Longest time an item may run (`per: bundle`: the process). Default and maximum: [`MAX_TIMEOUT`](crate::limits::MAX_TIMEOUT).
+    /// Longest time an item may run (`per: bundle`: the process). Default and maximum: [`MAX_TIMEOUT`].
     pub timeout: Duration,
-    /// Between SIGTERM and SIGKILL. Default: [`DEFAULT_GRACE`](crate::limits::DEFAULT_GRACE).
+    /// Between SIGTERM and SIGKILL. Default: [`DEFAULT_GRACE`].
     pub grace: Duration,
     /// Items that may end as dead letters without failing the stage. Default: none.
     pub skip: Allowance,
