@@ -46,9 +46,11 @@ impl Job {
             left -= self.wake(index, now_ms, left);
         }
         for index in (0..self.stages.len()).rev() {
+            let mut not_handed_out = self.stages[index].not_handed_out();
             while left > 0
-                && let Some((first, count)) = self.next_bundle(index, tuning)
+                && let Some((first, count)) = self.next_bundle(index, tuning, not_handed_out)
             {
+                not_handed_out = not_handed_out.saturating_sub(u64::from(count));
                 let spent = Spent { memory_factor: 1.0, ..Spent::default() };
                 let task = OutTask { first, count, attempt: 1, spent, resends: 0, set: None, phase: TaskPhase::Due };
                 self.stages[index].put_out(task);
@@ -218,7 +220,7 @@ impl Job {
         false
     }
 
-    fn next_bundle(&self, index: usize, tuning: &Tuning) -> Option<(ItemIndex, u32)> {
+    fn next_bundle(&self, index: usize, tuning: &Tuning, not_handed_out: u64) -> Option<(ItemIndex, u32)> {
         if !self.is_open(index) {
             return None;
         }
@@ -230,7 +232,7 @@ impl Job {
         let wanted = match self.spec(index).items {
             ItemSource::All { .. } => 1,
             _ if is_reusable(first) => SHARD_ITEMS,
-            _ => book.pace.bundle_items(tuning, book.not_handed_out(), mean_bytes),
+            _ => book.pace.bundle_items(tuning, not_handed_out, mean_bytes),
         };
         let goes_along = |item: ItemIndex| {
             book.ready.contains(item)
