@@ -49,13 +49,7 @@ pub async fn create(grid: &Grid, request: TokenRequest) -> Result<NewToken, Mana
 
 /// All tokens that were not revoked, those that have expired included, by id.
 pub async fn list(grid: &Grid) -> Result<Vec<Token>, ManagerError> {
-    let rows = all_rows(grid.state.as_ref(), TOKENS).await?;
-    let token = |row: infra::state::Row| {
-        let name = format!("row {TOKENS}/{}", row.key.sort);
-        let read = serde_json::from_slice(&row.body).map_err(|error| ManagerError::damaged(name, error))?;
-        Ok(shown(row.key.sort, read))
-    };
-    rows.into_iter().map(token).collect()
+    Ok(rows(grid).await?.into_iter().map(|(id, row)| shown(id, row)).collect())
 }
 
 /// Makes a token worthless; `false` when there is none of that id.
@@ -76,20 +70,27 @@ pub async fn verify(grid: &Grid, text: &str) -> Result<Option<Token>, ManagerErr
     let Some((_, row)) = read_row::<TokenRow>(grid, TOKENS, id).await? else { return Ok(None) };
     // Comparing `blake3::Hash`es takes the same time wherever they differ.
     let is_right = blake3::Hash::from_hex(&row.digest).is_ok_and(|digest| digest == blake3::hash(secret.as_bytes()));
-    let is_alive = row.expires_ms.is_none_or(|expires_ms| grid.clock.now_ms() < expires_ms);
-    Ok((is_right && is_alive).then(|| shown(id.to_owned(), row)))
+    Ok((is_right && is_alive(&row, grid.clock.now_ms())).then(|| shown(id.to_owned(), row)))
 }
 
 /// Whether there is any token that can be used now.
 pub async fn any(grid: &Grid) -> Result<bool, ManagerError> {
-    let now = rfc3339(grid.clock.now_ms());
-    let is_alive = |token: &Token| token.expires.as_ref().is_none_or(|expires| later(expires, &now));
-    Ok(list(grid).await?.iter().any(is_alive))
+    let now_ms = grid.clock.now_ms();
+    Ok(rows(grid).await?.iter().any(|(_, row)| is_alive(row, now_ms)))
 }
 
-fn later(a: &str, b: &str) -> bool {
-    let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
-    time(a) > time(b)
+/// The rows of all tokens, with their ids.
+async fn rows(grid: &Grid) -> Result<Vec<(String, TokenRow)>, ManagerError> {
+    let read = |row: infra::state::Row| {
+        let name = format!("row {TOKENS}/{}", row.key.sort);
+        let token = serde_json::from_slice(&row.body).map_err(|error| ManagerError::damaged(name, error))?;
+        Ok((row.key.sort, token))
+    };
+    all_rows(grid.state.as_ref(), TOKENS).await?.into_iter().map(read).collect()
+}
+
+fn is_alive(row: &TokenRow, now_ms: u64) -> bool {
+    row.expires_ms.is_none_or(|expires_ms| now_ms < expires_ms)
 }
 
 fn parse(text: &str) -> Option<(&str, &str)> {
