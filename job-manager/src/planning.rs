@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::desk::{PlanNews, PlanWhat};
 use crate::error::with_causes;
-use crate::planner::{PlanError, PlanProgress, plan_list, plan_split};
+use crate::planner::{self, PlanError, PlanProgress};
 use crate::submit::encode;
 
 /// What is to be planned, with what the job knows about it.
@@ -75,11 +75,7 @@ fn planned<'a>(
             let what = PlanWhat::Items { items, bytes, records, complete: false };
             _ = news.try_send(PlanNews { job: job.clone(), stage: stage.name.clone(), what });
         };
-        let summary = match &stage.items {
-            ItemSource::Split(_) => plan_split(grid, &work.submission, stage, on_chunk).await?,
-            _ => plan_list(grid, &work.submission, stage, on_chunk).await?,
-        };
-        let PlanSummary { items, bytes, records, .. } = summary;
+        let PlanSummary { items, bytes, records, .. } = planner::plan(grid, &work.submission, stage, on_chunk).await?;
         Ok(PlanWhat::Items { items, bytes, records, complete: true })
     })
 }

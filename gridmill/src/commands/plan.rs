@@ -9,7 +9,7 @@ use grid_core::pipeline::{ItemSource, List, Per, Pipeline, Stage};
 use grid_core::submission::Submission;
 use infra::grid::Sources;
 use infra::inputs::PinOptions;
-use job_manager::planner::{PlanError, count_list, count_split};
+use job_manager::planner::{self, PlanError};
 use serde::Serialize;
 
 use crate::cli::PlanArgs;
@@ -85,11 +85,11 @@ async fn stage_plan(
     let counted = |from: String, items, items_are_exact| (from, items, items_are_exact, None, None);
     let (from, items, items_are_exact, bytes, records) = match &stage.items {
         ItemSource::Split(split) => {
-            let summary = count_split(sources, submission, stage).await.map_err(refused)?;
+            let summary = planner::count(sources, submission, stage).await.map_err(refused)?;
             (format!("input {}", split.input), u64::from(summary.items), true, Some(summary.bytes), summary.records)
         }
         ItemSource::List(List::File(path)) => {
-            let summary = count_list(sources, submission, stage).await.map_err(refused)?;
+            let summary = planner::count(sources, submission, stage).await.map_err(refused)?;
             (format!("list {path}"), u64::from(summary.items), true, None, None)
         }
         ItemSource::Matrix(_) => counted("matrix".into(), computed(stage), true),

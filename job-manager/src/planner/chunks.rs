@@ -7,61 +7,36 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::items::plan::{ChunkItems, PlanChunk, PlanSummary};
 use grid_core::layout;
 use grid_core::limits::{MAX_ITEMS, SHARD_ITEMS, WIRE_VERSION};
-use grid_core::pipeline::Stage;
-use grid_core::submission::Submission;
 use infra::ErrorKind;
 use infra::objects::ObjectStore;
 
 use crate::planner::{PlanError, PlanProgress};
 
-/// Writes the chunks of one stage, or only counts them.
+/// Where the chunks of one stage go, and who is told of each.
+pub(super) struct Target<'a> {
+    /// Without a place they are only counted.
+    pub place: Option<Place>,
+    pub on_chunk: &'a mut (dyn FnMut(PlanProgress) + Send),
+}
+
+/// Where the plan of a stage is written.
+pub(super) struct Place {
+    pub objects: Arc<dyn ObjectStore>,
+    pub job: JobId,
+    pub stage: StageName,
+}
+
+/// Writes the chunks of one stage.
 pub(super) struct ChunkWriter<'a, T> {
-    place: Option<Place>,
-    on_chunk: &'a mut (dyn FnMut(PlanProgress) + Send),
+    target: Target<'a>,
     items: Vec<T>,
     chunks: u32,
     planned: u64,
 }
 
-/// Where the chunks go.
-struct Place {
-    objects: Arc<dyn ObjectStore>,
-    job: JobId,
-    stage: StageName,
-}
-
 impl<'a, T> ChunkWriter<'a, T> {
-    /// A writer that stores chunks.
-    pub fn stored(
-        objects: Arc<dyn ObjectStore>,
-        submission: &Submission,
-        stage: &Stage,
-        on_chunk: &'a mut (dyn FnMut(PlanProgress) + Send),
-    ) -> Self {
-        let place = Place { objects, job: submission.job.clone(), stage: stage.name.clone() };
-        Self { place: Some(place), ..Self::dry(on_chunk) }
-    }
-
-    /// A writer that only counts.
-    pub fn dry(on_chunk: &'a mut (dyn FnMut(PlanProgress) + Send)) -> Self {
-        Self { place: None, on_chunk, items: Vec::new(), chunks: 0, planned: 0 }
-    }
-
-    /// The summary of a plan that was completed before; tells the progress at once.
-    pub async fn written_before(&mut self) -> Result<Option<PlanSummary>, PlanError> {
-        let Some(place) = &self.place else {
-            return Ok(None);
-        };
-        let reader = infra::plan::PlanReader::new(place.objects.clone());
-        match reader.summary(&place.job, &place.stage).await {
-            Ok(summary) => {
-                let PlanSummary { items, bytes, records, .. } = summary;
-                (self.on_chunk)(PlanProgress { items, bytes, records });
-                Ok(Some(summary))
-            }
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    pub fn new(target: Target<'a>) -> Self {
+        Self { target, items: Vec::new(), chunks: 0, planned: 0 }
     }
 
     /// Adds an item; `so_far` says what was found, this item included, and `encode` makes chunk items of items.
@@ -90,7 +65,7 @@ impl<'a, T> ChunkWriter<'a, T> {
             self.flush((bytes, records), encode).await?;
         }
         let summary = PlanSummary { v: WIRE_VERSION, items: self.planned as u32, bytes, records };
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.target.place {
             place.write(&layout::plan_summary(&place.job, &place.stage), to_json(&summary)?).await?;
         }
         Ok(summary)
@@ -102,18 +77,28 @@ impl<'a, T> ChunkWriter<'a, T> {
         encode: fn(Vec<T>) -> ChunkItems,
     ) -> Result<(), PlanError> {
         let items = std::mem::take(&mut self.items);
-        if let Some(place) = &self.place {
+        if let Some(place) = &self.target.place {
             let chunk = PlanChunk { v: WIRE_VERSION, number: self.chunks, items: encode(items) };
             let body = to_json(&chunk)?;
             place.write(&layout::plan_chunk(&place.job, &place.stage, self.chunks), body).await?;
         }
         self.chunks += 1;
-        (self.on_chunk)(PlanProgress { items: self.planned as u32, bytes, records });
+        (self.target.on_chunk)(PlanProgress { items: self.planned as u32, bytes, records });
         Ok(())
     }
 }
 
 impl Place {
+    /// The summary of a plan that was completed before.
+    pub async fn written_before(&self) -> Result<Option<PlanSummary>, PlanError> {
+        let reader = infra::plan::PlanReader::new(self.objects.clone());
+        match reader.summary(&self.job, &self.stage).await {
+            Ok(summary) => Ok(Some(summary)),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Writes an object that may be there already, if it is the same.
     async fn write(&self, key: &str, body: Bytes) -> Result<(), PlanError> {
         match self.objects.create(key, body.clone()).await {

@@ -14,13 +14,13 @@ mod split;
 mod tests;
 
 use grid_core::items::plan::PlanSummary;
-use grid_core::pipeline::Stage;
+use grid_core::pipeline::{ItemSource, List, Stage};
 use grid_core::split::LongRecord;
 use grid_core::submission::Submission;
 use infra::grid::{Grid, Sources};
 use infra::inputs::InputError;
 
-use self::chunks::ChunkWriter;
+use self::chunks::{ChunkWriter, Place, Target};
 
 /// How far a plan is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,43 +47,38 @@ pub enum PlanError {
     Store(#[source] infra::Error),
 }
 
-/// Plans a `split` stage: writes its chunks, tells `on_chunk` of each, and writes the summary. A plan that is complete
-/// already is returned as it is.
-pub async fn plan_split(
+/// Plans a `split` or `list: FILE` stage: writes its chunks, tells `on_chunk` of each, and writes the summary. A plan that
+/// is complete already is returned as it is.
+pub async fn plan(
     grid: &Grid,
     submission: &Submission,
     stage: &Stage,
     mut on_chunk: impl FnMut(PlanProgress) + Send,
 ) -> Result<PlanSummary, PlanError> {
-    let mut writer = ChunkWriter::stored(grid.objects.clone(), submission, stage, &mut on_chunk);
-    match writer.written_before().await? {
-        Some(summary) => Ok(summary),
-        None => split::plan(&grid.sources, submission, stage, writer).await,
+    let place = Place { objects: grid.objects.clone(), job: submission.job.clone(), stage: stage.name.clone() };
+    if let Some(summary) = place.written_before().await? {
+        return Ok(summary);
     }
+    let target = Target { place: Some(place), on_chunk: &mut on_chunk };
+    find_items(&grid.sources, submission, stage, target).await
 }
 
-/// Plans a `list: FILE` stage like [`plan_split`].
-pub async fn plan_list(
-    grid: &Grid,
+/// What [`plan`] would plan; writes nothing.
+pub async fn count(sources: &Sources, submission: &Submission, stage: &Stage) -> Result<PlanSummary, PlanError> {
+    find_items(sources, submission, stage, Target { place: None, on_chunk: &mut |_| {} }).await
+}
+
+async fn find_items(
+    sources: &Sources,
     submission: &Submission,
     stage: &Stage,
-    mut on_chunk: impl FnMut(PlanProgress) + Send,
+    target: Target<'_>,
 ) -> Result<PlanSummary, PlanError> {
-    let mut writer = ChunkWriter::stored(grid.objects.clone(), submission, stage, &mut on_chunk);
-    match writer.written_before().await? {
-        Some(summary) => Ok(summary),
-        None => list::plan(&grid.sources, submission, stage, writer).await,
+    match &stage.items {
+        ItemSource::Split(split) => split::plan(sources, submission, stage, split, ChunkWriter::new(target)).await,
+        ItemSource::List(List::File(_)) => list::plan(sources, submission, stage, ChunkWriter::new(target)).await,
+        _ => Err(PlanError::Unsound(format!("the items of stage {} are not found by planning", stage.name))),
     }
-}
-
-/// What [`plan_split`] would plan; writes nothing.
-pub async fn count_split(sources: &Sources, submission: &Submission, stage: &Stage) -> Result<PlanSummary, PlanError> {
-    split::plan(sources, submission, stage, ChunkWriter::dry(&mut |_| {})).await
-}
-
-/// What [`plan_list`] would plan; writes nothing.
-pub async fn count_list(sources: &Sources, submission: &Submission, stage: &Stage) -> Result<PlanSummary, PlanError> {
-    list::plan(sources, submission, stage, ChunkWriter::dry(&mut |_| {})).await
 }
 
 impl PlanError {

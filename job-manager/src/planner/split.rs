@@ -2,7 +2,7 @@
 
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use grid_core::items::plan::PlanSummary;
-use grid_core::pipeline::{Input, ItemSource, Split, SplitBy, Stage};
+use grid_core::pipeline::{Input, Split, SplitBy, Stage};
 use grid_core::split::{Cutter, Slice};
 use grid_core::submission::{PinnedFile, Submission};
 use infra::grid::Sources;
@@ -20,11 +20,9 @@ pub(super) async fn plan(
     sources: &Sources,
     submission: &Submission,
     stage: &Stage,
+    split: &Split,
     writer: ChunkWriter<'_, Slice>,
 ) -> Result<PlanSummary, PlanError> {
-    let ItemSource::Split(split) = &stage.items else {
-        return Err(PlanError::Unsound(format!("stage {} takes its items from elsewhere", stage.name)));
-    };
     let (input, files) = input_of(submission, split)?;
     let files = files
         .iter()

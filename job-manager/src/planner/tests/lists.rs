@@ -8,8 +8,8 @@ async fn job(list: &[u8]) -> Job {
 
 async fn values(list: &[u8]) -> Vec<ListItem> {
     let job = job(list).await;
-    let summary = plan_list(&job.grid, &job.submission, job.stage(), |_| {}).await.unwrap();
-    assert_eq!(count_list(&job.grid.sources, &job.submission, job.stage()).await.unwrap(), summary);
+    let summary = plan(&job.grid, &job.submission, job.stage(), |_| {}).await.unwrap();
+    assert_eq!(count(&job.grid.sources, &job.submission, job.stage()).await.unwrap(), summary);
     let reader = PlanReader::new(job.grid.objects.clone());
     let mut values = Vec::new();
     for index in 0..summary.items {
@@ -20,7 +20,7 @@ async fn values(list: &[u8]) -> Vec<ListItem> {
 
 async fn faults(list: &[u8]) -> String {
     let job = job(list).await;
-    input_fault(plan_list(&job.grid, &job.submission, job.stage(), |_| {}).await)
+    input_fault(plan(&job.grid, &job.submission, job.stage(), |_| {}).await)
 }
 
 fn text(value: &str) -> ListItem {

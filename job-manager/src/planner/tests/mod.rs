@@ -56,7 +56,7 @@ impl Job {
     }
 
     async fn split(&self) -> Result<PlanSummary, PlanError> {
-        plan_split(&self.grid, &self.submission, self.stage(), |_| {}).await
+        plan(&self.grid, &self.submission, self.stage(), |_| {}).await
     }
 
     /// Plans, and reads the plan back.

@@ -74,7 +74,7 @@ async fn many_items_are_written_in_chunks_as_they_are_found() {
     let lines: String = (0..20_000).map(|line| format!("{line}\n")).collect();
     let job = Job::new(TEXT, "split: {input: data, by: lines, count: 1}").with_file("d", lines.as_bytes()).await;
     let mut told = Vec::new();
-    plan_split(&job.grid, &job.submission, job.stage(), |progress| told.push(progress)).await.unwrap();
+    plan(&job.grid, &job.submission, job.stage(), |progress| told.push(progress)).await.unwrap();
     let items: Vec<u32> = told.iter().map(|progress| progress.items).collect();
     assert_eq!(items, [8_192, 16_384, 20_000]);
     let all = PlanProgress { items: 20_000, bytes: lines.len() as u64, records: Some(20_000) };
@@ -107,16 +107,16 @@ async fn a_plan_that_differs_from_an_earlier_one_is_refused() {
 async fn a_plan_can_be_made_by_a_task_of_its_own() {
     let job = Job::new(TEXT, "split: {input: data, by: lines, count: 2}").with_file("d", b"1\n2\n3\n").await;
     let planned = tokio::spawn(async move {
-        count_list(&job.grid.sources, &job.submission, job.stage()).await.expect_err("no list");
-        plan_split(&job.grid, &job.submission, job.stage(), |_| {}).await.unwrap().items
+        let counted = count(&job.grid.sources, &job.submission, job.stage()).await.unwrap();
+        (counted.items, plan(&job.grid, &job.submission, job.stage(), |_| {}).await.unwrap().items)
     });
-    assert_eq!(planned.await.unwrap(), 2);
+    assert_eq!(planned.await.unwrap(), (2, 2));
 }
 
 #[tokio::test]
 async fn counting_writes_nothing() {
     let job = Job::new(TEXT, "split: {input: data, by: lines, count: 2}").with_file("d", b"1\n2\n3\n").await;
-    let counted = count_split(&job.grid.sources, &job.submission, job.stage()).await.unwrap();
+    let counted = count(&job.grid.sources, &job.submission, job.stage()).await.unwrap();
     assert_eq!(job.keys().await, [] as [String; 0]);
     assert_eq!(job.split().await.unwrap(), counted);
 }
