@@ -1,4 +1,4 @@
-//! Which tasks are handed out next, and what their messages say.
+//! Which tasks are handed out next.
 
 use std::collections::BTreeSet;
 
@@ -7,20 +7,9 @@ use super::gather::Members;
 use super::retry::Spent;
 use super::stage::{OutTask, TaskPhase};
 use super::state::{Job, JobState};
-use crate::ids::{AttemptKey, ItemIndex, StageItems, StageName};
-use crate::layout;
-use crate::limits::{MAX_INLINE_REFS, SHARD_ITEMS, WIRE_VERSION};
+use crate::ids::{AttemptKey, ItemIndex, StageName};
+use crate::limits::SHARD_ITEMS;
 use crate::pipeline::{ItemSource, OnFailure};
-use crate::wire::{KeySource, OutputRef, TaskInputs, TaskMessage};
-
-/// A message to send.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Message {
-    /// The message.
-    pub task: TaskMessage,
-    /// An object to write before: the message names it, because these inputs are too many for it.
-    pub listed: Option<(String, TaskInputs)>,
-}
 
 impl Job {
     /// Tasks that were handed out and have not ended: what the window of the manager counts.
@@ -69,52 +58,6 @@ impl Job {
         wakes.min()
     }
 
-    /// The messages of all tasks that are due. Rows are written one by one: after a failed write a task may be on record
-    /// and the news that made it ready may not. Such a task waits until the news has come again, or it would run without
-    /// a part of its input.
-    pub fn due(&self) -> Vec<Message> {
-        let mut messages = Vec::new();
-        if self.state == JobState::Paused {
-            return messages;
-        }
-        for (index, book) in self.stages.iter().enumerate() {
-            let due = book.out.values().filter(|task| task.phase == TaskPhase::Due);
-            let sendable = due.filter(|task| self.has_inputs(index, task));
-            messages.extend(sendable.map(|task| self.message_of(index, task)));
-        }
-        messages
-    }
-
-    /// Whether everything that a task reads has ended, as far as this job knows.
-    fn has_inputs(&self, index: usize, task: &OutTask) -> bool {
-        let mut items = task.first..task.first + task.count;
-        match self.spec(index).items {
-            ItemSource::Each(_) => self.each_source(index, task.first).is_some_and(|(members, base)| {
-                let first = members.first + (task.first - base);
-                let ok = &self.stages[members.stage].outcomes.ok;
-                ok.range_cardinality(first..first + task.count) == u64::from(task.count)
-            }),
-            ItemSource::Group { .. } | ItemSource::All { .. } => {
-                let gather = self.stages[index].gather.as_ref();
-                gather.is_some_and(|gather| items.all(|item| gather.is_complete(item)))
-            }
-            ItemSource::Split(_) | ItemSource::Matrix(_) | ItemSource::Range(_) | ItemSource::List(_) => true,
-        }
-    }
-
-    /// One item as a task of its own, with all its inputs named; for those who run an item outside of the protocol.
-    /// The groups of the job must be known ([`Job::grouped`]). `None` when there is no such item.
-    pub fn task_of(&self, stage: &StageName, item: ItemIndex, attempt: u32) -> Option<TaskMessage> {
-        let index = self.index_of(stage).filter(|index| item < self.stages[*index].planned.items)?;
-        let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
-        let task = OutTask { first: item, count: 1, attempt, spent, resends: 0, set: None, phase: TaskPhase::Due };
-        let Message { task, listed } = self.message_of(index, &task);
-        Some(match listed {
-            Some((_, inputs)) => TaskMessage { inputs, ..task },
-            None => task,
-        })
-    }
-
     /// The message of a task was sent.
     pub fn sent(&mut self, stage: &StageName, key: AttemptKey, now_ms: u64) {
         self.set_phase(stage, key, TaskPhase::Sent { at_ms: now_ms });
@@ -136,23 +79,6 @@ impl Job {
         let resends = task.resends;
         self.stages[index].dirty_shards.insert(key.first / SHARD_ITEMS);
         resends
-    }
-
-    /// Where the keys of a stage's outputs come from, run by run. Final once the stage is planned.
-    pub fn key_runs(&self, stage: &StageName) -> Vec<(StageItems, KeySource)> {
-        let Some(index) = self.index_of(stage) else { return Vec::new() };
-        let outputs = self.outputs(index);
-        let (mut first, end) = (outputs.first, outputs.first + outputs.count);
-        let mut runs = Vec::new();
-        while first < end {
-            let count = self.chain_end(index, first).min(end) - first;
-            let keys = self.keys_of(index, first, count);
-            // An `all` has a key for each of its items alone.
-            let count = if matches!(keys, KeySource::Given(_)) { 1 } else { count };
-            runs.push((StageItems { stage: stage.clone(), first, count }, keys));
-            first += count;
-        }
-        runs
     }
 
     fn set_phase(&mut self, stage: &StageName, key: AttemptKey, phase: TaskPhase) {
@@ -250,7 +176,7 @@ impl Job {
     }
 
     /// Where the run of items around `item` that come from one stage of every `each` in the chain ends.
-    fn chain_end(&self, index: usize, item: ItemIndex) -> ItemIndex {
+    pub(super) fn chain_end(&self, index: usize, item: ItemIndex) -> ItemIndex {
         match self.each_source(index, item) {
             None => u32::MAX,
             Some((members, base)) => {
@@ -275,66 +201,5 @@ impl Job {
             base += members.count;
         }
         None
-    }
-
-    fn message_of(&self, index: usize, task: &OutTask) -> Message {
-        let inputs = self.inputs_of(index, task);
-        let is_long =
-            matches!(&inputs, TaskInputs::Upstream { refs, members } if refs.len() + members.len() > MAX_INLINE_REFS);
-        let job = &self.submission.job;
-        let stage = &self.spec(index).name;
-        let listed = is_long.then(|| (layout::task_inputs(job, stage, task.key()), inputs.clone()));
-        let task = TaskMessage {
-            v: WIRE_VERSION,
-            job: job.clone(),
-            stage: stage.clone(),
-            first: task.first,
-            count: task.count,
-            attempt: task.attempt,
-            failures: task.spent.failures,
-            memory_factor: task.spent.memory_factor,
-            params: task.set.and_then(|set| self.sets.get(set as usize)).cloned().unwrap_or_default(),
-            keys: self.keys_of(index, task.first, task.count),
-            inputs: listed.as_ref().map_or(inputs, |(key, _)| TaskInputs::Listed(key.clone())),
-        };
-        Message { task, listed }
-    }
-
-    fn keys_of(&self, index: usize, first: ItemIndex, count: u32) -> KeySource {
-        if let Some((members, base)) = self.each_source(index, first) {
-            return self.keys_of(members.stage, members.first + (first - base), count);
-        }
-        match (&self.spec(index).items, &self.stages[index].gather) {
-            (ItemSource::All { .. }, Some(gather)) => KeySource::Given(gather.tree_key(first)),
-            _ => KeySource::Items(StageItems { stage: self.spec(index).name.clone(), first, count }),
-        }
-    }
-
-    fn inputs_of(&self, index: usize, task: &OutTask) -> TaskInputs {
-        if let Some((up, base)) = self.each_source(index, task.first) {
-            let members = Members { stage: up.stage, first: up.first + (task.first - base), count: task.count };
-            return self.upstream_inputs(vec![members], true);
-        }
-        let Some(gather) = &self.stages[index].gather else { return TaskInputs::Plan };
-        let read = (task.first..task.first + task.count).flat_map(|item| gather.members_of(item)).collect();
-        self.upstream_inputs(read, matches!(self.spec(index).items, ItemSource::All { .. }))
-    }
-
-    fn upstream_inputs(&self, read: Vec<Members>, name_members: bool) -> TaskInputs {
-        let mut refs: Vec<OutputRef> = Vec::new();
-        for members in &read {
-            let stage = &self.spec(members.stage).name;
-            let covering = self.stages[members.stage].committed.covering(members.first..members.first + members.count);
-            refs.extend(covering.into_iter().map(|key| OutputRef { stage: stage.clone(), key }));
-        }
-        refs.sort_unstable();
-        refs.dedup();
-        let named = |members: &Members| StageItems {
-            stage: self.spec(members.stage).name.clone(),
-            first: members.first,
-            count: members.count,
-        };
-        let members = if name_members { read.iter().map(named).collect() } else { Vec::new() };
-        TaskInputs::Upstream { members, refs }
     }
 }
