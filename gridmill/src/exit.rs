@@ -7,6 +7,7 @@ use grid_api::{JobState, JobStatus};
 use grid_worker::WorkerError;
 use infra::ErrorKind;
 use job_manager::ManagerError;
+use job_manager::view::outputs::{NameFault, WalkError};
 
 /// The exit codes that scripts rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +151,15 @@ impl From<ManagerError> for Fault {
         match error {
             ManagerError::Store(error) => error.into(),
             ManagerError::Fenced | ManagerError::Damaged { .. } => Self::back_end(error),
+        }
+    }
+}
+
+impl From<WalkError> for Fault {
+    fn from(error: WalkError) -> Self {
+        match error {
+            WalkError::Name(fault) => Self::usage(fault).help(NameFault::REMEDY),
+            WalkError::Store(error) => error.into(),
         }
     }
 }

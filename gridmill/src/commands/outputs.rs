@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use grid_core::ids::StageName;
 use job_manager::view::JobView;
+use job_manager::view::outputs::{Walk, delivered_stages};
 use serde::Serialize;
 
 use crate::cli::OutputsArgs;
 use crate::console::{Console, answer};
-use crate::deliver::{self, Memory, OutFolder, Walk};
+use crate::deliver::{self, Memory, OutFolder};
 use crate::exit::{Exit, Outcome};
 use crate::{local, report};
 
@@ -47,7 +48,7 @@ pub fn outputs(args: &OutputsArgs, console: Console) -> Outcome {
 }
 
 async fn list(view: &JobView, console: Console) -> Outcome<()> {
-    for stage in deliver::delivered_stages(view) {
+    for stage in delivered_stages(view) {
         let mut walk = Walk::new(view, stage).await?;
         // Items that share a file are one line.
         let mut shared: Option<Line<'_>> = None;

@@ -5,10 +5,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use job_manager::view::outputs::PARTIAL;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use uuid::Uuid;
 
-use super::PARTIAL;
 use crate::exit::{Fault, Outcome};
 
 /// The folder that outputs are delivered to.

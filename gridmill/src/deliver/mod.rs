@@ -1,9 +1,7 @@
 //! Delivers the committed outputs of a job to a folder: built aside, then renamed into place.
 
 mod folder;
-mod names;
 mod record;
-mod walk;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,20 +10,17 @@ use std::path::{Path, PathBuf};
 use grid_core::ids::StageName;
 use grid_core::pipeline::Stage;
 use job_manager::view::JobView;
+use job_manager::view::outputs::{Walk, delivered_stages, target_of};
 use serde::Serialize;
 
 pub use folder::OutFolder;
 use folder::{InTheWay, Partial};
 use record::Record;
-pub use walk::Walk;
 use write::{Amount, Checker, Writer};
 
 use crate::console::Console;
 use crate::exit::{Fault, Outcome};
 use crate::progress::ByteCounter;
-
-/// Folders in which outputs are built begin with this.
-pub const PARTIAL: &str = ".gridmill-partial-";
 
 /// Where a delivery is remembered.
 #[derive(Clone, Copy, Debug)]
@@ -63,12 +58,6 @@ pub async fn deliver(
     }
     delivery.publish()?;
     Ok(done)
-}
-
-/// The stages whose outputs are delivered.
-pub fn delivered_stages(view: &JobView) -> impl Iterator<Item = &Stage> {
-    let pipeline = &view.submission.pipeline;
-    pipeline.outputs.iter().filter_map(|name| pipeline.stage(name))
 }
 
 struct Delivery<'a> {
@@ -122,7 +111,7 @@ impl<'a> Delivery<'a> {
             if !checker.check(self.out.root(), &parts) {
                 return Ok(None);
             }
-            targets.extend(parts.iter().map(|part| walk::target_of(stage, &part.path)));
+            targets.extend(parts.iter().map(|part| target_of(stage, &part.path)));
         }
         let amount = checker.finish(self.out.root());
         Ok(amount.filter(|_| targets == known.targets).map(|amount| (targets, amount)))
@@ -134,7 +123,7 @@ impl<'a> Delivery<'a> {
         let root = self.partial.built(Path::new(""));
         while let Some(parts) = walk.next().await? {
             writer.write(self.view, &root, &parts).await?;
-            targets.extend(parts.iter().map(|part| walk::target_of(stage, &part.path)));
+            targets.extend(parts.iter().map(|part| target_of(stage, &part.path)));
         }
         Ok((targets, writer.amount()))
     }
@@ -197,28 +186,4 @@ fn input_files(view: &JobView) -> BTreeSet<PathBuf> {
     let submission = &view.submission;
     let files = submission.inputs.values().flatten().chain(submission.lists.values());
     files.filter_map(|file| file.uri.strip_prefix("file://").map(PathBuf::from)).collect()
-}
-
-#[cfg(test)]
-pub mod tests {
-    //! Stages, keys and templates to name outputs of.
-
-    use grid_core::items::Key;
-    use grid_core::pipeline::{Stage, Template, TemplatePart};
-
-    /// A stage of that name with text on standard output.
-    pub fn stage(name: &str) -> Stage {
-        let text = format!("name: test\nstages:\n  {name}:\n    range: 1..9\n    run: 'true'\n");
-        grid_core::pipeline::parse(&text, "p.yaml").expect("it is sound").stages.remove(0)
-    }
-
-    /// A key of one dimension, `d`.
-    pub fn key(value: &str) -> Key {
-        Key(vec![("d".into(), value.into())])
-    }
-
-    /// A template of these parts.
-    pub fn template(parts: &[TemplatePart]) -> Template {
-        Template { parts: parts.to_vec() }
-    }
 }

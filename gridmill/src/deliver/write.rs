@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use infra::outputs::Piece;
 use job_manager::view::JobView;
+use job_manager::view::outputs::{Deliverable, NameFault};
 
-use super::walk::Deliverable;
 use crate::exit::{Fault, Outcome};
 use crate::progress::ByteCounter;
 
@@ -170,7 +170,7 @@ fn has_len(path: &Path, len: u64) -> bool {
 fn failed(path: &Path, error: io::Error) -> Fault {
     let fault = match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-            Fault::usage("two outputs want the same name").help(super::names::NameFault::REMEDY)
+            Fault::usage("two outputs want the same name").help(NameFault::REMEDY)
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Fault::back_end(error)
             .help("free some space, then run the same command again: only the outputs are missing"),

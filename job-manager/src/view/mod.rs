@@ -7,6 +7,7 @@ mod job;
 mod jobs;
 mod keys;
 mod logs;
+pub mod outputs;
 
 pub use attempts::ended_attempts;
 pub use dead::DeadLetters;

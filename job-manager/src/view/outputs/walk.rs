@@ -9,10 +9,20 @@ use grid_core::items::Key;
 use grid_core::limits::SHARD_ITEMS;
 use grid_core::pipeline::Stage;
 use infra::outputs::{Committed, Piece};
-use job_manager::view::JobView;
 
 use super::names::{NameFault, Namer, Shape};
-use crate::exit::{Fault, Outcome};
+use crate::view::JobView;
+
+/// Why a walk cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    /// The pipeline gives a name that cannot be used.
+    #[error(transparent)]
+    Name(#[from] NameFault),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] infra::Error),
+}
 
 /// Bytes that belong into a file below the output folder.
 #[derive(Debug)]
@@ -28,6 +38,7 @@ pub struct Deliverable {
 }
 
 /// The way through one stage.
+#[derive(Debug)]
 pub struct Walk<'job> {
     view: &'job JobView,
     stage: &'job Stage,
@@ -52,7 +63,7 @@ struct Run {
 
 impl<'job> Walk<'job> {
     /// A walk that has not begun.
-    pub async fn new(view: &'job JobView, stage: &'job Stage) -> Outcome<Self> {
+    pub async fn new(view: &'job JobView, stage: &'job Stage) -> infra::Result<Self> {
         let items = view.output_items(&stage.name);
         let shape = Shape::of(stage, items.len() as u64, only_item_has_no_files(view, stage, &items).await?);
         let namer = Namer::new(stage, &view.submission.params, shape);
@@ -61,7 +72,7 @@ impl<'job> Walk<'job> {
     }
 
     /// What the next few items wrote; `None` after the last one.
-    pub async fn next(&mut self) -> Outcome<Option<Vec<Deliverable>>> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Deliverable>>, WalkError> {
         while self.runs.is_empty() && !self.items.is_empty() {
             self.read_shard().await?;
         }
@@ -70,14 +81,14 @@ impl<'job> Walk<'job> {
         let keys = self.view.keys(&self.stage.name, run.first, run.count).await?;
         let mut found = Vec::new();
         for (item, key) in (run.first..).zip(&keys) {
-            self.item(&manifest, item, key, &mut found).map_err(|fault| Fault::usage(fault).help(NameFault::REMEDY))?;
+            self.item(&manifest, item, key, &mut found)?;
         }
         Ok(Some(found))
     }
 
     /// Finds out which attempts hold the next items, at most those of one shard. Manifests are read twice rather than
     /// kept: those of 8,192 tasks are large.
-    async fn read_shard(&mut self) -> Outcome<()> {
+    async fn read_shard(&mut self) -> infra::Result<()> {
         let end = self.items.end.min((self.items.start / SHARD_ITEMS + 1) * SHARD_ITEMS);
         let wanted = self.items.start..end;
         let mut runs = Vec::new();
@@ -143,7 +154,7 @@ pub fn target_of(stage: &Stage, path: &Path) -> PathBuf {
 }
 
 /// Whether a stage of one item left no files.
-async fn only_item_has_no_files(view: &JobView, stage: &Stage, items: &Range<ItemIndex>) -> Outcome<bool> {
+async fn only_item_has_no_files(view: &JobView, stage: &Stage, items: &Range<ItemIndex>) -> infra::Result<bool> {
     if items.len() != 1 {
         return Ok(false);
     }

@@ -148,10 +148,24 @@ impl<'job> Namer<'job> {
 
 #[cfg(test)]
 mod tests {
-    use grid_core::pipeline::TemplatePart;
+    use grid_core::pipeline::{Template, TemplatePart};
 
     use super::*;
-    use crate::deliver::tests::{key, stage, template};
+
+    /// A stage of that name with text on standard output.
+    fn stage(name: &str) -> Stage {
+        let text = format!("name: test\nstages:\n  {name}:\n    range: 1..9\n    run: 'true'\n");
+        grid_core::pipeline::parse(&text, "p.yaml").expect("it is sound").stages.remove(0)
+    }
+
+    /// A key of one dimension, `d`.
+    fn key(value: &str) -> Key {
+        Key(vec![("d".into(), value.into())])
+    }
+
+    fn template(parts: &[TemplatePart]) -> Template {
+        Template { parts: parts.to_vec() }
+    }
 
     fn path(text: &str) -> PathBuf {
         PathBuf::from(text)
