@@ -9,6 +9,7 @@ pub mod control;
 mod desk;
 mod error;
 mod finish;
+mod identities;
 mod lead;
 mod leader;
 pub mod planner;

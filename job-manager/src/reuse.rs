@@ -7,26 +7,31 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-use grid_core::identity::{self, ItemIdentity, StageIdentity, stage_identities};
+use grid_core::identity::{ItemIdentity, StageIdentity, stage_identities};
 use grid_core::ids::{ItemIndex, JobId, StageItems, StageName, WorkerId};
-use grid_core::items::Key;
-use grid_core::job::{Job, MadeOf};
+use grid_core::job::Job;
 use grid_core::limits::WIRE_VERSION;
 use grid_core::pipeline::ItemSource;
 use grid_core::rows::{JOBS, JobRow};
-use grid_core::wire::{KeySource, Manifest, Outputs, TaskMessage};
+use grid_core::wire::{Manifest, Outputs, TaskMessage};
 use infra::Grid;
 use infra::inputs::SliceReader;
 use infra::outputs::{Committed, OutputReader};
 use infra::plan::PlanReader;
 
 use crate::ManagerError;
+use crate::identities::IdentityReader;
 use crate::planning::regroup;
-use crate::table::{JobTable, all_rows, read_submission};
+use crate::table::{JobTable, read_submission};
 
 /// Earlier jobs that are asked.
 const MAX_JOBS: usize = 8;
+
+/// Jobs of any pipeline among which they are looked for, the newest first.
+const MAX_LOOKED_AT: usize = 10_000;
+
+/// Jobs that are read at a time.
+const PAGE: usize = 250;
 
 /// Items of an earlier stage that are kept in memory to be found by their identity, 24 bytes each; a larger stage is
 /// run anew.
@@ -209,21 +214,32 @@ async fn bytes_in(grid: &Grid, job: &Job, task: &TaskMessage, count: u32) -> Res
     Ok(slices.iter().map(grid_core::split::Slice::bytes).sum())
 }
 
-/// The newest other jobs of the same pipeline, newest first.
+/// The newest earlier jobs of the same pipeline and tenant, newest first.
 async fn earlier_jobs(grid: &Grid, job: &Job) -> Result<Vec<JobId>, ManagerError> {
-    let me = &job.submission().job;
+    let submission = job.submission();
     let mut jobs = Vec::new();
-    for row in all_rows(grid.state.as_ref(), JOBS).await?.into_iter().rev() {
-        let listed: JobRow = serde_json::from_slice(&row.body)
-            .map_err(|error| ManagerError::damaged(format!("row {JOBS}/{}", row.key.sort), error))?;
-        if listed.pipeline == job.submission().pipeline.name && row.key.sort.as_str() < me.as_str() {
-            jobs.push(JobId::new(row.key.sort));
+    let mut looked_at = 0;
+    let mut before = submission.job.as_str().to_owned();
+    loop {
+        let page = grid.state.query_back(JOBS, Some(&before), PAGE).await?;
+        let is_last = page.len() < PAGE;
+        looked_at += page.len();
+        for row in page {
+            let listed: JobRow = serde_json::from_slice(&row.body)
+                .map_err(|error| ManagerError::damaged(format!("row {JOBS}/{}", row.key.sort), error))?;
+            before.clone_from(&row.key.sort);
+            // What a tenant computed is nobody else's.
+            if listed.pipeline == submission.pipeline.name && listed.tenant == submission.tenant {
+                jobs.push(JobId::new(row.key.sort));
+            }
+            if jobs.len() == MAX_JOBS {
+                return Ok(jobs);
+            }
         }
-        if jobs.len() == MAX_JOBS {
-            break;
+        if is_last || looked_at >= MAX_LOOKED_AT {
+            return Ok(jobs);
         }
     }
-    Ok(jobs)
 }
 
 async fn load_with_groups(grid: &Grid, id: &JobId) -> Result<Job, ManagerError> {
@@ -232,113 +248,5 @@ async fn load_with_groups(grid: &Grid, id: &JobId) -> Result<Job, ManagerError> 
     Ok(job)
 }
 
-/// Tells the identities of a job's items.
-struct IdentityReader<'a> {
-    job: &'a Job,
-    plans: PlanReader,
-    slices: &'a SliceReader,
-}
-
-impl<'a> IdentityReader<'a> {
-    fn new(grid: &Grid, job: &'a Job, slices: &'a SliceReader) -> Self {
-        Self { job, plans: PlanReader::new(grid.objects.clone()), slices }
-    }
-
-    fn identity<'b>(
-        &'b self,
-        stage: &'b StageName,
-        item: ItemIndex,
-    ) -> BoxFuture<'b, Result<ItemIdentity, ManagerError>> {
-        Box::pin(async move {
-            match self.job.made_of(stage, item) {
-                MadeOf::Itself => self.own(stage, item).await,
-                MadeOf::Item(stage, item) => self.identity(&stage, item).await,
-                MadeOf::Items(members) => {
-                    let mut identities = Vec::new();
-                    for members in members {
-                        for item in members.first..members.first + members.count {
-                            // What was left out changes what is made of the others.
-                            if self.job.is_ok(&members.stage, item) {
-                                identities.push(self.identity(&members.stage, item).await?);
-                            }
-                        }
-                    }
-                    Ok(identity::of_members(&self.key(stage, item).await?, identities.iter()))
-                }
-            }
-        })
-    }
-
-    async fn own(&self, stage: &StageName, item: ItemIndex) -> Result<ItemIdentity, ManagerError> {
-        let submission = self.job.submission();
-        let key = self.key(stage, item).await?;
-        let Some(ItemSource::Split(split)) = submission.pipeline.stage(stage).map(|stage| &stage.items) else {
-            return Ok(identity::of_key(&key));
-        };
-        let files = submission.inputs.get(&split.input).map_or(&[][..], Vec::as_slice);
-        let slice = self.plans.slice(&submission.job, stage, item).await?;
-        Ok(self.slices.identity(&key, &slice, files).await?)
-    }
-
-    async fn key(&self, stage: &StageName, item: ItemIndex) -> Result<Key, ManagerError> {
-        let is_combiner = matches!(
-            self.job.submission().pipeline.stage(stage).map(|stage| &stage.items),
-            Some(ItemSource::All { .. })
-        );
-        if is_combiner {
-            return Ok(Key::default());
-        }
-        let source = KeySource::Items(StageItems { stage: stage.clone(), first: item, count: 1 });
-        let mut keys = infra::keys::keys(&self.plans, self.job.submission(), &source).await?;
-        Ok(keys.pop().unwrap_or_default())
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use grid_core::ids::StageName;
-    use grid_core::wire::{OutputFile, Pack, TaskInputs};
-
-    use super::*;
-
-    /// Items 4, 5 and 6.
-    fn task() -> TaskMessage {
-        TaskMessage {
-            v: WIRE_VERSION,
-            job: JobId::new("2"),
-            stage: StageName::new("a"),
-            first: 4,
-            count: 3,
-            attempt: 1,
-            failures: 0,
-            memory_factor: 1.0,
-            params: Default::default(),
-            keys: KeySource::Given(Key::default()),
-            inputs: TaskInputs::Plan,
-        }
-    }
-
-    #[test]
-    fn what_was_reused_in_part_can_be_reused_again() {
-        let own = Outputs { pack: Pack::Text("a".into()), stdout: vec![(1, 7)], files: Vec::new(), bundled: false };
-        let reused = manifest(&task(), JobId::new("1"), 1, own.clone(), 0);
-        assert_eq!(reused.committed(), [(4, 1)]);
-        assert_eq!(reused.outputs_of(4, 1), Some(own));
-    }
-
-    #[test]
-    fn a_bundle_that_was_reused_in_a_larger_task_can_be_reused_again() {
-        let own = Outputs { pack: Pack::Text("a".into()), stdout: vec![(1, 7)], files: Vec::new(), bundled: true };
-        let reused = manifest(&task(), JobId::new("1"), 2, own.clone(), 0);
-        assert_eq!(reused.committed(), [(4, 2)]);
-        assert_eq!((reused.outputs_of(4, 2), reused.outputs_of(4, 1)), (Some(own), None));
-    }
-
-    #[test]
-    fn files_belong_to_the_items_that_they_were_reused_for() {
-        let file = |item, name: &str| OutputFile { item, name: name.into(), len: 1, crc32: 7 };
-        let files = |files| Outputs { pack: Pack::Text("fg".into()), stdout: Vec::new(), files, bundled: false };
-        let theirs = files(vec![file(10, "f"), file(11, "g")]);
-        assert_eq!(renumbered(theirs, 10, 4), files(vec![file(4, "f"), file(5, "g")]));
-    }
-}
+mod tests;
