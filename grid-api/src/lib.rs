@@ -13,6 +13,7 @@ mod readiness;
 mod redrive;
 #[cfg(feature = "openapi")]
 mod schema;
+mod story;
 mod submit;
 mod token;
 mod upload;
@@ -35,6 +36,7 @@ pub use readiness::{BackEnd, Readiness};
 pub use redrive::{Redrive, Redriven};
 #[cfg(feature = "openapi")]
 use schema::FailureSchema;
+pub use story::{Attempt, AttemptEnd, Reuse, Story};
 pub use submit::{InputUris, ParamValue, PipelineSource, Registered, SubmitJob};
 pub use token::{NewToken, Scope, Token};
 pub use upload::{CompleteUpload, CreateUpload, PartUrl, Upload, UploadedPart};

@@ -16,7 +16,7 @@ pub struct Readiness {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BackEnd {
-    /// `objects`, `tasks`, `reports` or `state`.
+    /// `objects`, `tasks`, `dead_tasks`, `reports` or `state`.
     pub name: String,
     /// Whether it answers.
     pub ready: bool,

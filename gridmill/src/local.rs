@@ -91,31 +91,18 @@ pub fn known_stage(view: &JobView, name: &str) -> Outcome<StageName> {
 
 /// The index of an item, by `#INDEX` or by name.
 pub async fn find_item(view: &JobView, stage: &StageName, item: &str) -> Outcome<ItemIndex> {
-    let items = view.stage_status(stage).map_or(0, |status| status.items);
-    let index = item.strip_prefix('#').and_then(|digits| digits.parse::<ItemIndex>().ok());
-    match index {
-        Some(index) if u64::from(index) < items => Ok(index),
-        Some(index) => Err(Fault::usage(format!("stage {stage} has no item #{index}: it has {items}, from #0"))),
-        None => match find_by_name(view, stage, item).await? {
-            Some(index) => Ok(index),
-            None => {
-                let help = "names are those that `gridmill dead` and the output files show; STAGE/#INDEX works as well";
-                Err(Fault::usage(format!("stage {stage} has no item `{item}`")).help(help))
-            }
-        },
+    if let Some(index) = view::find_item(view, stage, item).await? {
+        return Ok(index);
     }
-}
-
-/// By its name, or by that of its output file: `NAME~INDEX` where an item before it has the same name.
-async fn find_by_name(view: &JobView, stage: &StageName, name: &str) -> Outcome<Option<ItemIndex>> {
-    if let Some((shared, digits)) = name.rsplit_once('~')
-        && let Ok(index) = digits.parse::<ItemIndex>()
-        && index < view.items(stage)
-        && view.keys(stage, index, 1).await?.iter().any(|key| key.name() == shared)
-    {
-        return Ok(Some(index));
+    match item.strip_prefix('#') {
+        Some(_) => {
+            Err(Fault::usage(format!("stage {stage} has no item {item}: it has {}, from #0", view.items(stage))))
+        }
+        None => {
+            let help = "names are those that `gridmill dead` and the output files show; STAGE/#INDEX works as well";
+            Err(Fault::usage(format!("stage {stage} has no item `{item}`")).help(help))
+        }
     }
-    Ok(view.find_item(stage, name).await?)
 }
 
 fn no_such_job(error: NoSuchJob) -> Fault {

@@ -13,6 +13,7 @@ use grid_core::job::Job;
 use grid_core::limits::WIRE_VERSION;
 use grid_core::pipeline::ItemSource;
 use grid_core::rows::{JOBS, JobRow};
+use grid_core::submission::Submission;
 use grid_core::wire::{Manifest, Outputs, TaskMessage};
 use infra::Grid;
 use infra::inputs::SliceReader;
@@ -59,7 +60,7 @@ impl Reuse {
         let identities = stage_identities(job.submission());
         let slices = Arc::new(SliceReader::new(grid.objects.clone()));
         let mut reuse = Self::default();
-        for id in earlier_jobs(grid, job).await? {
+        for id in earlier_jobs(grid, job.submission()).await? {
             if reuse.stages.len() == identities.len() {
                 break;
             }
@@ -215,8 +216,7 @@ async fn bytes_in(grid: &Grid, job: &Job, task: &TaskMessage, count: u32) -> Res
 }
 
 /// The newest earlier jobs of the same pipeline and tenant, newest first.
-async fn earlier_jobs(grid: &Grid, job: &Job) -> Result<Vec<JobId>, ManagerError> {
-    let submission = job.submission();
+pub(crate) async fn earlier_jobs(grid: &Grid, submission: &Submission) -> Result<Vec<JobId>, ManagerError> {
     let mut jobs = Vec::new();
     let mut looked_at = 0;
     let mut before = submission.job.as_str().to_owned();

@@ -1,13 +1,13 @@
 //! `gridmill why`: the story of one item.
 
-mod story;
+use grid_api::{Attempt, AttemptEnd, Reuse, Story};
+use job_manager::view;
 
 use crate::cli::ItemArgs;
 use crate::console::Console;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Fault, Outcome};
 use crate::local;
 use crate::text::{bytes, harmless};
-use story::{End, Reuse, Story};
 
 /// Longest value of an identity's field that is shown.
 const SHOWN_VALUE: usize = 200;
@@ -17,7 +17,7 @@ pub fn why(args: &ItemArgs, console: Console) -> Outcome {
     let grid = local::open(&args.state.state)?;
     let story = local::runtime()?.block_on(async {
         let (view, stage, item) = local::item(&grid, &args.words).await?;
-        story::story(&grid, &view, &stage, item).await
+        Ok::<Story, Fault>(view::story(&grid, &view, &stage, item).await?)
     })?;
     match console.json {
         true => console.document(&story)?,
@@ -27,17 +27,11 @@ pub fn why(args: &ItemArgs, console: Console) -> Outcome {
 }
 
 fn told(story: &Story) -> String {
-    let mut lines = vec![
-        format!("{}/{} (#{} of job {})", story.stage, story.item, story.index, story.job),
-        story.outcome.to_owned(),
-    ];
+    let mut lines =
+        vec![format!("{}/{} (#{} of job {})", story.stage, story.item, story.index, story.job), story.outcome.clone()];
     for attempt in &story.attempts {
         lines.push(String::new());
-        let others = match attempt.task_items {
-            1 => String::new(),
-            items => format!(", in a task of {items} items"),
-        };
-        lines.push(format!("attempt {} at {} on {}{others}", attempt.attempt, attempt.started, attempt.worker));
+        lines.push(attempt_words(attempt));
         lines.extend(end_words(&attempt.end));
     }
     lines.push(String::new());
@@ -45,13 +39,23 @@ fn told(story: &Story) -> String {
     lines.join("\n")
 }
 
-fn end_words(end: &End) -> Vec<String> {
+fn attempt_words(attempt: &Attempt) -> String {
+    let others = match attempt.task_items {
+        1 => String::new(),
+        items => format!(", in a task of {items} items"),
+    };
+    format!("attempt {} at {} on {}{others}", attempt.attempt, attempt.started, attempt.worker)
+}
+
+fn end_words(end: &AttemptEnd) -> Vec<String> {
     match end {
-        End::Committed { stdout_bytes, files: 0 } => vec![format!("  committed, {} on stdout", bytes(*stdout_bytes))],
-        End::Committed { stdout_bytes, files } => {
+        AttemptEnd::Committed { stdout_bytes, files: 0 } => {
+            vec![format!("  committed, {} on stdout", bytes(*stdout_bytes))]
+        }
+        AttemptEnd::Committed { stdout_bytes, files } => {
             vec![format!("  committed, {} on stdout, {files} files", bytes(*stdout_bytes))]
         }
-        End::Failed { together, failure } => {
+        AttemptEnd::Failed { together, failure } => {
             let blame = match together {
                 1 => String::new(),
                 items => format!(" (with {} others: which of them is to blame was not known yet)", items - 1),
@@ -60,7 +64,7 @@ fn end_words(end: &End) -> Vec<String> {
             lines.extend(failure.stderr.lines().map(|line| format!("  | {}", harmless(line))));
             lines
         }
-        End::HandedBack => vec!["  handed back before it was done".to_owned()],
+        AttemptEnd::HandedBack => vec!["  handed back before it was done".to_owned()],
     }
 }
 
@@ -98,7 +102,6 @@ mod tests {
     use grid_core::reason::{Failure, Reason};
     use job_manager::view::Fate;
 
-    use super::story::{Attempt, outcome};
     use super::*;
 
     #[test]
@@ -116,11 +119,11 @@ mod tests {
             stage: StageName::new("clean"),
             item: "7".into(),
             index: 7,
-            outcome: outcome(Fate::Dead),
+            outcome: view::outcome(Fate::Dead).to_owned(),
             attempts: vec![
-                attempt(1, 8, End::Failed { together: 8, failure: failure.clone() }),
-                attempt(2, 4, End::HandedBack),
-                attempt(3, 1, End::Failed { together: 1, failure }),
+                attempt(1, 8, AttemptEnd::Failed { together: 8, failure: failure.clone() }),
+                attempt(2, 4, AttemptEnd::HandedBack),
+                attempt(3, 1, AttemptEnd::Failed { together: 1, failure }),
             ],
             reuse: Reuse::StageDiffers {
                 from: JobId::new("0180"),

@@ -65,7 +65,7 @@ async fn no_tenant_gets_what_another_computed() {
         };
         let new = NewJob { job: new_job_id(), request, program_files: Vec::new(), tenant: tenant.into(), once: None };
         let Accepted::New(job) = accept(&grid, new).await.unwrap() else { panic!("it is new") };
-        let asked = earlier_jobs(&grid, &JobTable::load(&grid, &job).await.unwrap().job).await.unwrap();
+        let asked = earlier_jobs(&grid, JobTable::load(&grid, &job).await.unwrap().job.submission()).await.unwrap();
         jobs.push((job, asked));
     }
     let asked: Vec<_> = jobs.iter().map(|(_, asked)| asked.clone()).collect();

@@ -20,14 +20,12 @@ use infra::{ErrorKind, Grid, Result};
 
 use super::attempts::ended_attempts;
 use super::dead::DeadLetters;
+use super::fates::Fates;
 use super::keys::Keys;
 use crate::ManagerError;
 use crate::planning::regroup;
 use crate::status::status_of;
 use crate::table::JobTable;
-
-/// Keys looked at in one go when an item is looked for by its name.
-const SEARCH_STEP: u32 = SHARD_ITEMS;
 
 /// One job, opened for reading.
 #[derive(Debug)]
@@ -92,39 +90,14 @@ impl JobView {
         self.outputs.manifest(self.id(), &OutputRef { stage: stage.clone(), key: attempt }).await
     }
 
-    /// What became of an item.
-    pub fn fate(&self, stage: &StageName, item: ItemIndex) -> Fate {
-        if self.job.is_ok(stage, item) {
-            return Fate::Committed;
-        }
-        let out = self.job.out().any(|(of, task)| of == stage && (task.first..task.first + task.count).contains(&item));
-        match (out, self.job.dead(stage).binary_search(&item), self.job.skipped(stage).binary_search(&item)) {
-            (true, _, _) => Fate::Out,
-            (false, Ok(_), _) => Fate::Dead,
-            (false, Err(_), Ok(_)) => Fate::Skipped,
-            (false, Err(_), Err(_)) => Fate::Waiting,
-        }
+    /// What became of the items of a stage.
+    pub fn fates(&self, stage: &StageName) -> Fates<'_> {
+        Fates::new(&self.job, stage)
     }
 
     /// The keys of items `first .. first + count`.
     pub async fn keys(&self, stage: &StageName, first: ItemIndex, count: u32) -> Result<Vec<Key>> {
         self.keys.of(&self.job, stage, first, count).await
-    }
-
-    /// The first item of that name; where no item has it, the first whose values are that, as people write them.
-    pub async fn find_item(&self, stage: &StageName, name: &str) -> Result<Option<ItemIndex>> {
-        let items = self.items(stage);
-        let mut by_values = None;
-        for first in (0..items).step_by(SEARCH_STEP as usize) {
-            let count = SEARCH_STEP.min(items - first);
-            let keys = self.keys(stage, first, count).await?;
-            if let Some(place) = keys.iter().position(|key| key.name() == name) {
-                return Ok(Some(first + place as u32));
-            }
-            let place = || keys.iter().position(|key| key.values().eq(name.split(',')));
-            by_values = by_values.or_else(|| Some(first + place()? as u32));
-        }
-        Ok(by_values)
     }
 
     /// Items found so far.
@@ -155,7 +128,17 @@ impl JobView {
 
     /// The items of a stage that were given up on, one after the other.
     pub fn dead_letters(&self, stage: &StageName) -> DeadLetters<'_> {
-        DeadLetters::new(self, stage.clone(), self.job.dead(stage))
+        self.dead_letters_of(stage, self.dead_items(stage))
+    }
+
+    /// The items of a stage that were given up on, ascending.
+    pub fn dead_items(&self, stage: &StageName) -> Vec<ItemIndex> {
+        self.job.dead(stage)
+    }
+
+    /// The dead letters of these items, ascending, all of which were given up on.
+    pub fn dead_letters_of(&self, stage: &StageName, items: Vec<ItemIndex>) -> DeadLetters<'_> {
+        DeadLetters::new(self, stage.clone(), items)
     }
 
     /// The slice that is an item's input; `None` when its stage does not split an input.
@@ -197,19 +180,4 @@ impl JobView {
             Err(error) => Err(error),
         }
     }
-}
-
-/// What became of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It succeeded.
-    Committed,
-    /// It was given up on.
-    Dead,
-    /// It was left out, by a rule or because what it needs was.
-    Skipped,
-    /// A task with it is out, or waits to be tried again.
-    Out,
-    /// Its turn has not come.
-    Waiting,
 }

@@ -3,15 +3,21 @@
 
 mod attempts;
 mod dead;
+mod fates;
+mod find;
 mod job;
 mod jobs;
 mod keys;
 mod logs;
 pub mod outputs;
+mod story;
 
 pub use attempts::ended_attempts;
 pub use dead::DeadLetters;
-pub use job::{Fate, JobView};
+pub use fates::{Fate, Fates};
+pub use find::find_item;
+pub use job::JobView;
 pub use jobs::{JobHead, NoSuchJob, all_jobs, choose, newest, submission};
 pub(crate) use keys::Keys;
 pub use logs::{ItemLog, Logs};
+pub use story::{outcome, story};
