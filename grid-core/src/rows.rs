@@ -99,9 +99,23 @@ pub struct SubmissionRow {
     pub job: JobId,
 }
 
-/// Who leads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who leads. Written under no epoch of its own: its version alone says whose turn it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaderRow {
     /// Rises with every leader.
     pub epoch: u64,
+    /// What people call the leader.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// One life of one manager, by which it knows its own row again.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub life: String,
+    /// Nobody else takes the lead before the row has stood unchanged for this long, milliseconds. 0 where the lead is
+    /// free: it was handed back, or a lock sees to it that there is no other manager.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lease_ms: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

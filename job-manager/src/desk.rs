@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::ManagerError;
 use crate::finish::{finish, tombstone};
-use crate::lead::check_lead;
+use crate::lease::check_lead;
 use crate::reconcile::Surroundings;
 use crate::reuse::Reuse;
 use crate::submit::encode;

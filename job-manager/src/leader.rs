@@ -12,12 +12,14 @@ use grid_core::rows::ACTIVE;
 use infra::Grid;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::ManagerError;
+use crate::config::ManagerConfig;
 use crate::desk::{Desk, PlanNews};
 use crate::error::{Remedy, with_causes};
-use crate::lead::ManagerConfig;
+use crate::pause::{after_fault, pause};
 use crate::planning::{self, PlanWork};
 use crate::reconcile::Surroundings;
 use crate::redrive::redrive;
@@ -43,9 +45,6 @@ pub(crate) struct Leader {
     helpers: JoinSet<()>,
     next_reconcile: Instant,
 }
-
-/// About how long to wait after a back end failed.
-const AFTER_FAULT: Duration = Duration::from_millis(500);
 
 /// Passes of one job that may fail in a row.
 const MAX_STRIKES: u32 = 3;
@@ -80,7 +79,7 @@ impl Leader {
     }
 
     /// Takes on the jobs on the list of active ones, and hears what is wished of those in hand.
-    pub async fn look_for_jobs(&mut self) -> Result<(), ManagerError> {
+    async fn look_for_jobs(&mut self) -> Result<(), ManagerError> {
         for row in all_rows(self.grid.state.as_ref(), ACTIVE).await? {
             let id = JobId::new(row.key.sort.clone());
             let is_ours = self.config.only.as_ref().is_none_or(|only| *only == id);
@@ -109,14 +108,17 @@ impl Leader {
         self.unreadable.insert(id);
     }
 
-    /// A pass that a back end's bad moment cut short is made again: everything in it may happen twice.
-    pub async fn survive_pass(&mut self) -> Result<(), ManagerError> {
+    /// A pass that a back end's bad moment cut short is made again, as long as nobody says stop: everything in it may
+    /// happen twice.
+    pub async fn survive_pass(&mut self, stop: &CancellationToken) -> Result<(), ManagerError> {
         loop {
             match self.pass().await {
                 Err(error) if error.remedy() == Remedy::Wait => {
-                    let wait = AFTER_FAULT.mul_f64(0.5 + self.random.unit());
                     tracing::warn!(error = with_causes(&error), "a back end failed; trying again");
-                    sleep(wait).await;
+                    pause(after_fault(&mut self.random), stop).await;
+                    if stop.is_cancelled() {
+                        return Ok(());
+                    }
                 }
                 done => return done,
             }

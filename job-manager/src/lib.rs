@@ -5,6 +5,7 @@
 
 pub mod accept;
 mod collect;
+mod config;
 pub mod control;
 mod desk;
 mod error;
@@ -12,6 +13,9 @@ mod finish;
 mod identities;
 mod lead;
 mod leader;
+mod lease;
+mod manage;
+mod pause;
 pub mod planner;
 mod planning;
 mod reconcile;
@@ -24,7 +28,9 @@ pub mod tokens;
 pub mod view;
 mod workers;
 
+pub use config::ManagerConfig;
 pub use error::ManagerError;
-pub use lead::{ManagerConfig, lead};
+pub use lead::lead;
+pub use manage::{Role, manage};
 pub use status::Progress;
 pub use submit::{RetryDead, SubmitRequest, Submitted, submit};

@@ -32,7 +32,10 @@ fn a_submission_that_became_a_job() {
 
 #[test]
 fn the_leader() {
-    golden!("row-leader.json").holds(&LeaderRow { epoch: 12 }, &[""]);
+    let row = LeaderRow { epoch: 12, name: "manager-a".into(), life: "0198c5a2-7b1e".into(), lease_ms: 15_000 };
+    golden!("row-leader.json").holds(&row, &[""]);
+    let free = LeaderRow { epoch: 12, ..LeaderRow::default() };
+    golden!("row-leader-free.json").holds(&free, &[""]);
 }
 
 #[test]

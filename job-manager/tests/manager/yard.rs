@@ -13,10 +13,10 @@ use grid_core::rows::{ACTIVE, job_partition};
 use grid_core::wire::{Completion, ItemFailure, Manifest, Report, TaskMessage, to_ascii_json};
 use infra::state::RowKey;
 use infra::{ErrorKind, Grid};
-use job_manager::{ManagerConfig, ManagerError, Progress, RetryDead, SubmitRequest, lead, submit};
+use job_manager::{ManagerConfig, ManagerError, Progress, RetryDead, Role, SubmitRequest, lead, manage, submit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// A grid, and the jobs on it.
@@ -41,6 +41,43 @@ impl Leader {
         let stop = CancellationToken::new();
         let (publish, progress) = watch::channel(Progress::default());
         Self { ended: tokio::spawn(lead(grid.clone(), config, publish, stop.clone())), stop, progress }
+    }
+
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.ended.await.unwrap().unwrap();
+    }
+}
+
+/// A manager among others.
+pub struct Manager {
+    pub ended: JoinHandle<Result<(), ManagerError>>,
+    pub stop: CancellationToken,
+    pub progress: watch::Receiver<Progress>,
+    pub role: watch::Receiver<Role>,
+}
+
+impl Manager {
+    pub fn start(grid: &Grid, name: &str) -> Self {
+        let stop = CancellationToken::new();
+        let (publish, progress) = watch::channel(Progress::default());
+        let (tell, role) = watch::channel(Role::default());
+        let seed = name.bytes().map(u64::from).sum();
+        let config = ManagerConfig { name: name.to_owned(), seed, ..ManagerConfig::default() };
+        let ended = tokio::spawn(manage(grid.clone(), config, publish, tell, stop.clone()));
+        Self { ended, stop, progress, role }
+    }
+
+    pub fn leads(&self) -> bool {
+        matches!(*self.role.borrow(), Role::Leads { .. })
+    }
+
+    /// Waits until it leads; answers how long that took.
+    pub async fn is_to_lead(&mut self) -> Duration {
+        let began = Instant::now();
+        let leads = |role: &Role| matches!(role, Role::Leads { .. });
+        timeout(Duration::from_secs(600), self.role.wait_for(leads)).await.expect("it never leads").unwrap();
+        began.elapsed()
     }
 
     pub async fn stop(self) {

@@ -1,0 +1,49 @@
+//! What a manager is told when it starts.
+
+use std::time::Duration;
+
+use grid_core::ids::JobId;
+use grid_core::job::Tuning;
+
+/// How a manager goes about its work.
+#[derive(Clone, Debug)]
+pub struct ManagerConfig {
+    /// Items in a bundle.
+    pub tuning: Tuning,
+    /// Tasks handed out for every slot in sight: enough that no slot waits, few enough that priorities act at once.
+    pub window_per_slot: u32,
+    /// News is written at the latest after this long.
+    pub flush: Duration,
+    /// Time between two looks at what should be happening.
+    pub reconcile: Duration,
+    /// A task is silent when nothing was heard of it for this long; a worker is gone.
+    pub patience: Duration,
+    /// How long a report is leased to this manager.
+    pub report_lease: Duration,
+    /// The one job to look after; all active ones without it.
+    pub only: Option<JobId>,
+    /// What people call this manager, in the leader's row and in logs.
+    pub name: String,
+    /// How long a leader that has gone without a word is waited for before another manager takes the lead. A leader renews
+    /// its claim three times as often.
+    pub lease: Duration,
+    /// Seed of the jitter.
+    pub seed: u64,
+}
+
+impl Default for ManagerConfig {
+    fn default() -> Self {
+        Self {
+            tuning: Tuning::default(),
+            window_per_slot: 3,
+            flush: Duration::from_millis(500),
+            reconcile: Duration::from_secs(2),
+            patience: Duration::from_secs(6),
+            report_lease: Duration::from_secs(30),
+            only: None,
+            name: String::new(),
+            lease: Duration::from_secs(15),
+            seed: 0,
+        }
+    }
+}
