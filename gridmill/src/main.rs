@@ -1,6 +1,7 @@
 //! The command `gridmill`: parses the command line, does what it says, and ends with the code of the contract.
 
 mod cli;
+mod client;
 mod commands;
 mod console;
 mod deliver;

@@ -1,0 +1,20 @@
+//! The client against a server that says what it was told to: broken connections, problems, redirects.
+
+mod requests;
+mod scripted;
+
+use std::time::Duration;
+
+use scripted::Scripted;
+
+use super::{Address, Client, Patience, PlainHttp, Token};
+
+/// Waits that take no time.
+const AT_ONCE: Patience = Patience { tries: 3, first: Duration::ZERO, longest: Duration::ZERO };
+
+/// A client of that server, with a token.
+fn client(server: &Scripted) -> Client {
+    let address = Address::parse(&server.address()).unwrap();
+    let token = Token::new("grd_a_secret").unwrap();
+    Client::new(address, Some(token), PlainHttp::Loopback).unwrap().with_patience(AT_ONCE)
+}
