@@ -1,12 +1,13 @@
 //! The command line: what can be asked for, and the words that explain it.
 
+mod args;
 mod help;
 
-use std::path::PathBuf;
-
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use args::*;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -41,11 +42,30 @@ pub enum Command {
     /// Show items, bytes, records, tasks and memory before anything runs; nothing is written
     #[command(after_help = "Example:\n  gridmill plan claims.yaml --input claims=claims.csv")]
     Plan(PlanArgs),
-    /// List the jobs in the state folder, the newest first
-    List(StateArgs),
+    /// List jobs, the newest first
+    #[command(after_help = "Example:\n  gridmill list --only running --manager https://grid.example.com")]
+    List(ListArgs),
     /// Show where a job stands, stage by stage
-    #[command(after_help = "Examples:\n  gridmill status            the newest job\n  gridmill status 0193a --json")]
-    Status(JobArgs),
+    #[command(after_help = help::STATUS_EXAMPLES)]
+    Status(StatusArgs),
+    /// End a job: nothing more of it is run, and what runs is stopped
+    #[command(after_help = help::WISH_NOTE)]
+    Cancel(JobArgs),
+    /// Hand out nothing more of a job; what runs goes on to its end, and counts
+    #[command(after_help = help::WISH_NOTE)]
+    Pause(JobArgs),
+    /// Go on with a job that is paused
+    #[command(after_help = help::WISH_NOTE)]
+    Resume(JobArgs),
+    /// Run dead items of a job again
+    #[command(after_help = help::REDRIVE_EXAMPLES)]
+    Redrive(RedriveArgs),
+    /// Print the balance of a job that has ended
+    Receipt(JobArgs),
+    /// List the workers that a job manager has in sight
+    Workers(FleetArgs),
+    /// List the pools of workers that a job manager has in sight
+    Pools(FleetArgs),
     /// List the items that were given up on, each with its reason
     #[command(after_help = help::DEAD_EXAMPLES)]
     Dead(DeadArgs),
@@ -57,7 +77,7 @@ pub enum Command {
     Logs(LogsArgs),
     /// Run one item again here, in this terminal; nothing is committed
     #[command(after_help = help::REPLAY_EXAMPLES)]
-    Replay(ItemArgs),
+    Replay(ReplayArgs),
     /// List what a job has delivered, or deliver it again elsewhere
     #[command(after_help = help::OUTPUTS_EXAMPLES)]
     Outputs(OutputsArgs),
@@ -80,137 +100,15 @@ pub enum Command {
     },
 }
 
-/// Where the local state lies.
-#[derive(Args, Clone, Debug)]
-pub struct StateArgs {
-    /// The folder that holds the state of the local grid
-    #[arg(long, value_name = "DIR", default_value = ".gridmill", env = "GRIDMILL_STATE")]
-    pub state: PathBuf,
-}
-
-/// The pipeline, and what it is run on.
-#[derive(Args, Clone, Debug)]
-pub struct PipelineArgs {
-    /// The pipeline file (YAML or JSON)
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-
-    /// Where an input lies: a path, a glob, a folder, or - for standard input; repeat for several
-    #[arg(long, short, value_name = "NAME=URI", value_parser = name_and_value)]
-    pub input: Vec<(String, String)>,
-
-    /// The value of a parameter
-    #[arg(long, short, value_name = "NAME=VALUE", value_parser = name_and_value)]
-    pub param: Vec<(String, String)>,
-}
-
-/// `gridmill run`.
-#[derive(Args, Clone, Debug)]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub pipeline: PipelineArgs,
-
-    /// The folder that outputs are delivered to
-    #[arg(long, short, value_name = "DIR", default_value = "out")]
-    pub out: PathBuf,
-
-    /// How many items run at once [default: the number of cores]
-    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub workers: Option<u32>,
-
-    #[command(flatten)]
-    pub state: StateArgs,
-}
-
-/// `gridmill validate`.
-#[derive(Args, Clone, Debug)]
-pub struct ValidateArgs {
-    /// The pipeline file (YAML or JSON)
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-}
-
-/// `gridmill plan`.
-#[derive(Args, Clone, Debug)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    pub pipeline: PipelineArgs,
-}
-
-/// A job.
-#[derive(Args, Clone, Debug)]
-pub struct JobArgs {
-    /// The job: its id, or a part of it that no other has [default: the newest]
-    #[arg(value_name = "JOB")]
-    pub job: Option<String>,
-
-    #[command(flatten)]
-    pub state: StateArgs,
-}
-
-/// `gridmill dead`.
-#[derive(Args, Clone, Debug)]
-pub struct DeadArgs {
-    #[command(flatten)]
-    pub job: JobArgs,
-
-    /// Only items of this stage
-    #[arg(long, value_name = "STAGE")]
-    pub stage: Option<String>,
-
-    /// Print the bytes of those items' input instead
-    #[arg(long, conflicts_with = "json")]
-    pub input: bool,
-}
-
-/// A job and one item of it.
-#[derive(Args, Clone, Debug)]
-pub struct ItemArgs {
-    /// `[JOB] STAGE/ITEM`: an item by name, or as STAGE/#INDEX; of the newest job unless one is named
-    #[arg(value_name = "[JOB] STAGE/ITEM", required = true, num_args = 1..=2)]
-    pub words: Vec<String>,
-
-    #[command(flatten)]
-    pub state: StateArgs,
-}
-
-/// `gridmill logs`.
-#[derive(Args, Clone, Debug)]
-pub struct LogsArgs {
-    /// `[JOB] [STAGE[/ITEM]]`: everything of the newest job unless it says otherwise
-    #[arg(value_name = "[JOB] [STAGE[/ITEM]]", num_args = 0..=2)]
-    pub words: Vec<String>,
-
-    #[command(flatten)]
-    pub state: StateArgs,
-}
-
-/// `gridmill outputs`.
-#[derive(Args, Clone, Debug)]
-pub struct OutputsArgs {
-    #[command(flatten)]
-    pub job: JobArgs,
-
-    /// Deliver them to this folder
-    #[arg(long = "fetch", short, visible_alias = "out", value_name = "DIR")]
-    pub out: Option<PathBuf>,
-}
-
-/// Reads `NAME=VALUE`.
-fn name_and_value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: write NAME=VALUE"))?;
-    if name.is_empty() {
-        return Err(format!("`{text}` has no name before the `=`"));
-    }
-    Ok((name.to_owned(), value.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     use super::*;
+    use crate::client::PlainHttp;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(line.split_whitespace())
@@ -229,6 +127,19 @@ mod tests {
         assert_eq!(args.pipeline.input, [("a".into(), "x".into()), ("a".into(), "y=z".into())]);
         assert_eq!(args.pipeline.param, [("k".into(), "v".into())]);
         assert_eq!((args.out, args.workers), (PathBuf::from("out"), None));
+    }
+
+    #[test]
+    fn a_manager_is_asked_where_one_is_named() {
+        let place = |line| {
+            let Command::Status(args) = parse(line).expect("it is right").command else { panic!("not status: {line}") };
+            args.job.place
+        };
+        assert_eq!(place("gridmill status 01 --state s"), PlaceArgs::State(PathBuf::from("s")));
+        let manager = |plain| PlaceArgs::Manager(ManagerArgs { url: "http://grid".into(), plain });
+        assert_eq!(place("gridmill status --manager http://grid"), manager(PlainHttp::Loopback));
+        let both = "gridmill status --manager http://grid --allow-plain-http --state s";
+        assert_eq!(place(both), manager(PlainHttp::Anywhere));
     }
 
     #[test]

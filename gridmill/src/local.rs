@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use grid_api::JobStatus;
 use grid_core::ids::{ItemIndex, JobId, StageName};
 use infra::grid::Sources;
 use infra::objects::FolderObjects;
 use infra::{ErrorKind, Grid};
-use job_manager::view::{self, JobView, NoSuchJob};
+use job_manager::view::{self, JobHead, JobView, NoSuchJob};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::exit::{Fault, Outcome};
@@ -39,10 +40,14 @@ pub fn open(state: &Path) -> Outcome<Grid> {
 
 /// The job that is meant: the newest, or the one whose id holds the text.
 pub async fn choose(grid: &Grid, text: Option<&str>) -> Outcome<JobId> {
-    let jobs = view::all_jobs(grid).await?;
+    choose_among(&view::all_jobs(grid).await?, text)
+}
+
+/// The job that is meant of these, the oldest of which comes first.
+pub fn choose_among(jobs: &[JobHead], text: Option<&str>) -> Outcome<JobId> {
     match text {
-        None => view::newest(&jobs),
-        Some(text) => view::choose(&jobs, text),
+        None => view::newest(jobs),
+        Some(text) => view::choose(jobs, text),
     }
     .map_err(no_such_job)
 }
@@ -55,19 +60,30 @@ pub async fn job(grid: &Grid, text: Option<&str>) -> Outcome<JobView> {
 
 /// The item that `[JOB] STAGE/ITEM` means.
 pub async fn item(grid: &Grid, words: &[String]) -> Outcome<(JobView, StageName, ItemIndex)> {
-    let (job_text, item_text) = match words {
-        [item] => (None, item.as_str()),
-        [job, item] => (Some(job.as_str()), item.as_str()),
-        _ => return Err(Fault::usage("say which item is meant: [JOB] STAGE/ITEM")),
-    };
+    let (job_text, item_text) = job_and_item(words)?;
     let view = job(grid, job_text).await?;
-    let (stage, item) = stage_and_item(item_text);
-    let stage = known_stage(&view, stage)?;
-    let item = item.ok_or_else(|| {
-        Fault::usage(format!("`{item_text}` names a stage: add an item, as in {stage}/#0 or {stage}/NAME"))
-    })?;
+    let (stage, item) = item_of(&view.status, item_text)?;
     let index = find_item(&view, &stage, item).await?;
     Ok((view, stage, index))
+}
+
+/// Splits `[JOB] STAGE/ITEM`.
+pub fn job_and_item(words: &[String]) -> Outcome<(Option<&str>, &str)> {
+    match words {
+        [item] => Ok((None, item)),
+        [job, item] => Ok((Some(job), item)),
+        _ => Err(Fault::usage("say which item is meant: [JOB] STAGE/ITEM")),
+    }
+}
+
+/// The stage and the item that `STAGE/ITEM` means; whether there is such an item is not known yet.
+pub fn item_of<'a>(status: &JobStatus, text: &'a str) -> Outcome<(StageName, &'a str)> {
+    let (stage, item) = stage_and_item(text);
+    let stage = known_stage(status, stage)?;
+    match item {
+        Some(item) => Ok((stage, item)),
+        None => Err(Fault::usage(format!("`{text}` names a stage: add an item, as in {stage}/#0 or {stage}/NAME"))),
+    }
 }
 
 /// Splits `STAGE[/ITEM]`.
@@ -80,29 +96,29 @@ pub fn stage_and_item(text: &str) -> (&str, Option<&str>) {
 }
 
 /// The stage of that name.
-pub fn known_stage(view: &JobView, name: &str) -> Outcome<StageName> {
-    let stages = &view.submission.pipeline.stages;
-    let found = stages.iter().find(|stage| stage.name.as_str() == name).map(|stage| stage.name.clone());
+pub fn known_stage(status: &JobStatus, name: &str) -> Outcome<StageName> {
+    let found = status.stages.iter().find(|stage| stage.name.as_str() == name).map(|stage| stage.name.clone());
     found.ok_or_else(|| {
-        let known: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
-        Fault::usage(format!("job {} has no stage `{name}`; it has {}", view.id(), known.join(", ")))
+        let known: Vec<&str> = status.stages.iter().map(|stage| stage.name.as_str()).collect();
+        Fault::usage(format!("job {} has no stage `{name}`; it has {}", status.job, known.join(", ")))
     })
 }
 
 /// The index of an item, by `#INDEX` or by name.
 pub async fn find_item(view: &JobView, stage: &StageName, item: &str) -> Outcome<ItemIndex> {
-    if let Some(index) = view::find_item(view, stage, item).await? {
-        return Ok(index);
-    }
-    match item.strip_prefix('#') {
-        Some(_) => {
+    match (view::find_item(view, stage, item).await?, item.strip_prefix('#')) {
+        (Some(index), _) => Ok(index),
+        (None, Some(_)) => {
             Err(Fault::usage(format!("stage {stage} has no item {item}: it has {}, from #0", view.items(stage))))
         }
-        None => {
-            let help = "names are those that `gridmill dead` and the output files show; STAGE/#INDEX works as well";
-            Err(Fault::usage(format!("stage {stage} has no item `{item}`")).help(help))
-        }
+        (None, None) => Err(no_item(stage, item)),
     }
+}
+
+/// What is said where a stage has no such item.
+pub fn no_item(stage: &StageName, item: &str) -> Fault {
+    let help = "names are those that `gridmill dead` and the output files show; STAGE/#INDEX works as well";
+    Fault::usage(format!("stage {stage} has no item `{item}`")).help(help)
 }
 
 fn no_such_job(error: NoSuchJob) -> Fault {

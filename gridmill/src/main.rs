@@ -11,12 +11,14 @@ mod item_input;
 mod load;
 mod local;
 mod logfile;
+mod place;
 mod programs;
 mod progress;
 mod report;
 mod runner;
 mod signals;
 mod text;
+mod watch;
 
 use std::process::ExitCode;
 

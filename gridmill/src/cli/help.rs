@@ -31,6 +31,25 @@ Examples:
   zcat huge.csv.gz | gridmill run clean.yaml --input rows=-   standard input
   gridmill run sweep.yaml --workers 8 --json > receipt.json";
 
+/// Of `status`.
+pub const STATUS_EXAMPLES: &str = "\
+Examples:
+  gridmill status                    the newest job
+  gridmill status 0193a --json
+  gridmill status --watch            until it ends; Ctrl-C leaves it running";
+
+/// Of `cancel`, `pause` and `resume`.
+pub const WISH_NOTE: &str = "\
+With a job manager the wish is heard at once. In a local state folder it is written down while no `run` is at work \
+there; Ctrl-C stops one that is.";
+
+/// Of `redrive`.
+pub const REDRIVE_EXAMPLES: &str = "\
+Examples:
+  gridmill redrive                                       everything that is dead in the newest job
+  gridmill redrive 0193a --where 'stage=clean and reason=timeout'
+  gridmill redrive --where reason=oom --set resources.memory=x2";
+
 /// Of `dead`.
 pub const DEAD_EXAMPLES: &str = "\
 Examples:

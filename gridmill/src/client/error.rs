@@ -6,7 +6,7 @@ use grid_api::Problem;
 use hyper::StatusCode;
 
 use super::address::AddressFault;
-use crate::exit::{Exit, Fault};
+use crate::exit::Fault;
 use crate::text::harmless;
 
 /// What else went wrong, as libraries tell it.
@@ -58,14 +58,6 @@ pub enum ClientError {
     /// It cannot be asked at all.
     #[error(transparent)]
     Address(#[from] AddressFault),
-    /// A file that should have been sent cannot be read.
-    #[error("{path} cannot be read")]
-    File {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
 }
 
 impl ClientError {
@@ -77,8 +69,7 @@ impl ClientError {
             | Self::Broken { .. }
             | Self::Silent { .. }
             | Self::Strange { .. }
-            | Self::Address(_)
-            | Self::File { .. } => None,
+            | Self::Address(_) => None,
         }
     }
 
@@ -124,7 +115,6 @@ impl From<ClientError> for Fault {
                 Self::usage(error).help("use https://, or say --allow-plain-http where you trust the network")
             }
             ClientError::Address(_) => Self::usage(error),
-            ClientError::File { path, source } => Self::usage(source).while_doing(format!("{path} cannot be read")),
             ClientError::Refused { problem, .. } => refused(problem.status, problem.request_id.clone(), error),
         }
     }
@@ -156,6 +146,7 @@ mod tests {
     use grid_api::ProblemError;
 
     use super::*;
+    use crate::exit::Exit;
 
     fn refusal(status: u16, detail: &str, errors: &[(&str, &str)]) -> Fault {
         let fault =

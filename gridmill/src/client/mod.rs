@@ -23,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use address::{Address, AddressFault, PlainHttp, Token};
+pub use api::Wish;
 pub use error::ClientError;
 pub use path::Route;
 pub use retry::{Patience, Repeat};
@@ -71,11 +72,6 @@ impl Client {
         Self { patience, ..self }
     }
 
-    /// Where it is.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
     /// What is at a route.
     pub async fn get<T: DeserializeOwned>(&self, route: &Route) -> Result<T, ClientError> {
         let ask = Ask { method: Method::GET, route, headers: vec![(ACCEPT, JSON)], body: None };
@@ -102,17 +98,6 @@ impl Client {
         let headers = vec![(ACCEPT, JSON), (CONTENT_TYPE, JSON)];
         let ask = Ask { method: Method::POST, route, headers, body: Some(body.into()) };
         self.patiently(repeat, async || answer::json(&self.transport, self.follow(&ask).await?).await).await
-    }
-
-    /// Removes what is at a route; `false` when there was nothing.
-    pub async fn delete(&self, route: &Route) -> Result<bool, ClientError> {
-        let ask = Ask { method: Method::DELETE, route, headers: vec![(ACCEPT, JSON)], body: None };
-        let gone = self.patiently(Repeat::Harmless, async || self.follow(&ask).await.map(|_| ())).await;
-        match gone {
-            Ok(()) => Ok(true),
-            Err(error) if error.status() == Some(404) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// Tries until it works, or it makes no sense any more.

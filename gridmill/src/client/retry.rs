@@ -26,7 +26,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { tries: 6, first: Duration::from_millis(250), longest: Duration::from_secs(10) }
+        Self { tries: 4, first: Duration::from_millis(250), longest: Duration::from_secs(10) }
     }
 }
 
@@ -53,7 +53,7 @@ fn may_pass(error: &ClientError, repeat: Repeat) -> bool {
             408 | 500 | 502 | 503 | 504 => repeat == Repeat::Harmless,
             _ => false,
         },
-        ClientError::Strange { .. } | ClientError::Address(_) | ClientError::File { .. } => false,
+        ClientError::Strange { .. } | ClientError::Address(_) => false,
     }
 }
 

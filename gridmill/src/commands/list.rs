@@ -1,45 +1,41 @@
 //! `gridmill list`.
 
 use grid_api::JobStatus;
-use job_manager::view::{self, JobView};
 
-use crate::cli::StateArgs;
+use crate::cli::ListArgs;
 use crate::console::{Column, Console, table};
 use crate::exit::{Exit, Outcome};
+use crate::place::Place;
 use crate::progress::meter::ended;
 use crate::runner::Runner;
 use crate::{local, text};
 
-/// Jobs shown in a table; `--json` has all of them.
+/// Jobs shown in a table unless the user says otherwise; `--json` has all of them.
 const SHOWN: usize = 20;
 
-/// Lists the jobs in the state folder, the newest first.
-pub fn list(args: &StateArgs, console: Console) -> Outcome {
-    let grid = local::open(&args.state)?;
-    let runner = Runner::of(&args.state);
+/// Lists jobs, the newest first.
+pub fn list(args: &ListArgs, console: Console) -> Outcome {
+    let place = Place::open(&args.place)?;
+    let most = args.limit.unwrap_or(if console.json { usize::MAX } else { SHOWN });
     local::runtime()?.block_on(async {
-        let jobs = view::all_jobs(&grid).await?;
-        let mut rows = Vec::new();
-        for head in jobs.iter().rev().take(if console.json { usize::MAX } else { SHOWN }) {
-            let status = JobView::open(&grid, &head.job).await?.status;
-            match console.json {
-                true => console.line(&status)?,
-                false => rows.push(row(&status, runner)),
-            }
+        let runner = place.runner();
+        // One more than is shown tells that there are more.
+        let jobs = place.newest(args.only, most.saturating_add(1)).await?;
+        if console.json {
+            jobs.iter().take(most).try_for_each(|status| console.line(status))?;
+            return Ok(Exit::Done);
         }
-        if !console.json {
-            let columns = [
-                Column::Text("job"),
-                Column::Text("pipeline"),
-                Column::Text("state"),
-                Column::Number("items"),
-                Column::Number("dead"),
-                Column::Text("submitted"),
-            ];
-            console.text(&table(&columns, rows))?;
-        }
-        if !console.json && jobs.len() > SHOWN {
-            console.say(format!("and {} older ones: gridmill list --json", jobs.len() - SHOWN));
+        let columns = [
+            Column::Text("job"),
+            Column::Text("pipeline"),
+            Column::Text("state"),
+            Column::Number("items"),
+            Column::Number("dead"),
+            Column::Text("submitted"),
+        ];
+        console.text(&table(&columns, jobs.iter().take(most).map(|status| row(status, runner))))?;
+        if jobs.len() > most {
+            console.say("and older ones: --limit N shows more, --json all of them");
         }
         Ok(Exit::Done)
     })

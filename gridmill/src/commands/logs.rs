@@ -16,9 +16,9 @@ pub fn logs(args: &LogsArgs, console: Console) -> Outcome {
         let (view, place) = meant(&grid, &args.words).await?;
         let (stages, item) = match place.as_deref().map(local::stage_and_item) {
             None => (view.status.stages.iter().map(|stage| stage.name.clone()).collect(), None),
-            Some((stage, None)) => (vec![local::known_stage(&view, stage)?], None),
+            Some((stage, None)) => (vec![local::known_stage(&view.status, stage)?], None),
             Some((stage, Some(item))) => {
-                let stage = local::known_stage(&view, stage)?;
+                let stage = local::known_stage(&view.status, stage)?;
                 let index = local::find_item(&view, &stage, item).await?;
                 (vec![stage], Some(index))
             }
@@ -48,7 +48,7 @@ async fn meant(grid: &infra::Grid, words: &[String]) -> Outcome<(JobView, Option
         [word] => {
             let newest = local::job(grid, None).await?;
             let (stage, _) = local::stage_and_item(word);
-            let no_stage = match local::known_stage(&newest, stage) {
+            let no_stage = match local::known_stage(&newest.status, stage) {
                 Ok(_) => return Ok((newest, Some(word.clone()))),
                 Err(fault) => fault,
             };

@@ -2,19 +2,24 @@
 
 mod completions;
 mod dead;
+mod fleet;
 mod list;
 mod logs;
 mod outputs;
 mod plan;
+mod receipt;
+mod redrive;
 mod replay;
 mod run;
 mod status;
 mod validate;
 mod why;
+mod wishes;
 
 use std::process::ExitCode;
 
 use crate::cli::{Cli, Command};
+use crate::client::Wish;
 use crate::console::Console;
 use crate::exit::{Exit, Outcome};
 
@@ -43,6 +48,13 @@ fn execute(command: Command, console: Console) -> Outcome {
         Command::Run(args) => run::run(&args, console),
         Command::List(args) => list::list(&args, console),
         Command::Status(args) => status::status(&args, console),
+        Command::Cancel(args) => wishes::fulfil(&args, Wish::Cancel, console),
+        Command::Pause(args) => wishes::fulfil(&args, Wish::Pause, console),
+        Command::Resume(args) => wishes::fulfil(&args, Wish::Resume, console),
+        Command::Redrive(args) => redrive::redrive(&args, console),
+        Command::Receipt(args) => receipt::receipt(&args, console),
+        Command::Workers(args) => fleet::workers(&args, console),
+        Command::Pools(args) => fleet::pools(&args, console),
         Command::Dead(args) => dead::dead(&args, console),
         Command::Why(args) => why::why(&args, console),
         Command::Logs(args) => logs::logs(&args, console),

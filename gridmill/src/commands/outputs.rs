@@ -26,10 +26,10 @@ struct Line<'a> {
 
 /// Lists outputs, or delivers them again.
 pub fn outputs(args: &OutputsArgs, console: Console) -> Outcome {
-    let grid = local::open(&args.job.state.state)?;
+    let grid = local::open(&args.state.state)?;
     let out = args.out.as_deref().map(OutFolder::open).transpose()?;
     local::runtime()?.block_on(async {
-        let view = local::job(&grid, args.job.job.as_deref()).await?;
+        let view = local::job(&grid, args.job.as_deref()).await?;
         if !view.status.state.is_final() {
             console.warn(format!("job {} has not ended: what is committed so far is taken", view.id()));
         }

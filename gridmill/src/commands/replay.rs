@@ -5,7 +5,7 @@ use std::process::ExitStatus;
 
 use grid_worker::process::run_here;
 
-use crate::cli::ItemArgs;
+use crate::cli::ReplayArgs;
 use crate::console::Console;
 use crate::exit::{Exit, Fault, Outcome};
 use crate::item_input::{self, Ready};
@@ -13,7 +13,7 @@ use crate::local;
 
 /// Runs an item with this terminal attached: the same input, the same environment; nothing is committed. Ends with the
 /// exit code of its command.
-pub fn replay(args: &ItemArgs, console: Console) -> Outcome {
+pub fn replay(args: &ReplayArgs, console: Console) -> Outcome {
     let grid = local::open(&args.state.state)?;
     let runtime = local::runtime()?;
     let (name, ready) = runtime.block_on(async {

@@ -2,23 +2,34 @@
 
 use grid_api::{JobStatus, StageStatus};
 
-use crate::cli::JobArgs;
+use crate::cli::StatusArgs;
 use crate::console::{Column, Console, table};
 use crate::exit::{Exit, Outcome};
-use crate::local;
+use crate::place::Place;
 use crate::progress::meter::{complete, ended};
 use crate::runner::{INTERRUPTED, Runner};
 use crate::text::{bytes, count, seconds};
+use crate::watch::Watched;
+use crate::{local, watch};
 
-/// Shows where a job stands. The exit code is that of the question, not of the job.
-pub fn status(args: &JobArgs, console: Console) -> Outcome {
-    let grid = local::open(&args.state.state)?;
-    let view = local::runtime()?.block_on(local::job(&grid, args.job.as_deref()))?;
-    match console.json {
-        true => console.document(&view.status)?,
-        false => console.text(&shown(&view.status, Runner::of(&args.state.state)))?,
-    }
-    Ok(Exit::Done)
+/// Shows where a job stands. The exit code is that of the question; with `--watch` that of the job.
+pub fn status(args: &StatusArgs, console: Console) -> Outcome {
+    let place = Place::open(&args.job.place)?;
+    local::runtime()?.block_on(async {
+        let mut status = place.chosen(args.job.job.as_deref()).await?;
+        let mut exit = Exit::Done;
+        if args.watch {
+            match watch::watch(&place, &status.job, console).await? {
+                Watched::Ended(ended) => (exit, status) = (Exit::of_job(&ended), ended),
+                Watched::Interrupted => return Ok(Exit::Interrupted),
+            }
+        }
+        match console.json {
+            true => console.document(&status)?,
+            false => console.text(&shown(&status, place.runner()))?,
+        }
+        Ok(exit)
+    })
 }
 
 fn shown(status: &JobStatus, runner: Runner) -> String {

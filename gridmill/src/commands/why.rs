@@ -4,9 +4,11 @@ use grid_api::{Attempt, AttemptEnd, Reuse, Story};
 use job_manager::view;
 
 use crate::cli::ItemArgs;
+use crate::client::Route;
 use crate::console::Console;
-use crate::exit::{Exit, Fault, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::local;
+use crate::place::Place;
 use crate::text::{bytes, harmless};
 
 /// Longest value of an identity's field that is shown.
@@ -14,16 +16,29 @@ const SHOWN_VALUE: usize = 200;
 
 /// Tells the story of an item.
 pub fn why(args: &ItemArgs, console: Console) -> Outcome {
-    let grid = local::open(&args.state.state)?;
-    let story = local::runtime()?.block_on(async {
-        let (view, stage, item) = local::item(&grid, &args.words).await?;
-        Ok::<Story, Fault>(view::story(&grid, &view, &stage, item).await?)
-    })?;
+    let place = Place::open(&args.place)?;
+    let story = local::runtime()?.block_on(story(&place, &args.words))?;
     match console.json {
         true => console.document(&story)?,
         false => console.text(&told(&story))?,
     }
     Ok(Exit::Done)
+}
+
+async fn story(place: &Place, words: &[String]) -> Outcome<Story> {
+    match place {
+        Place::Here(here) => {
+            let (view, stage, item) = local::item(&here.grid, words).await?;
+            Ok(view::story(&here.grid, &view, &stage, item).await?)
+        }
+        Place::There(client) => {
+            let (job, item) = local::job_and_item(words)?;
+            let status = place.chosen(job).await?;
+            let (stage, _) = local::item_of(&status, item)?;
+            let route = Route::v1(["jobs", status.job.as_str(), "why"]).query("item", item);
+            client.find(&route).await?.ok_or_else(|| local::no_item(&stage, item))
+        }
+    }
 }
 
 fn told(story: &Story) -> String {

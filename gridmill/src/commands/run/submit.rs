@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use grid_core::ids::JobId;
 use infra::Grid;
 use infra::inputs::PinOptions;
+use job_manager::control::{self, ControlError};
 use job_manager::{RetryDead, SubmitRequest, Submitted, view};
 
 use super::Run;
@@ -34,7 +36,21 @@ pub async fn submit(run: &Run<'_>, loaded: Loaded) -> Outcome<Submitted> {
     let programs = programs::digests(&folder, &pipeline)
         .map_err(|error| Fault::usage(format!("a program that the pipeline names cannot be read: {error}")))?;
     let request = SubmitRequest { pipeline, params, inputs, lists, workdir, programs };
-    job_manager::submit(&run.grid, request, RetryDead::IfFailed).await.map_err(Fault::from)
+    let submitted = job_manager::submit(&run.grid, request, RetryDead::IfFailed).await?;
+    if let Submitted::Resumed(job) = &submitted {
+        go_on(&run.grid, job).await?;
+    }
+    Ok(submitted)
+}
+
+/// Whoever runs a job again that was paused wants it to go on.
+async fn go_on(grid: &Grid, job: &JobId) -> Outcome<()> {
+    match control::resume(grid, job).await {
+        // It was not paused.
+        Ok(_) | Err(ControlError::Conflict { .. }) => Ok(()),
+        Err(ControlError::Manager(error)) => Err(error.into()),
+        Err(error @ (ControlError::NotFound(_) | ControlError::Invalid(_))) => Err(Fault::failed(error)),
+    }
 }
 
 /// Digests of files as earlier jobs have pinned them, so that what has not changed is not read again.

@@ -1,0 +1,280 @@
+//! The arguments of each command.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, FromArgMatches, parser::ValueSource};
+use grid_api::JobState;
+
+use crate::client::PlainHttp;
+
+/// Where the local state lies.
+#[derive(Args, Clone, Debug)]
+pub struct StateArgs {
+    /// The folder that holds the state of the local grid
+    #[arg(long, value_name = "DIR", default_value = ".gridmill", env = "GRIDMILL_STATE")]
+    pub state: PathBuf,
+}
+
+/// Where jobs are: in a local state folder, or with a job manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlaceArgs {
+    /// In the state folder of `run`.
+    State(PathBuf),
+    /// With a manager.
+    Manager(ManagerArgs),
+}
+
+/// A job manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagerArgs {
+    /// Its address.
+    pub url: String,
+    /// Where a token may go unencrypted.
+    pub plain: PlainHttp,
+}
+
+/// The flags behind [`PlaceArgs`].
+#[derive(Args, Clone, Debug)]
+struct PlaceFlags {
+    #[command(flatten)]
+    state: StateArgs,
+
+    #[command(flatten)]
+    manager: ManagerFlags,
+}
+
+/// The flags that say which manager.
+#[derive(Args, Clone, Debug)]
+pub struct ManagerFlags {
+    /// Ask the job manager at this address, not the state folder; a token for it is taken from GRIDMILL_TOKEN
+    #[arg(long, value_name = "URL", env = "GRIDMILL_MANAGER")]
+    pub manager: Option<String>,
+
+    /// Send the token over plain HTTP to another machine, where everybody on the way can read it
+    #[arg(long, env = "GRIDMILL_ALLOW_PLAIN_HTTP")]
+    pub allow_plain_http: bool,
+}
+
+impl ManagerFlags {
+    /// The manager, if one is named.
+    pub fn given(&self) -> Option<ManagerArgs> {
+        let url = self.manager.clone().filter(|url| !url.is_empty())?;
+        let plain = if self.allow_plain_http { PlainHttp::Anywhere } else { PlainHttp::Loopback };
+        Some(ManagerArgs { url, plain })
+    }
+}
+
+impl Args for PlaceArgs {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        PlaceFlags::augment_args(command)
+            .mut_arg("manager", |arg| arg.help_heading("Where the jobs are"))
+            .mut_arg("allow_plain_http", |arg| arg.help_heading("Where the jobs are"))
+            .mut_arg("state", |arg| arg.help_heading("Where the jobs are"))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for PlaceArgs {
+    /// The manager, unless the state folder is named on the command line and the manager in the environment only.
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let flags = PlaceFlags::from_arg_matches(matches)?;
+        let typed = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        Ok(match flags.manager.given() {
+            Some(manager) if typed("manager") || !typed("state") => Self::Manager(manager),
+            Some(_) | None => Self::State(flags.state.state),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The pipeline, and what it is run on.
+#[derive(Args, Clone, Debug)]
+pub struct PipelineArgs {
+    /// The pipeline file (YAML or JSON)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Where an input lies: a path, a glob, a folder, or - for standard input; repeat for several
+    #[arg(long, short, value_name = "NAME=URI", value_parser = name_and_value)]
+    pub input: Vec<(String, String)>,
+
+    /// The value of a parameter
+    #[arg(long, short, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub param: Vec<(String, String)>,
+}
+
+/// `gridmill run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+
+    /// The folder that outputs are delivered to
+    #[arg(long, short, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+
+    /// How many items run at once [default: the number of cores]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub workers: Option<u32>,
+
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// `gridmill validate`.
+#[derive(Args, Clone, Debug)]
+pub struct ValidateArgs {
+    /// The pipeline file (YAML or JSON)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `gridmill plan`.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+}
+
+/// A job.
+#[derive(Args, Clone, Debug)]
+pub struct JobArgs {
+    /// The job: its id, or a part of it that no other has [default: the newest]
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `gridmill dead`.
+#[derive(Args, Clone, Debug)]
+pub struct DeadArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+
+    /// Only items of this stage
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<String>,
+
+    /// Print the bytes of those items' input instead
+    #[arg(long, conflicts_with = "json")]
+    pub input: bool,
+}
+
+/// A job and one item of it.
+#[derive(Args, Clone, Debug)]
+pub struct ItemArgs {
+    /// `[JOB] STAGE/ITEM`: an item by name, or as STAGE/#INDEX; of the newest job unless one is named
+    #[arg(value_name = "[JOB] STAGE/ITEM", required = true, num_args = 1..=2)]
+    pub words: Vec<String>,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `gridmill replay`.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// `[JOB] STAGE/ITEM`: an item by name, or as STAGE/#INDEX; of the newest job unless one is named
+    #[arg(value_name = "[JOB] STAGE/ITEM", required = true, num_args = 1..=2)]
+    pub words: Vec<String>,
+
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// `gridmill logs`.
+#[derive(Args, Clone, Debug)]
+pub struct LogsArgs {
+    /// `[JOB] [STAGE[/ITEM]]`: everything of the newest job unless it says otherwise
+    #[arg(value_name = "[JOB] [STAGE[/ITEM]]", num_args = 0..=2)]
+    pub words: Vec<String>,
+
+    #[command(flatten)]
+    pub state: StateArgs,
+}
+
+/// `gridmill outputs`.
+#[derive(Args, Clone, Debug)]
+pub struct OutputsArgs {
+    /// The job: its id, or a part of it that no other has [default: the newest]
+    #[arg(value_name = "JOB")]
+    pub job: Option<String>,
+
+    #[command(flatten)]
+    pub state: StateArgs,
+
+    /// Deliver them to this folder
+    #[arg(long = "fetch", short, visible_alias = "out", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// `gridmill list`.
+#[derive(Args, Clone, Debug)]
+pub struct ListArgs {
+    /// Only jobs in this state: running, paused, committing, succeeded, failed, cancelled or quarantined
+    #[arg(long, value_name = "STATE", value_parser = job_state)]
+    pub only: Option<JobState>,
+
+    /// How many at most [default: 20; with --json all of them]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
+}
+
+/// `gridmill status`.
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+
+    /// Show its progress until it ends, and end with its exit code
+    #[arg(long, short)]
+    pub watch: bool,
+}
+
+/// `gridmill redrive`.
+#[derive(Args, Clone, Debug)]
+pub struct RedriveArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+
+    /// Which dead items, such as `stage=clean and reason=timeout` [default: all]
+    #[arg(long = "where", value_name = "EXPR")]
+    pub filter: Option<String>,
+
+    /// Another value of a parameter for these items, or `resources.memory=x2`; repeat for several
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_value)]
+    pub set: Vec<(String, String)>,
+}
+
+/// `gridmill workers` and `gridmill pools`.
+#[derive(Args, Clone, Debug)]
+pub struct FleetArgs {
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
+
+/// Reads the state of a job.
+fn job_state(text: &str) -> Result<JobState, String> {
+    serde_json::from_value(text.into()).map_err(|_| format!("`{text}` is no state of a job"))
+}
+
+/// Reads `NAME=VALUE`.
+fn name_and_value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`: write NAME=VALUE"))?;
+    if name.is_empty() {
+        return Err(format!("`{text}` has no name before the `=`"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
