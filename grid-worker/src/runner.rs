@@ -24,6 +24,11 @@ pub trait Runner: Debug + Send + Sync {
     /// process of the task is left when this returns.
     async fn run(&self, task: TaskRun) -> TaskRan;
 
+    /// Whether its tasks want a folder of their own; without one, `scratch` of their tasks is empty.
+    fn wants_scratch(&self) -> bool {
+        true
+    }
+
     /// Ends what outlives a task (co-processes), and waits for it.
     async fn shutdown(&self);
 }

@@ -104,7 +104,7 @@ async fn work(
     let stage = job.stage(&message.stage)?.clone();
     let staged = stage_in::stage_in(context, &job, &stage, message).await?;
     let slot = widen(context, places, &stage, slot).await;
-    let scratch = Scratch::make(context, message)?;
+    let scratch = Scratch::make_if_wanted(context, message)?;
     if context.is_stopping() {
         return Ok(Ending::GiveBack("the worker stops".into()));
     }
@@ -123,7 +123,7 @@ async fn work(
         message: message.clone(),
         keys: staged.keys,
         inputs: staged.inputs,
-        scratch: scratch.0.clone(),
+        scratch: scratch.as_ref().map(|scratch| scratch.0.clone()).unwrap_or_default(),
         stop: Stop { drain: context.stop.drain.clone(), kill: held.kill.clone() },
         progress,
     };
@@ -197,6 +197,10 @@ async fn widen(context: &Context, places: &Places, stage: &Stage, slot: OwnedSem
 struct Scratch(PathBuf);
 
 impl Scratch {
+    fn make_if_wanted(context: &Context, message: &TaskMessage) -> Result<Option<Self>, Hindrance> {
+        context.runner.wants_scratch().then(|| Self::make(context, message)).transpose()
+    }
+
     fn make(context: &Context, message: &TaskMessage) -> Result<Self, Hindrance> {
         let name = format!("{}-{}-{}", message.stage, message.key(), context.dice.nonce());
         let path = context.config.scratch.join(name);

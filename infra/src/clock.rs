@@ -3,10 +3,17 @@
 use std::fmt::Debug;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use uuid::Uuid;
+
 /// Tells the time.
 pub trait Clock: Debug + Send + Sync {
     /// Milliseconds since the Unix epoch. May step backwards; never compared between machines.
     fn now_ms(&self) -> u64;
+
+    /// An id that nobody else has; of the same clock, later ones sort after earlier ones.
+    fn new_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
 }
 
 /// The machine's clock.

@@ -4,6 +4,7 @@ use grid_core::ids::JobId;
 use grid_core::limits::IDEMPOTENCY_KEPT;
 use grid_core::rows::{IdempotencyRow, idempotency_partition};
 use grid_core::submission::ProgramFile;
+use infra::clock::Clock;
 use infra::state::Expect;
 use infra::{ErrorKind, Grid};
 
@@ -46,8 +47,8 @@ pub enum Accepted {
 }
 
 /// An id that sorts by time.
-pub fn new_job_id() -> JobId {
-    JobId::new(uuid::Uuid::now_v7().to_string())
+pub fn new_job_id(clock: &dyn Clock) -> JobId {
+    JobId::new(clock.new_id().to_string())
 }
 
 impl Once {
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
     use crate::view::all_jobs;
 
-    fn new(once: Option<Once>) -> NewJob {
+    fn new(grid: &Grid, once: Option<Once>) -> NewJob {
         let text = "name: one\nstages:\n  work:\n    range: 1..1\n    run: [\"true\"]\n";
         let request = SubmitRequest {
             pipeline: grid_core::pipeline::parse(text, "pipeline.yaml").unwrap(),
@@ -126,7 +127,13 @@ mod tests {
             workdir: String::new(),
             programs: BTreeMap::new(),
         };
-        NewJob { job: new_job_id(), request, program_files: Vec::new(), tenant: "finance".into(), once }
+        NewJob {
+            job: new_job_id(grid.clock.as_ref()),
+            request,
+            program_files: Vec::new(),
+            tenant: "finance".into(),
+            once,
+        }
     }
 
     fn once(tenant: &str, body: &str) -> Option<Once> {
@@ -136,12 +143,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_stands_for_one_job_of_its_tenant_and_for_one_body() {
         let grid = infra::memory::grid();
-        let first = new(once("finance", "body"));
+        let first = new(&grid, once("finance", "body"));
         let job = first.job.clone();
         assert_eq!(accept(&grid, first).await.unwrap(), Accepted::New(job.clone()));
-        assert_eq!(accept(&grid, new(once("finance", "body"))).await.unwrap(), Accepted::Before(job.clone()));
-        assert_eq!(accept(&grid, new(once("finance", "other"))).await.unwrap(), Accepted::OtherBody);
-        assert!(matches!(accept(&grid, new(once("sales", "body"))).await.unwrap(), Accepted::New(_)));
+        assert_eq!(accept(&grid, new(&grid, once("finance", "body"))).await.unwrap(), Accepted::Before(job.clone()));
+        assert_eq!(accept(&grid, new(&grid, once("finance", "other"))).await.unwrap(), Accepted::OtherBody);
+        assert!(matches!(accept(&grid, new(&grid, once("sales", "body"))).await.unwrap(), Accepted::New(_)));
         assert_eq!(all_jobs(&grid).await.unwrap().len(), 2);
     }
 
@@ -149,7 +156,7 @@ mod tests {
     async fn without_a_key_every_request_is_a_job() {
         let grid = infra::memory::grid();
         for jobs in 1..=2 {
-            assert!(matches!(accept(&grid, new(None)).await.unwrap(), Accepted::New(_)));
+            assert!(matches!(accept(&grid, new(&grid, None)).await.unwrap(), Accepted::New(_)));
             assert_eq!(all_jobs(&grid).await.unwrap().len(), jobs);
         }
     }
@@ -157,10 +164,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_key_means_nothing_after_its_time() {
         let grid = infra::memory::grid();
-        accept(&grid, new(once("finance", "body"))).await.unwrap();
+        accept(&grid, new(&grid, once("finance", "body"))).await.unwrap();
         tokio::time::advance(IDEMPOTENCY_KEPT).await;
-        assert!(matches!(accept(&grid, new(once("finance", "other"))).await.unwrap(), Accepted::New(_)));
-        assert_eq!(accept(&grid, new(once("finance", "body"))).await.unwrap(), Accepted::OtherBody);
+        assert!(matches!(accept(&grid, new(&grid, once("finance", "other"))).await.unwrap(), Accepted::New(_)));
+        assert_eq!(accept(&grid, new(&grid, once("finance", "body"))).await.unwrap(), Accepted::OtherBody);
     }
 
     #[tokio::test]
@@ -168,7 +175,7 @@ mod tests {
         // Its calls wait, so that all requests look the key up before one has written it.
         let dir = tempfile::tempdir().unwrap();
         let (_state, grid) = infra::embedded::StateDir::open(dir.path()).unwrap();
-        let requests = (0..8).map(|_| accept(&grid, new(once("finance", "body"))));
+        let requests = (0..8).map(|_| accept(&grid, new(&grid, once("finance", "body"))));
         let answers = futures::future::try_join_all(requests).await.unwrap();
         let made = answers.iter().filter(|answer| matches!(answer, Accepted::New(_))).count();
         assert_eq!((made, all_jobs(&grid).await.unwrap().len()), (1, 1));

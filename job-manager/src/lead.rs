@@ -49,10 +49,12 @@ pub(crate) async fn reign(
     loop {
         leader.survive_pass(&stop).await?;
         let wake = leader.next_wake();
+        // In this order, and never by chance: plans come to an end, reports do not.
         let event = tokio::select! {
+            biased;
             () = stop.cancelled() => Event::Stop,
-            Some(batch) = reports.recv() => Event::Reports(batch),
             Some(news) = plans.recv() => Event::Plan(news),
+            Some(batch) = reports.recv() => Event::Reports(batch),
             () = sleep_until(wake) => Event::Wake,
         };
         match event {
@@ -82,6 +84,7 @@ async fn receive_reports(grid: Grid, lease: Duration, batches: mpsc::Sender<Vec<
     const WAIT: Duration = Duration::from_secs(20);
     while !stop.is_cancelled() {
         let received = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             received = grid.reports.receive(QUEUE_BATCH, lease, WAIT) => received,
         };

@@ -12,7 +12,6 @@ use infra::state::Expect;
 use infra::{ErrorKind, Grid};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::ManagerError;
 use crate::config::ManagerConfig;
@@ -83,7 +82,7 @@ impl Sight {
 
 impl Claim {
     pub fn new(grid: &Grid, config: &ManagerConfig) -> Self {
-        let (name, life) = (config.name.clone(), Uuid::now_v7().to_string());
+        let (name, life) = (config.name.clone(), grid.clock.new_id().to_string());
         Self { grid: grid.clone(), name, life, lease: config.lease, seed: config.seed }
     }
 

@@ -63,7 +63,13 @@ async fn no_tenant_gets_what_another_computed() {
             workdir: "/".into(),
             programs: BTreeMap::new(),
         };
-        let new = NewJob { job: new_job_id(), request, program_files: Vec::new(), tenant: tenant.into(), once: None };
+        let new = NewJob {
+            job: new_job_id(grid.clock.as_ref()),
+            request,
+            program_files: Vec::new(),
+            tenant: tenant.into(),
+            once: None,
+        };
         let Accepted::New(job) = accept(&grid, new).await.unwrap() else { panic!("it is new") };
         let asked = earlier_jobs(&grid, JobTable::load(&grid, &job).await.unwrap().job.submission()).await.unwrap();
         jobs.push((job, asked));

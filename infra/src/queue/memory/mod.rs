@@ -188,6 +188,7 @@ impl TaskQueue for MemoryQueue {
             }
             let alarm = next_event.map_or(deadline, |event| event.min(deadline));
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = tokio::time::sleep_until(alarm) => {}
             }
