@@ -1,5 +1,7 @@
 //! A whole grid in one process, for flows: embedded back ends in a folder, the real manager, a real worker, real
-//! processes.
+//! processes. And [`recorder`], for flows against servers.
+
+pub mod recorder;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
