@@ -33,7 +33,7 @@ pub use output::{LogEntry, OutputFile};
 pub use pipeline::{PipelineVersion, PutPipeline};
 pub use problem::{Problem, ProblemError};
 pub use readiness::{BackEnd, Readiness};
-pub use redrive::{Redrive, Redriven};
+pub use redrive::{JobStanding, Redrive, Redriven};
 #[cfg(feature = "openapi")]
 use schema::FailureSchema;
 pub use story::{Attempt, AttemptEnd, Reuse, Story};

@@ -24,6 +24,9 @@ pub struct SubmitJob {
     /// default may be left out, and so may inputs whose files are uploaded with the request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, InputUris>,
+    /// The list file of each stage with `list: FILE`, by URI, in place of the pipeline's own word for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lists: BTreeMap<String, String>,
     /// On whose behalf; the token's tenant without it. Only a token that is not bound to a tenant may choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,

@@ -60,6 +60,14 @@ impl Once {
     }
 }
 
+/// What became of an earlier request under this key; `None` where there was none.
+pub async fn earlier(grid: &Grid, once: &Once) -> Result<Option<Accepted>, ManagerError> {
+    Ok(match look_up(grid, once).await? {
+        Earlier::Taken(accepted) => Some(accepted),
+        Earlier::Unused(_) => None,
+    })
+}
+
 /// Accepts a job, or finds the one that its idempotency key stands for. A repeat of the call may find the key taken by
 /// the first one, which is what the key is for.
 pub async fn accept(grid: &Grid, new: NewJob) -> Result<Accepted, ManagerError> {

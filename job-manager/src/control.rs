@@ -194,6 +194,11 @@ fn meta_key(job: &JobId) -> RowKey {
     RowKey { partition: job_partition(job), sort: META.to_owned() }
 }
 
+/// Where a job stands; `None` as long as nobody has taken it on or wished anything of it.
+pub(crate) async fn read_state(grid: &Grid, job: &JobId) -> Result<Option<Meta>, ManagerError> {
+    Ok(read_meta(grid, job).await?.map(|found| found.meta))
+}
+
 async fn read_meta(grid: &Grid, job: &JobId) -> Result<Option<FoundMeta>, ManagerError> {
     let Some(row) = grid.state.get(&meta_key(job)).await? else { return Ok(None) };
     let meta = Meta::read(&row.body).map_err(|error| ManagerError::damaged(format!("job {job}"), error))?;

@@ -10,6 +10,7 @@ pub mod control;
 mod desk;
 mod error;
 mod finish;
+pub mod http;
 mod identities;
 mod lead;
 mod leader;
@@ -21,6 +22,8 @@ mod planning;
 mod reconcile;
 mod redrive;
 mod reuse;
+#[cfg(feature = "aws")]
+pub mod settings;
 mod status;
 mod submit;
 mod table;

@@ -171,13 +171,22 @@ impl JobView {
 
     /// The balance: as it was written when the job ended; `None` before.
     pub async fn receipt(&self) -> Result<Option<Receipt>> {
-        let key = layout::receipt(self.id());
-        match self.objects.get(&key, None).await {
-            Ok(body) => serde_json::from_slice(&body)
-                .map(Some)
-                .map_err(|error| infra::Error::caused(ErrorKind::Invalid, format!("{key} is no receipt"), error)),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        read_receipt(&*self.objects, self.id()).await
+    }
+}
+
+/// The balance of a job: as it was written when the job ended; `None` before.
+pub async fn receipt(grid: &Grid, job: &JobId) -> Result<Option<Receipt>> {
+    read_receipt(&*grid.objects, job).await
+}
+
+async fn read_receipt(objects: &dyn ObjectStore, job: &JobId) -> Result<Option<Receipt>> {
+    let key = layout::receipt(job);
+    match objects.get(&key, None).await {
+        Ok(body) => serde_json::from_slice(&body)
+            .map(Some)
+            .map_err(|error| infra::Error::caused(ErrorKind::Invalid, format!("{key} is no receipt"), error)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }

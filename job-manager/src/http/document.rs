@@ -1,0 +1,127 @@
+//! The OpenAPI document, which is made of the routes themselves.
+
+use std::sync::OnceLock;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use grid_api::{Problem, ProblemError};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+use super::routes;
+
+/// What every route may answer that needs a token.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(super) enum Common {
+    /// Something in the path, the query, a header or the body cannot be read.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Malformed(Problem),
+    /// The token is missing, unknown, or has expired.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// The token does not suffice, or a page of another site asks.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// The manager failed; its log has the cause under the `request_id`.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Problem),
+    /// A back end does not answer: try again after `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// What every route of one job may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(super) enum OfJob {
+    /// There is no such thing, or it is another tenant's.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+}
+
+/// What a wish may be answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(super) enum OfWish {
+    /// The job is in a state in which this cannot be done.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+}
+
+/// What every route with a body may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(super) enum WithBody {
+    /// The body arrived too slowly.
+    #[response(status = 408, content_type = "application/problem+json")]
+    Timeout(Problem),
+    /// The body is too long.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// The body is of another media type.
+    #[response(status = 415, content_type = "application/problem+json")]
+    MediaType(Problem),
+    /// The body can be read, and cannot be right: `errors` lists every fault.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+}
+
+/// What a submission may be answered beside.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(super) enum OfSubmission {
+    /// The store has no room left.
+    #[response(status = 507, content_type = "application/problem+json")]
+    Full(Problem),
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "gridmill job manager",
+        description = "Submit jobs, watch them, act on them. Errors are problem details (RFC 9457). Lists are paged by an \
+            opaque cursor. Times are RFC 3339 in UTC, durations end in `_secs`, sizes in `_bytes` or are `bytes`. Answers \
+            may gain fields; requests with unknown fields are refused.",
+        version = "1",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(Problem, ProblemError)),
+    modifiers(&Tokens),
+    tags(
+        (name = "jobs", description = "jobs as a whole"),
+        (name = "items", description = "the items of a job"),
+        (name = "health", description = "for load balancers and monitors"),
+    ),
+)]
+struct Head;
+
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let description = "a token that `gridmill token create` made; not needed on the loopback as long as there is none. \
+            The roles are scopes: `read`, `submit`, `admin`, each including those before it";
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
+        openapi.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document without its routes.
+pub(super) fn head() -> utoipa::openapi::OpenApi {
+    Head::openapi()
+}
+
+/// The whole document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Shows this document.
+#[utoipa::path(get, path = "/openapi.json", tag = "health", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub(super) async fn openapi_json() -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let make = || serde_json::to_vec(&document()).expect("the document has string keys and finite numbers").into();
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.get_or_init(make).clone()).into_response()
+}

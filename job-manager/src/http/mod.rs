@@ -1,0 +1,99 @@
+//! The HTTP API. Any manager serves it, whether it leads or not: everything that it says comes from the table and the
+//! objects, and everything that is wished goes into them.
+//!
+//! Requests pass `envelope` (a request id, one line in the log, problems as JSON), then a route; a route's first
+//! argument says what its caller must be allowed to do (`access`).
+
+mod access;
+mod body;
+mod document;
+mod envelope;
+mod health;
+mod inputs;
+mod items;
+mod jobs;
+mod problem;
+mod query;
+mod serve;
+mod submission;
+mod submit;
+mod wishes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use infra::Grid;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use access::{Access, Names};
+pub use document::document;
+pub use inputs::{InputPolicy, OwnBucket};
+pub use serve::{Limits, serve};
+
+use health::LastLook;
+use problem::Refusal;
+
+/// Longest JSON body: a pipeline file of the longest kind, escaped, and as much again for the rest.
+pub const MAX_JSON_BYTES: usize = 4 << 20;
+
+/// What the API stands on, shared by all requests.
+#[derive(Debug)]
+pub struct Api {
+    /// The grid.
+    pub grid: Grid,
+    /// Who may do anything at all.
+    pub access: Access,
+    /// What jobs may read.
+    pub inputs: InputPolicy,
+    /// Cancelled when the manager is to end: streams end, connections are closed after the answer in hand.
+    pub stop: CancellationToken,
+    last_look: LastLook,
+}
+
+impl Api {
+    /// An API over a grid.
+    pub fn new(grid: Grid, access: Access, inputs: InputPolicy, stop: CancellationToken) -> Self {
+        Self { grid, access, inputs, stop, last_look: LastLook::default() }
+    }
+}
+
+/// Every route, to be served by [`serve`].
+pub fn router(api: Arc<Api>) -> Router {
+    let (router, _) = routes().split_for_parts();
+    router
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+        .layer(from_fn(envelope::envelope))
+        .with_state(api)
+}
+
+fn routes() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(document::head())
+        .routes(routes!(submit::submit, jobs::list))
+        .routes(routes!(jobs::show))
+        .routes(routes!(jobs::stages))
+        .routes(routes!(items::items))
+        .routes(routes!(items::dead))
+        .routes(routes!(items::why))
+        .routes(routes!(jobs::receipt))
+        .routes(routes!(wishes::cancel))
+        .routes(routes!(wishes::pause))
+        .routes(routes!(wishes::resume))
+        .routes(routes!(wishes::redrive))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(document::openapi_json))
+}
+
+async fn no_such_path() -> Refusal {
+    Refusal::not_found("there is nothing at this path; /openapi.json lists what there is")
+}
+
+async fn no_such_method() -> Refusal {
+    Refusal::plain(axum::http::StatusCode::METHOD_NOT_ALLOWED, "this path has other methods: see the header Allow")
+}

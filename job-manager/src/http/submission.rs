@@ -1,0 +1,156 @@
+//! What a submission says, checked: the pipeline, its parameters, and where every file is looked for. All faults of one
+//! request come in one answer.
+
+use std::collections::BTreeMap;
+
+use grid_api::{PipelineSource, ProblemError, SubmitJob};
+use grid_core::limits::MAX_PIPELINE_BYTES;
+use grid_core::pipeline::{self, ItemSource, List, Pipeline};
+
+use super::access::{Caller, shortened};
+use super::problem::{Refusal, fault, step};
+
+/// Longest name of a tenant.
+const MAX_TENANT_BYTES: usize = 64;
+
+/// A submission whose files are not looked for yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Checked {
+    pub pipeline: Pipeline,
+    /// A value for every parameter.
+    pub params: BTreeMap<String, String>,
+    /// Where the files of every input are.
+    pub inputs: BTreeMap<String, Vec<String>>,
+    /// Where the list file of every stage is that has one.
+    pub lists: BTreeMap<String, String>,
+}
+
+/// On whose behalf a job is submitted: as the caller's token says, or as the caller does where it says nothing.
+pub(super) fn tenant_of(caller: &Caller, asked: Option<&str>) -> Result<String, Refusal> {
+    match (&caller.tenant, asked) {
+        (Some(own), None) => Ok(own.clone()),
+        (Some(own), Some(asked)) if own == asked => Ok(own.clone()),
+        (Some(own), Some(_)) => Err(Refusal::forbidden(format!("your token acts for tenant `{own}` only"))),
+        (None, None) => Ok(String::new()),
+        (None, Some(asked)) if is_tenant(asked) => Ok(asked.to_owned()),
+        (None, Some(asked)) => {
+            let words = format!(
+                "{} is no tenant's name: 1 to {MAX_TENANT_BYTES} letters, digits, `-`, `_` and `.`",
+                shortened(asked)
+            );
+            Err(Refusal::invalid(vec![fault("#/tenant", words)]))
+        }
+    }
+}
+
+/// Whether a tenant may be called so.
+fn is_tenant(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=MAX_TENANT_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
+}
+
+impl Checked {
+    /// Checks everything that can be known without looking for files.
+    pub fn of(body: SubmitJob) -> Result<Self, Refusal> {
+        let pipeline = match (&body.pipeline, &body.registered) {
+            (Some(source), None) => parse(source)?,
+            (None, Some(_)) => {
+                let words = "no pipeline was put to this manager by that name";
+                return Err(Refusal::invalid(vec![fault("#/registered/name", words)]));
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                let words = "give either `pipeline` or `registered`, and not both";
+                return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));
+            }
+        };
+        Self::with(pipeline, body)
+    }
+
+    fn with(pipeline: Pipeline, body: SubmitJob) -> Result<Self, Refusal> {
+        let given = body.params.into_iter().map(|(name, value)| (name, value.into_text())).collect();
+        let (params, mut faults) = check_params(&pipeline, &given);
+        let inputs = body.inputs.into_iter().map(|(name, uris)| (name, uris.into_vec())).collect();
+        let inputs = check_inputs(&pipeline, inputs, &mut faults);
+        let lists = check_lists(&pipeline, body.lists, &mut faults);
+        if faults.is_empty() { Ok(Self { pipeline, params, inputs, lists }) } else { Err(Refusal::invalid(faults)) }
+    }
+}
+
+/// Parses a pipeline file.
+pub(super) fn parse(source: &PipelineSource) -> Result<Pipeline, Refusal> {
+    let text = match source {
+        PipelineSource::Text(text) => text.clone(),
+        PipelineSource::Json(map) => {
+            serde_json::to_string(map).expect("a document that was read has string keys and finite numbers")
+        }
+    };
+    if text.len() > MAX_PIPELINE_BYTES {
+        let words = format!("a pipeline has at most {MAX_PIPELINE_BYTES} bytes, and this one has {}", text.len());
+        return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));
+    }
+    pipeline::parse(&text, "pipeline").map_err(|faults| {
+        let one = |it: &pipeline::Fault| {
+            let help = it.help.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
+            fault("#/pipeline", format!("line {}, column {}: {}{help}", it.line, it.column, it.message))
+        };
+        Refusal::invalid(faults.list().iter().map(one).collect())
+    })
+}
+
+fn check_params(
+    pipeline: &Pipeline,
+    given: &BTreeMap<String, String>,
+) -> (BTreeMap<String, String>, Vec<ProblemError>) {
+    let mut faults = Vec::new();
+    let mut at = |name: &str, message: String| faults.push(fault(format!("#/params{}", step(name)), message));
+    for (name, value) in given {
+        if let Err(wrong) = pipeline.check_param(name, value) {
+            at(name, wrong);
+        }
+    }
+    for (name, param) in &pipeline.params {
+        if param.default.is_none() && !given.contains_key(name) {
+            at(name, format!("the parameter `{name}` has no default and must be given"));
+        }
+    }
+    (pipeline.resolve_params(given).unwrap_or_default(), faults)
+}
+
+fn check_inputs(
+    pipeline: &Pipeline,
+    mut given: BTreeMap<String, Vec<String>>,
+    faults: &mut Vec<ProblemError>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut at = |name: &str, message: String| faults.push(fault(format!("#/inputs{}", step(name)), message));
+    for name in given.keys().filter(|name| !pipeline.inputs.contains_key(*name)) {
+        let known: Vec<&str> = pipeline.inputs.keys().map(String::as_str).collect();
+        at(name, format!("the pipeline has no input `{name}`; it has: {}", known.join(", ")));
+    }
+    let mut inputs = BTreeMap::new();
+    for (name, input) in &pipeline.inputs {
+        let uris = given.remove(name).unwrap_or_else(|| input.default.clone());
+        if uris.is_empty() {
+            at(name, format!("the input `{name}` has no files: give their URIs, or upload them"));
+        }
+        inputs.insert(name.clone(), uris);
+    }
+    inputs
+}
+
+fn check_lists(
+    pipeline: &Pipeline,
+    mut given: BTreeMap<String, String>,
+    faults: &mut Vec<ProblemError>,
+) -> BTreeMap<String, String> {
+    let mut lists = BTreeMap::new();
+    for stage in &pipeline.stages {
+        if let ItemSource::List(List::File(path)) = &stage.items {
+            let uri = given.remove(stage.name.as_str()).unwrap_or_else(|| path.clone());
+            lists.insert(stage.name.to_string(), uri);
+        }
+    }
+    for name in given.keys() {
+        faults.push(fault(format!("#/lists{}", step(name)), format!("no stage `{name}` reads a list file")));
+    }
+    lists
+}

@@ -1,0 +1,140 @@
+//! `job-manager`: the daemon.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use infra::{Error, ErrorKind, Grid};
+use job_manager::http::{Api, router, serve};
+use job_manager::settings::{LogFormat, Settings};
+use job_manager::{ManagerConfig, ManagerError, Progress, Role, manage, tokens};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Between two tries to reach what the manager stands on: at first, and at most.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = Settings::parse();
+    match begin(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn begin(settings: Settings) -> anyhow::Result<()> {
+    log_to_stderr(&settings)?;
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+    tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        opened = open(&settings) => run(settings, opened?, stop.clone()).await,
+    }
+}
+
+/// Opens the grid, as soon as it can be reached.
+async fn open(settings: &Settings) -> anyhow::Result<Grid> {
+    let places = settings.grid()?;
+    let grid = patiently("open the grid", || infra::aws::open(&places)).await?;
+    if !settings.is_loopback() {
+        let any = || async {
+            tokens::any(&grid).await.map_err(|error| match error {
+                ManagerError::Store(error) => error,
+                other => Error::caused(ErrorKind::Invalid, "the rows of the tokens are damaged", other),
+            })
+        };
+        let has_tokens = patiently("look for tokens", any).await?;
+        anyhow::ensure!(
+            has_tokens,
+            "refusing to listen on {} as long as there is no token: make one with `gridmill token create --scope admin`, \
+             or listen on 127.0.0.1",
+            settings.listen
+        );
+    }
+    Ok(grid)
+}
+
+/// Tries again, later and later, what failed because something could not be reached.
+async fn patiently<T, F: Future<Output = infra::Result<T>>>(what: &str, call: impl Fn() -> F) -> anyhow::Result<T> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match call().await {
+            Err(error) if error.is_transient() => {
+                let error = anyhow::Error::new(error);
+                tracing::warn!("failed to {what}, trying again in {:.1} s: {error:#}", wait.as_secs_f64());
+                sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            done => return done.with_context(|| format!("failed to {what}")),
+        }
+    }
+}
+
+/// Leads and serves until `stop`.
+async fn run(settings: Settings, grid: Grid, stop: CancellationToken) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(settings.listen);
+    let listener = listener.await.with_context(|| format!("failed to listen on {}", settings.listen))?;
+    let address = listener.local_addr().context("failed to tell the address that is listened on")?;
+    if let Some(file) = &settings.listen_file {
+        let written = std::fs::write(file, format!("{address}\n"));
+        written.with_context(|| format!("failed to write {}", file.display()))?;
+    }
+    tracing::info!(%address, "listening");
+    let inputs = settings.inputs(&settings.grid()?);
+    let api = Arc::new(Api::new(grid.clone(), settings.access(), inputs, stop.clone()));
+    let serving = serve(listener, router(api), settings.limits(), stop.clone());
+    let (progress, _jobs) = watch::channel(Progress::default());
+    let (role, _role) = watch::channel(Role::default());
+    let config = ManagerConfig { name: settings.name(address), seed: seed()?, ..ManagerConfig::default() };
+    let leading = async {
+        let led = manage(grid, config, progress, role, stop.clone()).await;
+        stop.cancel();
+        led.context("failed to lead")
+    };
+    let ((), led) = tokio::join!(serving, leading);
+    tracing::info!("stopped");
+    led
+}
+
+/// Managers that start at the same moment must not draw the same pauses.
+fn seed() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).context("the operating system gives no random bits")?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: answers in hand are given, and what was reported is written");
+        stop.cancel();
+    });
+    Ok(())
+}
+
+fn log_to_stderr(settings: &Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.log).with_context(|| format!("GRIDMILL_LOG is `{}`", settings.log))?;
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    match settings.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! What the daemon is told, by flags or by the environment.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
+
+use crate::http::{Access, InputPolicy, Limits, Names, OwnBucket};
+
+/// Serves the HTTP API of a grid on AWS, and looks after its jobs when it leads.
+///
+/// Region, credentials and endpoint are the AWS SDK's own settings: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, ..
+#[derive(Clone, Debug, Parser)]
+#[command(name = "job-manager", version, max_term_width = 100)]
+pub struct Settings {
+    /// Where to listen; anything but the loopback needs at least one token.
+    #[arg(long, env = "GRIDMILL_LISTEN", default_value = "127.0.0.1:8470", value_name = "IP:PORT")]
+    pub listen: SocketAddr,
+    /// Write the address that is listened on to this file, once it is: for port 0.
+    #[arg(long, env = "GRIDMILL_LISTEN_FILE", value_name = "FILE")]
+    pub listen_file: Option<PathBuf>,
+    /// Host names, beside localhost, by which this manager may be asked without a token.
+    #[arg(long, env = "GRIDMILL_HOSTS", value_name = "NAME", value_delimiter = ',')]
+    pub hosts: Vec<String>,
+    /// What jobs may read: s3://BUCKET/ or s3://BUCKET/PREFIX/. Everything that the manager may, without it.
+    #[arg(long, env = "GRIDMILL_ALLOWED_INPUTS", value_name = "URI", value_delimiter = ',', value_parser = allowed_input)]
+    pub allowed_inputs: Vec<String>,
+    /// What this manager is called, in logs and for the others. Default: host, port and process.
+    #[arg(long, env = "GRIDMILL_NAME", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Connections at a time.
+    #[arg(long, env = "GRIDMILL_CONNECTIONS", default_value_t = Limits::default().connections, value_name = "N")]
+    pub connections: usize,
+    /// How the log is written, to standard error.
+    #[arg(long, env = "GRIDMILL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged, such as `info` or `job_manager=debug`.
+    #[arg(long, env = "GRIDMILL_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// The bucket that holds the grid's objects.
+    #[arg(long, env = BUCKET, value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// What the keys of the grid's objects begin with.
+    #[arg(long, env = PREFIX, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// The queue of task messages, by name or URL.
+    #[arg(long, env = TASK_QUEUE, value_name = "QUEUE")]
+    pub task_queue: Option<String>,
+    /// The queue of the task messages that were received too often, by name or URL.
+    #[arg(long, env = DEAD_TASK_QUEUE, value_name = "QUEUE")]
+    pub dead_task_queue: Option<String>,
+    /// The queue of the workers' reports, by name or URL.
+    #[arg(long, env = REPORT_QUEUE, value_name = "QUEUE")]
+    pub report_queue: Option<String>,
+    /// The table of rows.
+    #[arg(long, env = TABLE, value_name = "TABLE")]
+    pub table: Option<String>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Where the grid has its things. `Invalid` names every setting that is missing.
+    pub fn grid(&self) -> infra::Result<infra::aws::Settings> {
+        infra::aws::Settings::from_vars(|name| {
+            let value = match name {
+                BUCKET => &self.bucket,
+                PREFIX => &self.prefix,
+                TASK_QUEUE => &self.task_queue,
+                DEAD_TASK_QUEUE => &self.dead_task_queue,
+                REPORT_QUEUE => &self.report_queue,
+                TABLE => &self.table,
+                _ => &None,
+            };
+            value.clone()
+        })
+    }
+
+    /// Whether only this machine can reach what we listen on.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().is_loopback()
+    }
+
+    /// What this manager is called, when it listens there.
+    pub fn name(&self, address: SocketAddr) -> String {
+        let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let default = || format!("{}:{}#{}", host().trim(), address.port(), std::process::id());
+        self.name.clone().unwrap_or_else(default)
+    }
+
+    /// Who may do anything at all.
+    pub fn access(&self) -> Access {
+        if self.is_loopback() { Access::ThisMachine(Names(self.hosts.clone())) } else { Access::Tokens }
+    }
+
+    /// What jobs may read on a grid that has its things there.
+    pub fn inputs(&self, grid: &infra::aws::Settings) -> InputPolicy {
+        let prefix = grid.worker.prefix.as_deref().unwrap_or_default().trim_end_matches('/');
+        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
+        let own = OwnBucket { bucket: grid.worker.bucket.clone(), prefix };
+        InputPolicy { allowed: self.allowed_inputs.clone(), own: Some(own) }
+    }
+
+    /// What a client may keep waiting.
+    pub fn limits(&self) -> Limits {
+        Limits { connections: self.connections.max(1), ..Limits::default() }
+    }
+}
+
+/// A bucket or a folder in one, with its slash: without it, `s3://data` would let `s3://database/` pass.
+fn allowed_input(text: &str) -> Result<String, String> {
+    let bucket = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).map(|(bucket, _)| bucket);
+    match bucket {
+        Some(bucket) if !bucket.is_empty() && text.ends_with('/') => Ok(text.to_owned()),
+        _ => Err("write s3://BUCKET/ or s3://BUCKET/PREFIX/, with the slash at the end".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(args: &[&str]) -> Settings {
+        Settings::try_parse_from([&["job-manager"], args].concat()).unwrap()
+    }
+
+    #[test]
+    fn a_manager_listens_on_the_loopback_unless_it_is_told_otherwise() {
+        assert_eq!(read(&[]).access(), Access::ThisMachine(Names::default()));
+        let named = read(&["--listen", "[::1]:0", "--hosts", "grid.local,other"]);
+        assert_eq!(named.access(), Access::ThisMachine(Names(vec!["grid.local".into(), "other".into()])));
+        assert_eq!(read(&["--listen", "0.0.0.0:80"]).access(), Access::Tokens);
+        assert_eq!(read(&["--listen", "[::]:80"]).access(), Access::Tokens);
+    }
+
+    #[test]
+    fn what_may_be_read_ends_with_a_slash() {
+        assert_eq!(read(&["--allowed-inputs", "s3://a/,s3://b/c/"]).allowed_inputs, ["s3://a/", "s3://b/c/"]);
+        for wrong in ["s3://a", "s3://a/b", "s3:///", "/a/", "https://a/", ""] {
+            let refused = Settings::try_parse_from(["job-manager", "--allowed-inputs", wrong]);
+            assert!(refused.is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_grids_own_prefix_ends_with_a_slash() {
+        let with = |prefix: &str| {
+            let args = ["--bucket=b", "--task-queue=t", "--dead-task-queue=d", "--report-queue=r", "--table=s"];
+            let settings = read(&[&args[..], &["--prefix", prefix]].concat());
+            settings.inputs(&settings.grid().unwrap()).own.unwrap().prefix
+        };
+        assert_eq!([with("prod"), with("prod/"), with("a/b"), with("")], ["prod/", "prod/", "a/b/", ""]);
+    }
+}

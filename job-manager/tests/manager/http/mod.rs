@@ -1,0 +1,8 @@
+//! The HTTP API through its router, on a grid in memory.
+
+mod access;
+mod jobs;
+mod problems;
+mod serve;
+mod site;
+mod submit;

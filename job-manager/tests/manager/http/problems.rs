@@ -1,0 +1,110 @@
+//! Whatever is refused is refused in one form.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::Method;
+use grid_core::ids::JobId;
+use grid_core::rows::{JOBS, JobRow};
+use infra::faults::{FaultyState, StoreFaults};
+use infra::state::{Expect, RowKey, Write};
+use serde_json::json;
+
+use super::site::{Site, TWO, request};
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_a_problem() {
+    let site = Site::new();
+    let unknown = "/v1/jobs/0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e";
+    for path in ["/v2", "/v1", "/v1/", "/v1/jobs/", unknown, "/v1/jobs/x", "/v1/jobs/%00", "/v1/jobs/..%2f..", "//"] {
+        let problem = site.get(path).await.problem();
+        assert_eq!((problem.status, problem.kind.as_str()), (404, "about:blank"), "{path}");
+    }
+    assert_eq!(site.get("/v1/jobs/%ff").await.problem().status, 400);
+    let method = site.call(Method::DELETE, "/v1/jobs").await;
+    assert_eq!(method.problem().status, 405);
+    assert_eq!(method.headers["allow"], "POST,GET,HEAD");
+}
+
+#[tokio::test(start_paused = true)]
+async fn queries_that_cannot_be_read_name_the_parameter() {
+    let site = Site::new();
+    let job = site.submit(None, TWO).await;
+    let cases = [
+        ("/v1/jobs?limit=0".to_owned(), "query:limit"),
+        ("/v1/jobs?limit=1001".to_owned(), "query:limit"),
+        ("/v1/jobs?limit=x".to_owned(), "query:limit"),
+        ("/v1/jobs?state=done".to_owned(), "query:state"),
+        ("/v1/jobs?cursor=x".to_owned(), "query:cursor"),
+        ("/v1/jobs?stat=x".to_owned(), "query:stat"),
+        (format!("/v1/jobs/{job}/items?stage=x"), "query:stage"),
+        (format!("/v1/jobs/{job}/items?cursor=0"), "query:cursor"),
+        (format!("/v1/jobs/{job}/items?cursor=9.0"), "query:cursor"),
+        (format!("/v1/jobs/{job}/dead?cursor=-"), "query:cursor"),
+        (format!("/v1/jobs/{job}/why"), "query"),
+    ];
+    for (path, pointer) in cases {
+        let answer = site.get(&path).await;
+        assert_eq!((answer.status.as_u16(), answer.pointers()), (400, vec![pointer.to_owned()]), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_cannot_be_read_are_told_apart() {
+    let site = Site::new();
+    let send = async |kind: Option<&str>, body: Vec<u8>| {
+        let builder = request(Method::POST, "/v1/jobs", None);
+        let builder = kind.into_iter().fold(builder, |builder, kind| builder.header("content-type", kind));
+        site.send(builder.body(Body::from(body)).unwrap()).await.problem().status
+    };
+    let json = Some("application/json");
+    assert_eq!(send(None, b"{}".to_vec()).await, 415);
+    assert_eq!(send(Some("text/plain"), b"{}".to_vec()).await, 415);
+    for malformed in ["", "{", "{}{}", "\u{0}", "nul"] {
+        assert_eq!(send(json, malformed.into()).await, 400, "{malformed:?}");
+    }
+    assert_eq!(send(json, vec![b'[', 0xff, b']']).await, 400);
+    assert_eq!(send(json, "[".repeat(100_000).into()).await, 400);
+    assert_eq!(send(json, b"{\"params\": {\"a\": null}}".to_vec()).await, 422);
+    assert_eq!(send(json, vec![b' '; (4 << 20) + 1]).await, 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_back_end_that_fails_is_named_as_such_and_told_in_our_words() {
+    let mut grid = infra::memory::grid();
+    let rate = StoreFaults { fail_before: 1.0, ..StoreFaults::default() };
+    grid.state = Arc::new(FaultyState::new(grid.state.clone(), rate));
+    let site = Site::on(grid, Site::this_machine());
+    let answer = site.get("/v1/jobs").await;
+    let problem = answer.problem();
+    assert_eq!((problem.status, problem.kind.as_str()), (503, "urn:gridmill:problem:back-end"));
+    assert_eq!(answer.headers["retry-after"], "2");
+    let ready = site.get("/readyz").await;
+    assert_eq!(ready.status.as_u16(), 503);
+    let readiness: grid_api::Readiness = ready.json();
+    let down: Vec<&str> = readiness.back_ends.iter().filter(|it| !it.ready).map(|it| it.name.as_str()).collect();
+    assert_eq!((readiness.ready, down), (false, vec!["state"]));
+    assert_eq!(site.get("/healthz").await.status.as_u16(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_damaged_is_an_error_of_ours_and_its_cause_stays_in_the_log() {
+    let site = Site::new();
+    let job = JobId::new("0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e");
+    let row = JobRow { pipeline: "p".into(), digest: String::new(), submitted: String::new(), tenant: String::new() };
+    let key = RowKey { partition: JOBS.into(), sort: job.to_string() };
+    let write = Write { key, expect: Expect::Absent, epoch: 0, body: Some(serde_json::to_vec(&row).unwrap()) };
+    site.grid.state.transact(vec![write]).await.unwrap();
+    let problem = site.get(&format!("/v1/jobs/{job}")).await.problem();
+    assert_eq!(problem.status, 500);
+    assert!(!problem.detail.contains("job.json"), "{problem:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ready_manager_says_so() {
+    let site = Site::new();
+    let ready = site.get("/readyz").await;
+    assert_eq!((ready.status.as_u16(), ready.json::<grid_api::Readiness>().ready), (200, true));
+    assert_eq!(site.get("/healthz").await.body, b"ok\n");
+    assert_eq!(site.post("/healthz", &json!({})).await.problem().status, 405);
+}
