@@ -1,0 +1,230 @@
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  name = "grid"
+  binaries = {
+    bucket         = "releases"
+    manager_key    = "gridmill/job-manager"
+    manager_sha256 = "0000000000000000000000000000000000000000000000000000000000000001"
+    worker_key     = "gridmill/grid-worker"
+    worker_sha256  = "0000000000000000000000000000000000000000000000000000000000000002"
+  }
+}
+
+run "programs_are_told_where_the_grid_is" {
+  assert {
+    condition     = toset(keys(output.settings)) == toset(["GRIDMILL_BUCKET", "GRIDMILL_TASK_QUEUE", "GRIDMILL_DEAD_TASK_QUEUE", "GRIDMILL_REPORT_QUEUE", "GRIDMILL_TABLE"])
+    error_message = "these are the settings of infra::aws::Settings"
+  }
+
+  assert {
+    condition     = output.settings["GRIDMILL_BUCKET"] == "grid-123456789012" && output.settings["GRIDMILL_TABLE"] == "grid"
+    error_message = "bucket and table are named after grid and account"
+  }
+
+  assert {
+    condition     = alltrue([for name, value in output.settings : strcontains(output.user_data["manager"], "\n${name}=\"${value}\"\n")])
+    error_message = "the manager is told all of them"
+  }
+
+  assert {
+    condition     = alltrue([for market in ["spot", "on-demand"] : strcontains(output.user_data[market], "\nGRIDMILL_TASK_QUEUE=") && !strcontains(output.user_data[market], "GRIDMILL_TABLE") && !strcontains(output.user_data[market], "GRIDMILL_DEAD_TASK_QUEUE")])
+    error_message = "workers are not told of the table"
+  }
+
+  assert {
+    condition     = strcontains(output.user_data["manager"], "\nGRIDMILL_LISTEN=\"0.0.0.0:8470\"\n")
+    error_message = "the manager asks for tokens, which it would not do on the loopback"
+  }
+
+  assert {
+    condition     = strcontains(output.user_data["spot"], "\nGRIDMILL_DRAIN_SECS=\"280\"\n")
+    error_message = "a worker has drained before it is killed"
+  }
+
+  assert {
+    condition     = output.api_url == null
+    error_message = "the API is nobody's unless somebody is named"
+  }
+}
+
+run "the_api_has_a_fixed_address" {
+  variables {
+    network = { api_cidrs = ["198.51.100.0/24"] }
+  }
+
+  assert {
+    condition     = output.api_url == "https://192.0.2.7:8443" && output.manager_public_ip == "192.0.2.7"
+    error_message = "the API is reached by TLS at the fixed address"
+  }
+}
+
+run "names_are_short_and_plain" {
+  command = plan
+  variables {
+    name = "Grid_of_the_department_of_finance"
+  }
+  expect_failures = [var.name]
+}
+
+run "the_api_is_not_for_the_internet" {
+  command = plan
+  variables {
+    network = { api_cidrs = ["0.0.0.0/0"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "half_the_internet_is_the_internet" {
+  command = plan
+  variables {
+    network = { api_cidrs = ["0.0.0.0/1", "128.0.0.0/1"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "an_address_block_is_one" {
+  command = plan
+  variables {
+    network = { api_cidrs = ["office"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "a_given_vpc_needs_subnets" {
+  command = plan
+  variables {
+    network = { vpc_id = "vpc-1", manager_subnet_ids = ["subnet-1"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "subnets_need_their_vpc" {
+  command = plan
+  variables {
+    network = { worker_subnet_ids = ["subnet-1"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "egress_is_public_or_nat" {
+  command = plan
+  variables {
+    network = { worker_egress = "vpn" }
+  }
+  expect_failures = [var.network]
+}
+
+run "workers_must_reach_aws" {
+  command = plan
+  variables {
+    network = { egress_ports = [80] }
+  }
+  expect_failures = [var.network]
+}
+
+run "a_vpc_has_room_for_its_subnets" {
+  command = plan
+  variables {
+    network = { cidr = "10.0.0.0/26" }
+  }
+  expect_failures = [var.network]
+}
+
+run "a_task_is_not_dead_with_its_first_worker" {
+  command = plan
+  variables {
+    queues = { max_receive_count = 2 }
+  }
+  expect_failures = [var.queues]
+}
+
+run "sqs_keeps_nothing_for_longer_than_two_weeks" {
+  command = plan
+  variables {
+    queues = { retention_days = 15 }
+  }
+  expect_failures = [var.queues]
+}
+
+run "a_digest_has_64_digits" {
+  command = plan
+  variables {
+    binaries = { bucket = "releases", manager_key = "m", manager_sha256 = "latest", worker_key = "w", worker_sha256 = "latest" }
+  }
+  expect_failures = [var.binaries]
+}
+
+run "jobs_outlive_a_pause" {
+  command = plan
+  variables {
+    storage = { expire_jobs_days = 7 }
+  }
+  expect_failures = [var.storage]
+}
+
+run "the_least_is_not_more_than_the_most" {
+  command = plan
+  variables {
+    workers = { min_vcpus = 8, max_vcpus = 4 }
+  }
+  expect_failures = [var.workers]
+}
+
+run "a_drain_has_time" {
+  command = plan
+  variables {
+    workers = { drain_timeout_s = 10 }
+  }
+  expect_failures = [var.workers]
+}
+
+run "settings_are_one_line_each" {
+  command = plan
+  variables {
+    workers = { settings = { GRIDMILL_POOL = "a\nb" } }
+  }
+  expect_failures = [var.workers]
+}
+
+run "settings_are_variables" {
+  command = plan
+  variables {
+    manager = { settings = { "rm -rf" = "x" } }
+  }
+  expect_failures = [var.manager]
+}
+
+run "the_manager_keeps_its_own_port" {
+  command = plan
+  variables {
+    manager = { port = 8470 }
+  }
+  expect_failures = [var.manager]
+}
+
+run "retention_is_one_that_cloudwatch_knows" {
+  command = plan
+  variables {
+    observability = { log_retention_days = 31 }
+  }
+  expect_failures = [var.observability]
+}
+
+run "buckets_are_names" {
+  command = plan
+  variables {
+    input_buckets = ["s3://ledgers"]
+  }
+  expect_failures = [var.input_buckets]
+}
+
+run "queues_of_others_are_arns_without_patterns" {
+  command = plan
+  variables {
+    notify_queue_arns = ["arn:aws:sqs:eu-central-1:123456789012:*"]
+  }
+  expect_failures = [var.notify_queue_arns]
+}
