@@ -58,7 +58,7 @@ async fn accept_body(api: &Api, caller: &Caller, body: SubmitJob, key: Option<&s
     }
     let checked = Checked::of(body)?;
     let request = pin(api, &tenant, checked).await?;
-    let new = NewJob { job: new_job_id(), request, program_files: Vec::new(), tenant, once };
+    let new = NewJob { job: new_job_id(&*api.grid.clock), request, program_files: Vec::new(), tenant, once };
     answer(api, accept(&api.grid, new).await?).await
 }
 
