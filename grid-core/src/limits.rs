@@ -52,6 +52,12 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// loses little.
 pub const BUNDLE_TARGET: Duration = Duration::from_millis(500);
 
+/// Heartbeats that a worker leaves out while it has nothing to do: what it would say is known, and each is a paid call.
+pub const IDLE_HEARTBEATS: u32 = 15;
+
+/// Between two heartbeats of a worker at work. A silence is only told from a death after a few of them.
+pub const MAX_HEARTBEAT: Duration = Duration::from_secs(300);
+
 /// Workers that die under one task before it is given up as poison.
 pub const MAX_DEATHS: u32 = 5;
 

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WorkerConfig;
 use crate::dice::Dice;
 use crate::error::WorkerError;
+use crate::heartbeat::Pulse;
 use crate::in_hand::InHand;
 use crate::jobs::Jobs;
 use crate::limits::GIVE_BACK_DELAY;
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) plans: PlanReader,
     pub(crate) tombstones: Tombstones,
     pub(crate) in_hand: Arc<InHand>,
+    pub(crate) pulse: Pulse,
     /// When the worker stops: by its owner's wish, or by a fault.
     pub(crate) stop: Stop,
     fault: Mutex<Option<WorkerError>>,
@@ -56,6 +58,7 @@ impl Context {
             plans: PlanReader::new(grid.objects.clone()),
             tombstones: Tombstones::new(config.lease / 3),
             in_hand: Arc::default(),
+            pulse: Pulse::default(),
             stop: Stop { drain: stop.drain.child_token(), kill: stop.kill.child_token() },
             fault: Mutex::default(),
             grid,

@@ -50,7 +50,7 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
     let places = Arc::new(Places::new(context.config.slots as usize));
     let mut tasks = JoinSet::new();
     let mut failures = 0;
-    let mut pull = Box::pin(pull(context.clone(), places.clone(), failures));
+    let mut pull = Box::pin(pull(context.clone(), places.clone(), failures, false));
     loop {
         let event = tokio::select! {
             biased;
@@ -69,7 +69,7 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
                 for (received, place) in messages.into_iter().zip(pulled.places) {
                     tasks.spawn(task::run(context.clone(), places.clone(), received, ends, place, settled.clone()));
                 }
-                pull.set(self::pull(context.clone(), places.clone(), failures));
+                pull.set(self::pull(context.clone(), places.clone(), failures, tasks.is_empty()));
             }
         }
     }
@@ -98,11 +98,14 @@ async fn drain(context: &Context, tasks: &mut JoinSet<()>, mut pull: std::pin::P
     }
 }
 
-async fn pull(context: Arc<Context>, places: Arc<Places>, failures: u32) -> Pulled {
+async fn pull(context: Arc<Context>, places: Arc<Places>, failures: u32, is_idle: bool) -> Pulled {
     if failures > 0 {
         tokio::time::sleep(context.dice.backoff(failures)).await;
     }
     let places = places.take().await;
+    if is_idle {
+        tokio::time::sleep(context.config.rest).await;
+    }
     let (lease, asked) = (context.config.lease, Instant::now());
     let received = context.grid.tasks.receive(places.len(), lease, context.config.poll.min(lease / 2)).await;
     Pulled { places, asked, received }

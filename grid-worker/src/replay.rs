@@ -37,6 +37,7 @@ pub async fn stage_task(grid: WorkerGrid, message: TaskMessage, scratch: PathBuf
         slots: 1,
         lease: PATIENCE,
         poll: PATIENCE,
+        rest: Duration::ZERO,
         heartbeat: PATIENCE,
         patience: PATIENCE,
         scratch: scratch.clone(),

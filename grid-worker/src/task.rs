@@ -116,6 +116,12 @@ async fn work(
     }
     let progress = Arc::new(TaskProgress::default());
     held.executes(progress.clone());
+    context.pulse.begins();
+    if receives > 1 {
+        // It may have killed a worker before that could say that it runs it. This one says so first, or nobody would ever
+        // know what kills them.
+        context.pulse.announce().await;
+    }
     let started_ms = context.grid.clock.now_ms();
     let task = TaskRun {
         submission: with_params(&job.submission, message),

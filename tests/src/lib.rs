@@ -107,6 +107,7 @@ async fn drive(grid: &Grid, scratch: &Path, runner: Arc<dyn Runner>, job: &JobId
         slots: 2,
         lease: Duration::from_secs(2),
         poll: Duration::from_secs(1),
+        rest: Duration::ZERO,
         heartbeat: Duration::from_secs(1),
         patience: Duration::from_secs(600),
         scratch: scratch.to_owned(),

@@ -207,6 +207,7 @@ impl Storm {
             slots: 1 + self.random.below(3) as u32,
             lease: Duration::from_secs(10),
             poll: Duration::from_secs(4),
+            rest: Duration::ZERO,
             heartbeat: Duration::from_secs(1),
             patience: Duration::from_secs(600),
             scratch: Path::to_owned(self.scratch.path()),

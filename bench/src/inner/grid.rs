@@ -99,6 +99,7 @@ fn worker_config(scratch: &Path) -> WorkerConfig {
         slots: SLOTS,
         lease: Duration::from_secs(2),
         poll: Duration::from_secs(1),
+        rest: Duration::ZERO,
         heartbeat: Duration::from_secs(1),
         patience: Duration::from_secs(60),
         scratch: scratch.to_owned(),

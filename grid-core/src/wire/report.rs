@@ -1,9 +1,12 @@
 //! What the manager that leads is told: that an attempt's manifest exists, that a worker lives, that somebody wants
 //! something of a job.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, JobId, StageName, WorkerId};
+use crate::limits::{IDLE_HEARTBEATS, MAX_HEARTBEAT};
 
 /// A message on the output queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,8 +57,24 @@ pub struct Heartbeat {
     pub pool: String,
     /// Parallel places it has; 0 once it drains.
     pub slots: u32,
+    /// Seconds to the next heartbeat at the latest while something runs there;
+    /// [`IDLE_HEARTBEATS`](crate::limits::IDLE_HEARTBEATS) times as many while nothing does.
+    pub interval_secs: f64,
     /// What runs there.
     pub running: Vec<RunningTask>,
+}
+
+impl Heartbeat {
+    /// How long it takes at most until the next one.
+    pub fn next_within(&self) -> Duration {
+        let interval = self.interval();
+        if self.running.is_empty() { interval * IDLE_HEARTBEATS } else { interval }
+    }
+
+    /// How long it takes at most until the next one, while something runs there.
+    pub fn interval(&self) -> Duration {
+        Duration::try_from_secs_f64(self.interval_secs).map_or(MAX_HEARTBEAT, |interval| interval.min(MAX_HEARTBEAT))
+    }
 }
 
 /// An attempt that is being executed.

@@ -98,6 +98,7 @@ fn a_heartbeat() {
         sequence: 7,
         pool: "default".into(),
         slots: 2,
+        interval_secs: 20.0,
         running: vec![task, told],
     };
     golden!("report-heartbeat.json").holds(&Report::Heartbeat(heartbeat), &["/heartbeat", "/heartbeat/running/0"]);

@@ -1,6 +1,7 @@
 //! Workers on a grid in memory, with the clock of the test.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests too")]
+mod beats;
 mod calm;
 mod deaf;
 mod gate;

@@ -117,6 +117,7 @@ impl Yard {
             slots: 2,
             lease: LEASE,
             poll: Duration::from_millis(500),
+            rest: Duration::ZERO,
             heartbeat: Duration::from_secs(5),
             patience: Duration::from_secs(600),
             scratch: self.scratch.path().to_owned(),

@@ -163,6 +163,7 @@ fn worker(run: &Run<'_>) -> Outcome<Worker> {
         pool: "default".to_owned(),
         lease: LEASE,
         poll: LEASE / 2,
+        rest: Duration::ZERO,
         heartbeat: HEARTBEAT,
         patience: PATIENCE,
     };

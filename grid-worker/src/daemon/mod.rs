@@ -1,0 +1,153 @@
+//! A worker as a process: settings, the grid, signals, the log, and how it ends.
+
+mod environment;
+mod scratch;
+pub mod settings;
+mod signals;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use grid_core::ids::WorkerId;
+use grid_core::random::Random;
+use grid_worker::process::{ProcessConfig, ProcessRunner};
+use grid_worker::runner::Stop;
+use grid_worker::{Worker, WorkerConfig};
+use infra::aws::WorkerSettings;
+use infra::grid::WorkerGrid;
+use tokio::time::sleep;
+use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
+
+use self::scratch::Scratch;
+use self::settings::{LogFormat, Settings};
+use self::signals::Signals;
+
+/// How long a receive waits for a first message: the most that SQS allows.
+const POLL: Duration = Duration::from_secs(20);
+
+/// With it an idle worker makes 2.8 receives a minute, and 0.2 heartbeats.
+const REST: Duration = Duration::from_millis(1_500);
+
+/// How long a store that cannot be reached is waited for before a task is given back.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The longest wait between two tries to open the grid.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Why a worker ends before it is told to.
+enum Fault {
+    /// A setting is wrong.
+    Usage(anyhow::Error),
+    /// The grid refuses it.
+    BackEnd(anyhow::Error),
+    /// It can work no more.
+    Broken(anyhow::Error),
+}
+
+/// Runs a worker until it is told to stop.
+pub fn start(settings: Settings) -> ExitCode {
+    start_log(settings.log_format);
+    let ended = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::Broken(error.into()))
+        .and_then(|runtime| runtime.block_on(Box::pin(run(settings))));
+    let (status, error) = match ended {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Fault::Broken(error)) => (1, error),
+        Err(Fault::Usage(error)) => (2, error),
+        Err(Fault::BackEnd(error)) => (5, error),
+    };
+    tracing::error!("{error:#}");
+    ExitCode::from(status)
+}
+
+async fn run(settings: Settings) -> Result<(), Fault> {
+    let grid = settings.grid().map_err(|error| Fault::Usage(error.into()))?;
+    let stop = Stop::default();
+    let signals = Signals::listen().context("failed to listen for signals").map_err(Fault::Broken)?;
+    let obeying = tokio::spawn(signals.obey(stop.clone(), settings.drain()));
+    let life = Uuid::now_v7();
+    let ended = match open(&grid, &stop, life).await? {
+        Some(grid) => work(grid, &settings, life, stop).await,
+        None => Ok(()),
+    };
+    obeying.abort();
+    ended
+}
+
+/// Opens the grid, however long that takes; nothing when somebody says stop before.
+async fn open(settings: &WorkerSettings, stop: &Stop, life: Uuid) -> Result<Option<WorkerGrid>, Fault> {
+    let mut random = Random::from_seed(life.as_u64_pair().1);
+    let mut wait = Duration::from_secs(1);
+    loop {
+        let opened = tokio::select! {
+            () = stop.drain.cancelled() => return Ok(None),
+            opened = infra::aws::open_worker(settings) => opened,
+        };
+        match opened {
+            Ok(grid) => return Ok(Some(grid)),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(
+                    error = format!("{:#}", anyhow::Error::from(error)),
+                    "the grid cannot be reached; goes on trying"
+                );
+            }
+            Err(error) => return Err(Fault::BackEnd(anyhow::Error::from(error).context("failed to open the grid"))),
+        }
+        tokio::select! {
+            () = stop.drain.cancelled() => return Ok(None),
+            () = sleep(wait.mul_f64(0.5 + random.unit() / 2.0)) => {}
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+async fn work(grid: WorkerGrid, settings: &Settings, life: Uuid, stop: Stop) -> Result<(), Fault> {
+    let scratch = Scratch::make(&settings.scratch(), &life.to_string())
+        .with_context(|| format!("failed to make a scratch folder in {}", settings.scratch().display()))
+        .map_err(Fault::Usage)?;
+    let runner = runner(settings).map_err(Fault::Broken)?;
+    let config = config(settings, life, &scratch);
+    tracing::info!(worker = %life, pool = config.pool, slots = config.slots, "working");
+    let ended = Worker::new(grid, Arc::new(runner), config).run(stop).await;
+    drop(scratch);
+    ended.map_err(|error| Fault::Broken(error.into()))?;
+    tracing::info!(worker = %life, "everything in hand is finished or given back");
+    Ok(())
+}
+
+fn runner(settings: &Settings) -> anyhow::Result<ProcessRunner> {
+    let base_env = environment::for_commands(std::env::vars_os(), &settings.pass_env);
+    let runner = ProcessRunner::new(ProcessConfig { base_env }).context("failed to take charge of processes")?;
+    let executable = std::env::current_exe().context("failed to find this program")?;
+    runner.start_guard(executable, vec!["guard".to_owned()]);
+    Ok(runner)
+}
+
+fn config(settings: &Settings, life: Uuid, scratch: &Scratch) -> WorkerConfig {
+    WorkerConfig {
+        worker: WorkerId::new(life.to_string()),
+        pool: settings.pool.clone(),
+        slots: settings.slots(),
+        lease: settings.lease(),
+        poll: POLL,
+        rest: REST,
+        heartbeat: settings.heartbeat(),
+        patience: PATIENCE,
+        scratch: scratch.tasks(),
+        seed: life.as_u64_pair().1,
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => log.json().with_ansi(false).init(),
+    }
+}

@@ -1,0 +1,151 @@
+//! What `grid-worker` is told on its command line and in its environment.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use grid_core::limits::MAX_HEARTBEAT;
+use infra::aws::WorkerSettings;
+use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
+
+/// Executes the tasks of a grid: takes them from a queue, runs their commands, and writes what they make to the bucket.
+///
+/// Region, credentials and endpoint are those of the AWS SDK (`AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL`, roles of the
+/// instance ..). The worker runs until SIGTERM or SIGINT: then it takes no more tasks, finishes the items in hand and gives
+/// the rest back. A second signal ends the items in hand, too.
+///
+/// It ends with status 0 after a drain, 1 when it can no longer work (its disk is full, its rights were taken away), 2 when a
+/// setting is wrong or missing, 5 when the grid refuses it at the start.
+#[derive(Debug, Parser)]
+#[command(name = "grid-worker", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub special: Option<Special>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What this program is used for beside work.
+#[derive(Debug, Subcommand)]
+pub enum Special {
+    /// Ends what a killed worker has left behind.
+    #[command(hide = true)]
+    Guard { cookie: String },
+}
+
+/// What a worker is told.
+#[derive(Clone, Debug, Args)]
+pub struct Settings {
+    /// The bucket that holds the grid's objects.
+    #[arg(long, env = BUCKET, value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// What the keys of the grid's objects begin with.
+    #[arg(long, env = PREFIX, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// The queue of task messages, by name or URL.
+    #[arg(long, env = TASK_QUEUE, value_name = "QUEUE")]
+    pub task_queue: Option<String>,
+    /// The queue of the workers' reports, by name or URL.
+    #[arg(long, env = REPORT_QUEUE, value_name = "QUEUE")]
+    pub report_queue: Option<String>,
+    /// The pool that this worker serves: stages say which one they want, and each has a task queue of its own.
+    #[arg(long, env = "GRIDMILL_POOL", default_value = "default", value_name = "NAME")]
+    pub pool: String,
+    /// Tasks executed side by side; one a core unless said.
+    #[arg(long, env = "GRIDMILL_SLOTS", value_name = "N", value_parser = value_parser!(u32).range(1..=4_096))]
+    pub slots: Option<u32>,
+    /// Where commands get their scratch folders: on a disk with room for what they write. What a worker that was killed has
+    /// left there is removed.
+    #[arg(long, env = "GRIDMILL_SCRATCH", value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
+    /// How long a task message is leased, seconds; extended three times as often. The work of a worker that was killed
+    /// is done again after so long.
+    #[arg(long, env = "GRIDMILL_LEASE_SECS", default_value_t = 60, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(3..=43_000))]
+    pub lease_secs: u64,
+    /// How often the manager is told what runs here, seconds.
+    #[arg(long, env = "GRIDMILL_HEARTBEAT_SECS", default_value_t = 20, value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(1..=MAX_HEARTBEAT.as_secs()))]
+    pub heartbeat_secs: u64,
+    /// How long the items in hand may take after the first signal before they are ended, seconds. Two minutes before a spot
+    /// instance is taken away there is a notice.
+    #[arg(long, env = "GRIDMILL_DRAIN_SECS", default_value_t = 90, value_name = "SECONDS")]
+    pub drain_secs: u64,
+    /// Variables of this process that commands see, beside PATH, HOME, USER, LOGNAME, SHELL, LANG, LC_*, TZ and TMPDIR. Those
+    /// that begin with AWS_ or GRIDMILL_ are never handed on.
+    #[arg(long, env = "GRIDMILL_PASS_ENV", value_name = "NAME,..", value_delimiter = ',')]
+    pub pass_env: Vec<String>,
+    /// How the log is written, on standard error; RUST_LOG says what of it.
+    #[arg(long, env = "GRIDMILL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Settings {
+    /// Where the grid is; the error names every setting that is missing.
+    pub fn grid(&self) -> infra::Result<WorkerSettings> {
+        WorkerSettings::from_vars(|name| match name {
+            BUCKET => self.bucket.clone(),
+            PREFIX => self.prefix.clone(),
+            TASK_QUEUE => self.task_queue.clone(),
+            REPORT_QUEUE => self.report_queue.clone(),
+            _ => None,
+        })
+    }
+
+    pub fn slots(&self) -> u32 {
+        self.slots.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get) as u32)
+    }
+
+    /// The folder that all workers of this machine share.
+    pub fn scratch(&self) -> PathBuf {
+        self.scratch.clone().unwrap_or_else(|| std::env::temp_dir().join("grid-worker"))
+    }
+
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_secs)
+    }
+
+    pub fn heartbeat(&self) -> Duration {
+        Duration::from_secs(self.heartbeat_secs)
+    }
+
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let cli = Cli::parse_from(["grid-worker", "--bucket", "b", "--task-queue", ""]);
+        let missing = cli.settings.grid().unwrap_err().to_string();
+        assert!(missing.contains("GRIDMILL_TASK_QUEUE") && missing.contains("GRIDMILL_REPORT_QUEUE"), "{missing}");
+        assert!(!missing.contains("GRIDMILL_BUCKET"), "{missing}");
+    }
+
+    #[test]
+    fn numbers_that_cannot_work_are_refused() {
+        for wrong in [["--slots", "0"], ["--lease-secs", "43200"], ["--heartbeat-secs", "0"]] {
+            assert!(Cli::try_parse_from([&["grid-worker"][..], &wrong].concat()).is_err(), "{wrong:?}");
+        }
+    }
+}
