@@ -26,7 +26,18 @@ type Page = Option<Bytes>;
 
 /// Keeps the digests of a pinned file's blocks, unless they are kept already.
 pub(super) async fn keep(objects: &dyn ObjectStore, file: &PinnedFile, digests: Vec<u8>) -> Result<()> {
-    let Some(digest) = digest_of(file) else { return Ok(()) };
+    match digest_of(file) {
+        Some(digest) => keep_blocks(objects, digest, digests).await,
+        None => Ok(()),
+    }
+}
+
+/// Keeps the digests of a file's blocks, as a [`BlockHasher`](grid_core::blocks::BlockHasher) told them, under the hex digits
+/// of the file's own; unless they are kept already, or there are none.
+pub async fn keep_blocks(objects: &dyn ObjectStore, digest: &str, digests: Vec<u8>) -> Result<()> {
+    if digests.is_empty() {
+        return Ok(());
+    }
     match objects.create(&layout::blocks(digest), digests.into()).await {
         Err(error) if error.kind != ErrorKind::Conflict => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -14,7 +14,7 @@ mod slices;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::SliceReader;
+pub use blocks::{SliceReader, keep_blocks};
 pub use decompress::decompress;
 pub use error::InputError;
 pub use open::{open, open_from};

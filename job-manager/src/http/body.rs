@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use tower_http::timeout::TimeoutError;
 
+use super::MAX_JSON_BYTES;
 use super::problem::{Refusal, fault, step};
 
 /// A JSON body.
@@ -21,23 +22,23 @@ pub(super) struct OptionalBody<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         if !is_json(&request) {
             let detail = "the body must be JSON: send it with `Content-Type: application/json`";
             return Err(Refusal::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        parse(&read(request, state).await?).map(Self)
+        parse(&read(request).await?).map(Self)
     }
 }
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         if is_json(&request) {
-            return Body::from_request(request, state).await.map(|Body(value)| Self(value));
+            return parse(&read(request).await?).map(Self);
         }
-        match read(request, state).await?.is_empty() {
+        match read(request).await?.is_empty() {
             true => Ok(Self(T::default())),
             false => {
                 let detail = "a body must be JSON: send it with `Content-Type: application/json`";
@@ -47,9 +48,12 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
     }
 }
 
-/// Reads a whole body, up to the limit of its route.
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
-    Bytes::from_request(request, state).await.map_err(|rejection| unread(rejection.status(), &rejection))
+/// Reads a whole body, up to [`MAX_JSON_BYTES`].
+async fn read(request: Request) -> Result<Bytes, Refusal> {
+    to_bytes(request.into_body(), MAX_JSON_BYTES).await.map_err(|error| {
+        let is_long = has_cause::<http_body_util::LengthLimitError>(&error);
+        unread(if is_long { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST }, &error)
+    })
 }
 
 /// Why a body did not arrive.
@@ -96,9 +100,13 @@ fn refused(pointer: String, error: &serde_json::Error) -> Refusal {
     }
 }
 
+/// What a request says that its body is.
+pub(super) fn content_type(request: &Request) -> Option<&str> {
+    request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok())
+}
+
 /// `application/json`, with parameters or without.
 fn is_json(request: &Request) -> bool {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let essence = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
+    let essence = content_type(request).and_then(|kind| kind.split(';').next()).map(str::trim);
     essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
 }

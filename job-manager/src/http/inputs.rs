@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grid_api::ProblemError;
+use grid_core::identity::command_words;
 use grid_core::items::missing_dimensions;
 use grid_core::layout;
-use grid_core::submission::PinnedFile;
+use grid_core::pipeline::Pipeline;
 use infra::inputs::{PinOptions, resolve};
 use tokio::time::timeout;
 
 use super::Api;
+use super::files::Received;
 use super::problem::{Refusal, fault, input_fault, step};
 use super::submission::Checked;
 use crate::SubmitRequest;
@@ -89,8 +91,13 @@ impl OwnBucket {
     }
 }
 
-/// Finds the files of a submission, and pins them.
-pub(super) async fn pin(api: &Api, tenant: &str, checked: Checked) -> Result<SubmitRequest, Refusal> {
+/// Finds the files of a submission beside those that came along, and pins them.
+pub(super) async fn pin(
+    api: &Api,
+    tenant: &str,
+    checked: Checked,
+    received: &Received,
+) -> Result<SubmitRequest, Refusal> {
     let faults = not_allowed(&api.inputs, tenant, &checked);
     if !faults.is_empty() {
         return Err(Refusal::invalid(faults));
@@ -99,10 +106,10 @@ pub(super) async fn pin(api: &Api, tenant: &str, checked: Checked) -> Result<Sub
         let words = "finding the files took too long: name fewer of them, or a narrower prefix";
         Refusal::invalid(vec![fault("#/inputs", words)])
     };
-    timeout(PATIENCE, pin_all(api, checked)).await.map_err(|_| too_long())?
+    timeout(PATIENCE, pin_all(api, checked, received)).await.map_err(|_| too_long())?
 }
 
-async fn pin_all(api: &Api, checked: Checked) -> Result<SubmitRequest, Refusal> {
+async fn pin_all(api: &Api, checked: Checked, received: &Received) -> Result<SubmitRequest, Refusal> {
     let read = AtomicU64::new(0);
     let known = |uri: &str, size: u64, version: &str| {
         let is_read = read.fetch_add(size, Ordering::Relaxed).saturating_add(size) <= MAX_READ_BYTES;
@@ -110,14 +117,14 @@ async fn pin_all(api: &Api, checked: Checked) -> Result<SubmitRequest, Refusal> 
     };
     let options = PinOptions { known: &known, on_bytes: &|_| {}, blocks: Some(&*api.grid.objects) };
     let mut faults: Vec<ProblemError> = Vec::new();
-    let mut inputs: BTreeMap<String, Vec<PinnedFile>> = BTreeMap::new();
+    let mut inputs = received.inputs.clone();
     for (name, uris) in &checked.inputs {
         match resolve(&api.grid.sources, uris, Path::new("/"), options).await {
             Ok(files) => drop(inputs.insert(name.clone(), files)),
             Err(error) => faults.push(input_fault(error, format!("#/inputs{}", step(name)))?),
         }
     }
-    let mut lists = BTreeMap::new();
+    let mut lists = received.lists.clone();
     for (stage, uri) in &checked.lists {
         let pointer = format!("#/lists{}", step(stage));
         match resolve(&api.grid.sources, std::slice::from_ref(uri), Path::new("/"), options).await {
@@ -135,8 +142,20 @@ async fn pin_all(api: &Api, checked: Checked) -> Result<SubmitRequest, Refusal> 
     if !faults.is_empty() {
         return Err(Refusal::invalid(faults));
     }
-    let (pipeline, params) = (checked.pipeline, checked.params);
-    Ok(SubmitRequest { pipeline, params, inputs, lists, workdir: String::new(), programs: BTreeMap::new() })
+    let Checked { pipeline, params, .. } = checked;
+    let programs = programs(&pipeline, received);
+    Ok(SubmitRequest { pipeline, params, inputs, lists, workdir: String::new(), programs })
+}
+
+/// The programs that came along and that commands name, by the word that names them.
+fn programs(pipeline: &Pipeline, received: &Received) -> BTreeMap<String, String> {
+    let words = pipeline.stages.iter().flat_map(command_words);
+    let named = words.filter_map(|word| {
+        let program = received.programs.get(word.strip_prefix("./").unwrap_or(word))?;
+        let digest = program.digest.strip_prefix("blake3:").unwrap_or(&program.digest);
+        Some((word.to_owned(), digest[..32].to_owned()))
+    });
+    named.collect()
 }
 
 fn not_allowed(policy: &InputPolicy, tenant: &str, checked: &Checked) -> Vec<ProblemError> {

@@ -8,10 +8,12 @@ mod access;
 mod body;
 mod document;
 mod envelope;
+mod files;
 mod health;
 mod inputs;
 mod items;
 mod jobs;
+mod multipart;
 mod problem;
 mod query;
 mod serve;
@@ -22,7 +24,6 @@ mod wishes;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use infra::Grid;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +68,6 @@ pub fn router(api: Arc<Api>) -> Router {
     router
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .layer(from_fn(envelope::envelope))
         .with_state(api)
 }

@@ -123,6 +123,11 @@ impl Refusal {
         Self::plain(StatusCode::INTERNAL_SERVER_ERROR, detail)
     }
 
+    /// Whether the fault is not the client's.
+    pub fn is_internal(&self) -> bool {
+        self.status.is_server_error()
+    }
+
     fn problem(&self) -> Problem {
         Problem {
             kind: self.kind.uri().to_owned(),

@@ -1,13 +1,14 @@
 //! What a submission says, checked: the pipeline, its parameters, and where every file is looked for. All faults of one
 //! request come in one answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use grid_api::{PipelineSource, ProblemError, SubmitJob};
 use grid_core::limits::MAX_PIPELINE_BYTES;
 use grid_core::pipeline::{self, ItemSource, List, Pipeline};
 
 use super::access::{Caller, shortened};
+use super::files::Received;
 use super::problem::{Refusal, fault, step};
 
 /// Longest name of a tenant.
@@ -50,8 +51,8 @@ fn is_tenant(name: &str) -> bool {
 }
 
 impl Checked {
-    /// Checks everything that can be known without looking for files.
-    pub fn of(body: SubmitJob) -> Result<Self, Refusal> {
+    /// Checks everything that can be known without looking for files, but for those that came along.
+    pub fn of(body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
         let pipeline = match (&body.pipeline, &body.registered) {
             (Some(source), None) => parse(source)?,
             (None, Some(_)) => {
@@ -63,15 +64,15 @@ impl Checked {
                 return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));
             }
         };
-        Self::with(pipeline, body)
+        Self::with(pipeline, body, received)
     }
 
-    fn with(pipeline: Pipeline, body: SubmitJob) -> Result<Self, Refusal> {
+    fn with(pipeline: Pipeline, body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
         let given = body.params.into_iter().map(|(name, value)| (name, value.into_text())).collect();
         let (params, mut faults) = check_params(&pipeline, &given);
         let inputs = body.inputs.into_iter().map(|(name, uris)| (name, uris.into_vec())).collect();
-        let inputs = check_inputs(&pipeline, inputs, &mut faults);
-        let lists = check_lists(&pipeline, body.lists, &mut faults);
+        let inputs = check_inputs(&pipeline, inputs, received, &mut faults);
+        let lists = check_lists(&pipeline, body.lists, received, &mut faults);
         if faults.is_empty() { Ok(Self { pipeline, params, inputs, lists }) } else { Err(Refusal::invalid(faults)) }
     }
 }
@@ -119,15 +120,24 @@ fn check_params(
 fn check_inputs(
     pipeline: &Pipeline,
     mut given: BTreeMap<String, Vec<String>>,
+    received: &Received,
     faults: &mut Vec<ProblemError>,
 ) -> BTreeMap<String, Vec<String>> {
+    for name in received.inputs.keys() {
+        let pointer = format!("part:input.{name}");
+        match (pipeline.inputs.contains_key(name), given.remove(name)) {
+            (true, None) => {}
+            (true, Some(_)) => faults.push(fault(pointer, "the input comes as files and by URI: give it in one way")),
+            (false, _) => faults.push(fault(pointer, format!("the pipeline has no input `{name}`"))),
+        }
+    }
     let mut at = |name: &str, message: String| faults.push(fault(format!("#/inputs{}", step(name)), message));
     for name in given.keys().filter(|name| !pipeline.inputs.contains_key(*name)) {
         let known: Vec<&str> = pipeline.inputs.keys().map(String::as_str).collect();
         at(name, format!("the pipeline has no input `{name}`; it has: {}", known.join(", ")));
     }
     let mut inputs = BTreeMap::new();
-    for (name, input) in &pipeline.inputs {
+    for (name, input) in pipeline.inputs.iter().filter(|(name, _)| !received.inputs.contains_key(*name)) {
         let uris = given.remove(name).unwrap_or_else(|| input.default.clone());
         if uris.is_empty() {
             at(name, format!("the input `{name}` has no files: give their URIs, or upload them"));
@@ -140,14 +150,21 @@ fn check_inputs(
 fn check_lists(
     pipeline: &Pipeline,
     mut given: BTreeMap<String, String>,
+    received: &Received,
     faults: &mut Vec<ProblemError>,
 ) -> BTreeMap<String, String> {
     let mut lists = BTreeMap::new();
+    let mut came: BTreeSet<&str> = received.lists.keys().map(String::as_str).collect();
     for stage in &pipeline.stages {
-        if let ItemSource::List(List::File(path)) = &stage.items {
+        if let ItemSource::List(List::File(path)) = &stage.items
+            && !came.remove(stage.name.as_str())
+        {
             let uri = given.remove(stage.name.as_str()).unwrap_or_else(|| path.clone());
             lists.insert(stage.name.to_string(), uri);
         }
+    }
+    for name in came {
+        faults.push(fault(format!("part:list.{name}"), format!("no stage `{name}` reads a list file")));
     }
     for name in given.keys() {
         faults.push(fault(format!("#/lists{}", step(name)), format!("no stage `{name}` reads a list file")));

@@ -1,6 +1,7 @@
 //! The HTTP API through its router, on a grid in memory.
 
 mod access;
+mod form;
 mod jobs;
 mod problems;
 mod serve;
