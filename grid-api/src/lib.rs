@@ -143,6 +143,9 @@ pub struct Receipt {
     /// How it ended.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub state: JobState,
+    /// Why it ended so, where that needs a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// RFC 3339.
     pub submitted: String,
     /// RFC 3339.

@@ -36,6 +36,7 @@ fn a_receipt() {
         job: JobId::new("0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e"),
         pipeline: "year-end-report".into(),
         state: JobState::Succeeded,
+        message: None,
         submitted: "2025-12-31T23:59:59Z".into(),
         finished: "2026-01-01T00:01:00.5Z".into(),
         balanced: true,
@@ -44,6 +45,8 @@ fn a_receipt() {
     };
     golden!("receipt.json").holds(&balanced, &["", "/stages/0"]);
     let faults = vec!["clean: 10 items, but 9 ended".into()];
-    let unbalanced = Receipt { state: JobState::Failed, balanced: false, faults, stages: Vec::new(), ..balanced };
+    let message = Some("2 of 10 items of clean failed".to_owned());
+    let state = JobState::Failed;
+    let unbalanced = Receipt { state, message, balanced: false, faults, stages: Vec::new(), ..balanced };
     golden!("receipt-unbalanced.json").holds(&unbalanced, &[""]);
 }

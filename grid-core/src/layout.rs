@@ -3,6 +3,14 @@
 use crate::ids::{AttemptKey, ItemIndex, JobId, StageName};
 use crate::limits::SHARD_ITEMS;
 
+/// The folder of all jobs.
+pub const JOBS: &str = "jobs/";
+
+/// The folder of a job.
+pub fn job_folder(job: &JobId) -> String {
+    format!("{JOBS}{job}/")
+}
+
 /// The submission as accepted; immutable.
 pub fn submission(job: &JobId) -> String {
     format!("jobs/{job}/job.json")

@@ -171,6 +171,7 @@ mod tests {
             job: JobId::new("0190"),
             pipeline: "p".into(),
             state: JobState::Succeeded,
+            message: None,
             submitted: "2026-01-01T00:00:00Z".into(),
             finished: "2026-01-01T00:01:05Z".into(),
             balanced: true,

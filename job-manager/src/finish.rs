@@ -19,14 +19,12 @@ pub(crate) async fn finish(grid: &Grid, job: &mut Job) -> Result<(), ManagerErro
         (true, false) => JobState::Quarantined,
         (false, _) => job.state(),
     };
-    let faults = balance.faults.join("; ");
-    let receipt = receipt(job, state, balance, now_ms);
+    let message = message(job, state, &balance);
+    let receipt = receipt(job, state, message.clone(), balance, now_ms);
     grid.objects.put(&layout::receipt(&job.submission().job), encode(&receipt).into()).await?;
     match state {
         JobState::Succeeded => job.succeeded(now_ms),
-        JobState::Quarantined if is_committing => {
-            job.quarantine(format!("the receipt does not balance: {faults}"), now_ms)
-        }
+        JobState::Quarantined if is_committing => job.quarantine(message.unwrap_or_default(), now_ms),
         JobState::Running
         | JobState::Paused
         | JobState::Committing
@@ -38,18 +36,27 @@ pub(crate) async fn finish(grid: &Grid, job: &mut Job) -> Result<(), ManagerErro
     Ok(())
 }
 
+/// Why a job ends as it does.
+fn message(job: &Job, state: JobState, balance: &Balance) -> Option<String> {
+    if job.state() == JobState::Committing && state == JobState::Quarantined {
+        return Some(format!("the receipt does not balance: {}", balance.faults.join("; ")));
+    }
+    job.message().map(str::to_owned)
+}
+
 /// Tells the workers that a job is cancelled.
 pub(crate) async fn tombstone(grid: &Grid, job: &Job) -> Result<(), ManagerError> {
     grid.objects.put(&layout::tombstone(&job.submission().job), bytes::Bytes::new()).await?;
     Ok(())
 }
 
-fn receipt(job: &Job, state: JobState, balance: Balance, now_ms: u64) -> Receipt {
+fn receipt(job: &Job, state: JobState, message: Option<String>, balance: Balance, now_ms: u64) -> Receipt {
     Receipt {
         v: WIRE_VERSION,
         job: job.submission().job.clone(),
         pipeline: job.submission().pipeline.name.clone(),
         state,
+        message,
         submitted: job.submission().submitted.to_string(),
         finished: rfc3339(job.finished_ms().unwrap_or(now_ms)),
         balanced: balance.faults.is_empty(),

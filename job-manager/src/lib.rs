@@ -19,6 +19,7 @@ mod manage;
 mod pause;
 pub mod planner;
 mod planning;
+pub mod rebuild;
 mod reconcile;
 mod redrive;
 mod reuse;

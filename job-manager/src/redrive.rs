@@ -18,15 +18,18 @@ use crate::view::{Keys, ended_attempts};
 /// Items with their last attempts.
 type LastAttempts = BTreeMap<(StageName, ItemIndex), LastAttempt>;
 
-/// Fulfils the wish that failed items run again: each gets a new set of attempts. Removes the tombstone of an earlier
-/// end. Nothing happens where there is no such wish.
+/// Fulfils the wish that failed items run again: each gets a new set of attempts. Removes the tombstone and the receipt
+/// of the earlier end. Nothing happens where there is no such wish.
 pub(crate) async fn redrive(grid: &Grid, job: &mut Job) -> Result<(), ManagerError> {
     let Some(wish) = job.wished_redrive().cloned() else { return Ok(()) };
     let id = job.submission().job.clone();
     regroup(grid, job).await?;
     let last = meant(grid, job, wish.filter.as_ref()).await?;
     tracing::info!(job = %id, items = last.len(), "running failed items again");
-    grid.objects.delete(&layout::tombstone(&id)).await?;
+    // A job without a receipt is one that has not ended, also for those who have only the bucket.
+    for key in [layout::receipt(&id), layout::tombstone(&id)] {
+        grid.objects.delete(&key).await?;
+    }
     job.redrive(&last);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Whole jobs by the production code of manager and worker, on back ends in memory that fail by a seed, on a paused
-//! clock: managers and workers die and come again, messages are lost, doubled and late. In the end every item is
-//! committed exactly once, the sums are right, and the receipt balances.
+//! clock: managers and workers die and come again, messages are lost, doubled and late, and the state table is lost and
+//! made again. In the end every item is committed exactly once, the sums are right, and the receipt balances.
 
 #![allow(clippy::panic, reason = "a failing helper is a failing test")]
 
@@ -24,7 +24,9 @@ use grid_worker::{Worker, WorkerConfig};
 use infra::faults::{FaultyObjects, FaultyState, StoreFaults};
 use infra::outputs::OutputReader;
 use infra::queue::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
+use infra::state::MemoryState;
 use infra::{Grid, memory};
+use job_manager::rebuild::{Existing, RebuildConfig, Unfinished, rebuild};
 use job_manager::{ManagerConfig, Progress, RetryDead, SubmitRequest, view};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -122,6 +124,10 @@ struct Storm {
     scratch: tempfile::TempDir,
     sour: f64,
     lives: u64,
+    /// What befalls a state table.
+    table: StoreFaults,
+    /// When the table is lost, in looks at the job.
+    lost_at: u64,
 }
 
 impl Storm {
@@ -148,7 +154,8 @@ impl Storm {
             shuffle: strength(random, 0.5),
         };
         let objects = Arc::new(FaultyObjects::new(calm.objects.clone(), stores(&mut random)));
-        let state = Arc::new(FaultyState::new(calm.state.clone(), stores(&mut random)));
+        let table = stores(&mut random);
+        let state = Arc::new(FaultyState::new(calm.state.clone(), table));
         let dead = Arc::new(MemoryQueue::default());
         let letters = DeadLetters { max_receives: MAX_RECEIVES, queue: dead.clone() };
         let tasks =
@@ -166,13 +173,31 @@ impl Storm {
         };
         let scratch = tempfile::tempdir().expect("a folder for scratch");
         let sour = strength(&mut random, 0.3);
-        Self { grid, random, objects, state, queues: [tasks, dead, reports], scratch, sour, lives: 0 }
+        let lost_at = random.below(200);
+        Self { grid, random, objects, state, queues: [tasks, dead, reports], scratch, sour, lives: 0, table, lost_at }
     }
 
     fn calm(&self) {
         self.objects.calm();
         self.state.calm();
         self.queues.iter().for_each(|queue| queue.calm());
+    }
+
+    /// Loses the state table and makes it again, while workers are at work.
+    async fn lose_table(&mut self) {
+        self.state = Arc::new(FaultyState::new(Arc::new(MemoryState::new()), self.table));
+        self.grid.state = self.state.clone();
+        let poll = Duration::from_secs(20);
+        let config = RebuildConfig { existing: Existing::Keep, unfinished: Unfinished::Run, poll };
+        let mut news = Vec::new();
+        for _ in 0..100 {
+            let rebuilt = rebuild(&self.grid, &config, |heard| news.push(heard)).await;
+            if rebuilt.as_ref().is_ok_and(|rebuilt| rebuilt.broken == 0) {
+                return;
+            }
+            news.truncate(20);
+        }
+        panic!("the table cannot be made again: {news:?}");
     }
 
     async fn submit(&self) -> JobId {
@@ -227,8 +252,12 @@ async fn ride_out(seed: u64) {
     let mut workers = vec![storm.worker(), storm.worker()];
     let ends = Instant::now() + Duration::from_secs(120);
     let mut is_calm = false;
-    for _ in 0..40_000 {
+    for look in 0..40_000 {
         sleep(Duration::from_millis(500)).await;
+        if look == storm.lost_at {
+            manager.abort();
+            storm.lose_table().await;
+        }
         if !is_calm && Instant::now() > ends {
             is_calm = true;
             storm.calm();

@@ -24,7 +24,7 @@ pub enum Applied {
 
 /// Items that go on as a task of their own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Piece {
+pub(super) struct Piece {
     first: ItemIndex,
     count: u32,
     spent: Spent,
@@ -79,7 +79,7 @@ impl Job {
         })
     }
 
-    fn check(&self, index: usize, manifest: &Manifest) -> Result<(), String> {
+    pub(super) fn check(&self, index: usize, manifest: &Manifest) -> Result<(), String> {
         let count = self.stages[index].out.get(&manifest.first).map(|task| task.count);
         if count != Some(manifest.count) {
             return Err(format!("it has {} items where {} were sent", manifest.count, count.unwrap_or(0)));
@@ -95,7 +95,7 @@ impl Job {
         Ok(())
     }
 
-    fn tally(&mut self, index: usize, manifest: &Manifest) {
+    pub(super) fn tally(&mut self, index: usize, manifest: &Manifest) {
         let failed_bytes: u64 = manifest.failed.iter().map(|failed| failed.bytes_in).sum();
         let unrun: u64 = manifest.unrun.iter().map(|(_, count)| u64::from(*count)).sum();
         let run = u64::from(manifest.count) - unrun;
@@ -116,7 +116,7 @@ impl Job {
         }
     }
 
-    fn commit(&mut self, index: usize, manifest: &Manifest) {
+    pub(super) fn commit(&mut self, index: usize, manifest: &Manifest) {
         let committed = manifest.committed();
         let items: u32 = committed.iter().map(|(_, count)| count).sum();
         if items == 0 {
@@ -128,7 +128,14 @@ impl Job {
         }
     }
 
-    fn judge(&mut self, index: usize, manifest: &Manifest, task: &OutTask, now_ms: u64, draw: Draw<'_>) -> Vec<Piece> {
+    pub(super) fn judge(
+        &mut self,
+        index: usize,
+        manifest: &Manifest,
+        task: &OutTask,
+        now_ms: u64,
+        draw: Draw<'_>,
+    ) -> Vec<Piece> {
         let whole = |first, count, spent, until_ms| Piece { first, count, spent, until_ms, is_half: false };
         let mut pieces: Vec<Piece> =
             manifest.unrun.iter().map(|(first, count)| whole(*first, *count, task.spent, 0)).collect();
@@ -155,7 +162,7 @@ impl Job {
     }
 
     /// Neighbours with the same past go on together.
-    fn put_out_pieces(&mut self, index: usize, task: &OutTask, pieces: Vec<Piece>) {
+    pub(super) fn put_out_pieces(&mut self, index: usize, task: &OutTask, pieces: Vec<Piece>) {
         let mut joined: Vec<Piece> = Vec::new();
         for piece in pieces {
             match joined.last_mut() {

@@ -71,7 +71,7 @@ impl Job {
     }
 
     /// The place of some parameters among those that redrives have set; they are added where they are new.
-    fn place_of(&mut self, params: BTreeMap<String, String>) -> Option<u32> {
+    pub(super) fn place_of(&mut self, params: BTreeMap<String, String>) -> Option<u32> {
         if params.is_empty() {
             return None;
         }

@@ -211,7 +211,7 @@ impl Job {
     }
 }
 
-fn consumers(pipeline: &Pipeline) -> Vec<Vec<usize>> {
+pub(super) fn consumers(pipeline: &Pipeline) -> Vec<Vec<usize>> {
     let mut consumers = vec![Vec::new(); pipeline.stages.len()];
     for (reader, stage) in pipeline.stages.iter().enumerate() {
         for name in stage.items.upstream() {

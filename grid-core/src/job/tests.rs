@@ -232,3 +232,33 @@ fn rows_keep_their_names() {
     let names: Vec<String> = job.changes().into_iter().map(|row| row.sort).collect();
     assert_eq!(names, ["STAGE#n/SHARD#000000", "STAGE#n/SHARD#000001", "STAGE#n", "META"]);
 }
+
+#[test]
+fn a_job_that_was_redriven_is_recalled_with_what_ran_again() {
+    let mut world = World::of(vec![stage("a", numbers(6)), stage("b", each(&["a"])), stage("sum", all(&["b"], None))]);
+    world.run(|item| if item == 3 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.state(), JobState::Failed);
+    world.redrive(Redrive { params: [("year".to_owned(), "2024".to_owned())].into(), ..Redrive::default() });
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![6, 6, 1]));
+    let recalled = world.recalled(&[]);
+    for (ran, recalled) in world.job.stages.iter().zip(&recalled.job.stages) {
+        assert_eq!((&ran.outcomes, &ran.committed), (&recalled.outcomes, &recalled.committed));
+        assert_eq!((&ran.tallies, &recalled.out), (&recalled.tallies, &Default::default()));
+    }
+}
+
+#[test]
+fn manifests_that_contradict_each_other_are_not_recalled() {
+    let mut world = World::of(vec![stage("a", numbers(4))]);
+    world.dispatch(1);
+    let whole = world.execute(&name("a"), crate::ids::AttemptKey { first: 0, attempt: 1 }, 4, |_| Ok(()));
+    let part = world.execute(&name("a"), crate::ids::AttemptKey { first: 2, attempt: 1 }, 1, |_| Ok(()));
+    let outside = world.execute(&name("a"), crate::ids::AttemptKey { first: 4, attempt: 1 }, 1, |_| Ok(()));
+    let mut recall = Recall::new(world.job.submission().clone(), &Default::default());
+    recall.ended(&whole, 0, &mut || 0.5).unwrap();
+    let twice = recall.ended(&part, 0, &mut || 0.5).unwrap_err();
+    assert_eq!(twice, "manifest 0000000002.1 of a: items of it were committed before");
+    assert!(recall.ended(&outside, 0, &mut || 0.5).unwrap_err().contains("not all among the 4 planned"));
+    assert_eq!(recall.finish(None).view()[0].ok, 4);
+}

@@ -5,4 +5,5 @@
 mod control;
 mod http;
 mod lead;
+mod rebuild;
 mod yard;

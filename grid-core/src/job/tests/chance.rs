@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::world::{World, all, each, group, numbers, stage};
 use crate::ids::{StageItems, StageName};
-use crate::job::{Applied, JobState, MadeOf, TaskPhase, Tuning};
+use crate::job::{Applied, JobState, MadeOf, OutTask, TaskPhase, Tuning};
 use crate::limits::MAX_DEATHS;
 use crate::pipeline::Stage;
 use crate::random::Random;
@@ -55,9 +55,33 @@ fn assert_rows_give_the_job_back(world: &mut World) {
         assert_eq!(grown.committed, read.committed);
         assert_eq!(grown.planned, read.planned);
         assert_eq!(grown.tallies, read.tallies);
-        let phaseless = |task: &crate::job::OutTask| crate::job::OutTask { phase: TaskPhase::Due, ..task.clone() };
+        let phaseless = |task: &OutTask| OutTask { phase: TaskPhase::Due, ..task.clone() };
         let out = |book: &crate::job::stage::StageBook| book.out.values().map(phaseless).collect::<Vec<_>>();
         assert_eq!(out(grown), out(read));
+    }
+}
+
+/// All that is committed is known, and all that is out has its message: then the rows are not needed.
+fn assert_manifests_give_the_job_back(world: &World) {
+    let mut grown = world.job.clone();
+    let mut manifests: Vec<&Manifest> = world.manifests.values().collect();
+    manifests.sort_by_key(|manifest| manifest.attempt);
+    for manifest in manifests {
+        grown.apply(manifest, world.now_ms, &mut || 0.5);
+    }
+    let is_out = |task: &OutTask| !matches!(task.phase, TaskPhase::Waiting { .. });
+    let out: Vec<_> =
+        grown.out().filter(|(_, task)| is_out(task)).map(|(name, task)| (name.clone(), task.clone())).collect();
+    let recalled = world.recalled(&out);
+    for (grown, recalled) in grown.stages.iter().zip(&recalled.job.stages) {
+        assert_eq!(grown.outcomes, recalled.outcomes);
+        assert_eq!(grown.ready, recalled.ready);
+        assert_eq!(grown.committed, recalled.committed);
+        assert_eq!(grown.planned, recalled.planned);
+        assert_eq!(grown.tallies, recalled.tallies);
+        let timeless = |task: &OutTask| OutTask { phase: TaskPhase::Due, resends: 0, ..task.clone() };
+        let out = |book: &crate::job::stage::StageBook| book.out.values().map(timeless).collect::<Vec<_>>();
+        assert_eq!(out(grown), out(recalled));
     }
 }
 
@@ -116,6 +140,7 @@ fn run_seed(seed: u64) -> JobState {
         }
         if step % 50 == 0 {
             assert_rows_give_the_job_back(&mut world);
+            assert_manifests_give_the_job_back(&world);
         }
         world.settle();
         if world.job.state().is_final() {

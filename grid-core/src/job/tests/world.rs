@@ -12,7 +12,7 @@ use crate::limits::WIRE_VERSION;
 use crate::pipeline::*;
 use crate::reason::{Failure, Reason};
 use crate::submission::Submission;
-use crate::wire::{ItemFailure, Manifest, TaskMessage};
+use crate::wire::{ItemFailure, KeySource, Manifest, TaskInputs, TaskMessage};
 
 pub(super) struct World {
     pub job: Job,
@@ -50,6 +50,22 @@ pub(super) fn all(stages: &[&str], fan_in: Option<u32>) -> ItemSource {
 
 pub(super) fn group(stages: &[&str]) -> ItemSource {
     ItemSource::Group { stages: names(stages), by: vec!["item".into()] }
+}
+
+fn message_of(stage: &StageName, task: &OutTask) -> TaskMessage {
+    TaskMessage {
+        v: WIRE_VERSION,
+        job: JobId::new("job"),
+        stage: stage.clone(),
+        first: task.first,
+        count: task.count,
+        attempt: task.attempt,
+        failures: task.spent.failures,
+        memory_factor: task.spent.memory_factor,
+        params: BTreeMap::new(),
+        keys: KeySource::Given(Key::default()),
+        inputs: TaskInputs::Plan,
+    }
 }
 
 impl World {
@@ -134,6 +150,30 @@ impl World {
         let submission = self.job.submission().clone();
         self.job = if rows.is_empty() { Job::new(submission) } else { Job::load(submission, &rows).unwrap() };
         self.plan();
+    }
+
+    /// The job as its manifests, and the messages of the tasks that are `out`, give it back.
+    pub fn recalled(&self, out: &[(StageName, OutTask)]) -> Self {
+        let submission = self.job.submission().clone();
+        let stages = submission.pipeline.stages.iter().zip(&self.job.stages);
+        let planned = stages.filter(|(_, book)| book.planned.complete).map(|(stage, book)| {
+            let plan = RecalledPlan { items: book.planned.items, complete: true, ..RecalledPlan::default() };
+            (stage.name.clone(), plan)
+        });
+        let mut recall = Recall::new(submission.clone(), &planned.collect());
+        let mut manifests: Vec<&Manifest> = self.manifests.values().collect();
+        manifests.sort_by_key(|manifest| (manifest.stage.clone(), manifest.attempt, manifest.first));
+        for manifest in manifests {
+            recall.ended(manifest, self.now_ms, &mut || 0.5).unwrap();
+        }
+        for (stage, task) in out {
+            recall.handed_out(&message_of(stage, task)).unwrap();
+        }
+        let mut again = Self::of(submission.pipeline.stages.clone());
+        (again.job, again.group_size, again.now_ms) = (recall.finish(None), self.group_size, self.now_ms);
+        again.manifests.clone_from(&self.manifests);
+        again.plan();
+        again
     }
 
     /// What an execution of the first task of `stage` would commit.
