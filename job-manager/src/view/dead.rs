@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use grid_api::DeadLetter;
 use grid_core::ids::{ItemIndex, StageName};
 use grid_core::limits::SHARD_ITEMS;
@@ -9,6 +10,9 @@ use grid_core::reason::{Failure, Reason};
 use infra::Result;
 
 use super::JobView;
+
+/// Manifests that are read side by side.
+const READ_AT_ONCE: usize = 16;
 
 /// The dead letters of one stage, in the order of its items.
 #[derive(Debug)]
@@ -52,8 +56,11 @@ impl<'view> DeadLetters<'view> {
     /// The last failure of every item of a shard that failed.
     async fn failures(&self, shard: u32) -> Result<BTreeMap<ItemIndex, LastFailure>> {
         let mut last: BTreeMap<ItemIndex, LastFailure> = BTreeMap::new();
-        for key in self.view.ended_attempts(&self.stage, shard).await? {
-            let manifest = self.view.manifest(&self.stage, key).await?;
+        let keys = self.view.ended_attempts(&self.stage, shard).await?;
+        let mut manifests = stream::iter(keys)
+            .map(async |key| self.view.manifest(&self.stage, key).await.map(|manifest| (key, manifest)))
+            .buffered(READ_AT_ONCE);
+        while let Some((key, manifest)) = manifests.try_next().await? {
             for failed in &manifest.manifest.failed {
                 for item in failed.first..failed.first.saturating_add(failed.count) {
                     let is_later = last.get(&item).is_none_or(|(attempt, _)| *attempt <= key.attempt);
