@@ -42,6 +42,9 @@ pub enum Command {
     /// Show items, bytes, records, tasks and memory before anything runs; nothing is written
     #[command(after_help = "Example:\n  gridmill plan claims.yaml --input claims=claims.csv")]
     Plan(PlanArgs),
+    /// Hand a pipeline and its files over to a job manager
+    #[command(after_help = help::SUBMIT_EXAMPLES, after_long_help = help::long(help::SUBMIT_EXAMPLES))]
+    Submit(SubmitArgs),
     /// List jobs, the newest first
     #[command(after_help = "Example:\n  gridmill list --only running --manager https://grid.example.com")]
     List(ListArgs),

@@ -15,7 +15,7 @@ use crate::exit::{Fault, Outcome};
 use crate::load::Loaded;
 
 /// Names standard input on the command line.
-const STDIN: &str = "-";
+pub const STDIN: &str = "-";
 
 /// Read from standard input in one go.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -165,7 +165,8 @@ async fn pin_list(
     }
 }
 
-fn list_files(pipeline: &Pipeline) -> impl Iterator<Item = (&str, &str)> {
+/// The stages that have a list file, and what they call it.
+pub fn list_files(pipeline: &Pipeline) -> impl Iterator<Item = (&str, &str)> {
     pipeline.stages.iter().filter_map(|stage| match &stage.items {
         ItemSource::List(List::File(path)) => Some((stage.name.as_str(), path.as_str())),
         ItemSource::List(List::Inline(_))
@@ -259,7 +260,7 @@ mod tests {
         let given = pairs(&[("a", "/nowhere/a"), ("b", "/nowhere/b")]);
         let wanted = wanted(&two_inputs(), &given, dir.path()).expect("both are given");
         let (pipeline, folder) = (two_inputs(), dir.path().to_owned());
-        let loaded = Loaded { pipeline, params: BTreeMap::new(), wanted, folder };
+        let loaded = Loaded { text: String::new(), pipeline, params: BTreeMap::new(), wanted, folder };
         let pinned = pin(&crate::local::files(), &loaded, None, PinOptions::default()).await;
         let report = pinned.expect_err("there are none").to_string();
         assert!(report.contains("/nowhere/a") && report.contains("/nowhere/b"), "{report}");

@@ -15,6 +15,8 @@ use crate::inputs::{self, Wanted};
 /// A pipeline with what it is run on.
 #[derive(Clone, Debug)]
 pub struct Loaded {
+    /// The pipeline file.
+    pub text: String,
     /// The pipeline.
     pub pipeline: Pipeline,
     /// A value for every parameter.
@@ -27,6 +29,10 @@ pub struct Loaded {
 
 /// A pipeline file that was read, and what is wrong with it.
 pub fn parse(file: &Path) -> Outcome<Result<Pipeline, Faults>> {
+    Ok(pipeline::parse(&read(file)?, &file.display().to_string()))
+}
+
+fn read(file: &Path) -> Outcome<String> {
     let unreadable = |error: std::io::Error| Fault::usage(error).while_doing(format!("cannot read {}", file.display()));
     let len = fs::metadata(file).map_err(unreadable)?.len();
     if len > 2 * MAX_PIPELINE_BYTES as u64 {
@@ -34,14 +40,15 @@ pub fn parse(file: &Path) -> Outcome<Result<Pipeline, Faults>> {
         return Err(Fault::usage(words).help("give the pipeline first, and data with --input NAME=PATH"));
     }
     let bytes = fs::read(file).map_err(unreadable)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| Fault::usage(format!("{} is not UTF-8: {}", file.display(), error.utf8_error())))?;
-    Ok(pipeline::parse(&text, &file.display().to_string()))
+    String::from_utf8(bytes)
+        .map_err(|error| Fault::usage(format!("{} is not UTF-8: {}", file.display(), error.utf8_error())))
 }
 
 /// Reads a pipeline and checks parameters and inputs against it.
 pub fn load(args: &PipelineArgs, console: Console) -> Outcome<Loaded> {
-    let pipeline = parse(&args.file)?.map_err(|faults| Fault::usage(faults.render(console.colours)))?;
+    let text = read(&args.file)?;
+    let pipeline = pipeline::parse(&text, &args.file.display().to_string())
+        .map_err(|faults| Fault::usage(faults.render(console.colours)))?;
     let folder = fs::canonicalize(&args.file)
         .map_err(|error| Fault::usage(error).while_doing(format!("cannot find {}", args.file.display())))?;
     let folder = folder.parent().unwrap_or(Path::new("/")).to_owned();
@@ -56,7 +63,7 @@ pub fn load(args: &PipelineArgs, console: Console) -> Outcome<Loaded> {
         BTreeMap::new()
     });
     inputs::report(&format!("{} cannot be run like this", args.file.display()), faults)?;
-    Ok(Loaded { pipeline, params, wanted, folder })
+    Ok(Loaded { text, pipeline, params, wanted, folder })
 }
 
 /// Parameters that were given two values.

@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod console;
 mod deliver;
+mod ending;
 mod exit;
 mod inputs;
 mod item_input;

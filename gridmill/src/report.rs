@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use grid_api::{DeadLetter, JobState, Receipt, StageReceipt};
-use grid_core::pipeline::{ItemSource, Stage};
+use grid_api::{DeadLetter, JobState, JobStatus, Receipt, StageReceipt};
+use grid_core::pipeline::{ItemSource, Pipeline, Stage};
 use jiff::Timestamp;
-use job_manager::view::JobView;
 
 use crate::console::{Column, table};
 use crate::deliver::StageDelivery;
+use crate::place::Place;
 use crate::text::{bytes, count, counted, harmless, seconds};
 
 /// Dead letters shown of each failed stage.
@@ -55,9 +55,11 @@ pub fn verdict(receipt: &Receipt) -> String {
 }
 
 /// The stages for which nothing was found in what the user gave: seldom what was meant.
-pub fn without_items(view: &JobView) -> Vec<String> {
-    let is_empty =
-        |stage: &&Stage| view.stage_status(&stage.name).is_some_and(|status| status.planned && status.items == 0);
+pub fn without_items(status: &JobStatus, pipeline: &Pipeline) -> Vec<String> {
+    let is_empty = |stage: &&Stage| {
+        let found = status.stages.iter().find(|found| found.name == stage.name);
+        found.is_some_and(|found| found.planned && found.items == 0)
+    };
     let words = |stage: &Stage| match &stage.items {
         ItemSource::Split(split) => Some(format!("{} has no items: input `{}` is empty", stage.name, split.input)),
         ItemSource::List(_) => Some(format!("{} has no items: its list is empty", stage.name)),
@@ -67,7 +69,7 @@ pub fn without_items(view: &JobView) -> Vec<String> {
         | ItemSource::Group { .. }
         | ItemSource::All { .. } => None,
     };
-    view.submission.pipeline.stages.iter().filter(is_empty).filter_map(words).collect()
+    pipeline.stages.iter().filter(is_empty).filter_map(words).collect()
 }
 
 /// The time between submission and end.
@@ -116,16 +118,25 @@ pub fn dead_letter(letter: &DeadLetter) -> String {
 }
 
 /// The commands that look further.
-pub fn look_further(letter: &DeadLetter, state: &Path) -> String {
+pub fn look_further(letter: &DeadLetter, place: &Place) -> String {
     let item = quoted(&format!("{}/#{}", letter.stage, letter.index));
-    let place = match state == Path::new(".gridmill") {
-        true => String::new(),
-        false => format!(" --state {}", quoted(&state.display().to_string())),
-    };
-    format!(
-        "look further:\n  gridmill why {item}{place}\n  gridmill logs {item}{place}\n  gridmill replay {item}{place}\n  \
-         gridmill dead{place}"
-    )
+    let flags = flags(place);
+    let mut commands = vec![format!("why {item}"), format!("logs {item}")];
+    if let Place::Here(_) = place {
+        commands.push(format!("replay {item}"));
+    }
+    commands.push("dead".to_owned());
+    let lines = commands.iter().map(|command| format!("\n  gridmill {command}{flags}"));
+    format!("look further:{}", lines.collect::<String>())
+}
+
+/// What leads another command to the same place.
+pub fn flags(place: &Place) -> String {
+    match place {
+        Place::Here(here) if here.state == Path::new(".gridmill") => String::new(),
+        Place::Here(here) => format!(" --state {}", quoted(&here.state.display().to_string())),
+        Place::There(client) => format!(" --manager {}", quoted(&client.address().to_string())),
+    }
 }
 
 /// A word for a shell.
@@ -145,6 +156,8 @@ mod tests {
     use grid_core::reason::{Failure, Reason};
 
     use super::*;
+    use crate::client::{Address, Client, PlainHttp};
+    use crate::place::Here;
 
     fn stage(name: &str, items: u64, dead: u64) -> StageReceipt {
         StageReceipt {
@@ -243,10 +256,15 @@ clean/claims.csv,7 (#7, attempt 2): the command ended with exit status 3
 
     #[test]
     fn the_commands_that_look_further_can_be_pasted_into_a_shell() {
-        let here = look_further(&letter(), Path::new(".gridmill"));
+        let at = |state: &str| Place::Here(Here { grid: infra::memory::grid(), state: PathBuf::from(state) });
+        let here = look_further(&letter(), &at(".gridmill"));
         assert!(here.contains("\n  gridmill why 'clean/#7'\n"), "{here}");
-        let elsewhere = look_further(&letter(), Path::new("my state"));
+        let elsewhere = look_further(&letter(), &at("my state"));
         assert!(elsewhere.contains("gridmill logs 'clean/#7' --state 'my state'"), "{elsewhere}");
+        let address = Address::parse("https://grid.example").expect("it is one");
+        let client = Client::new(address, None, PlainHttp::Loopback).expect("it needs no token");
+        let there = look_further(&letter(), &Place::There(Box::new(client)));
+        assert!(there.contains("gridmill dead --manager https://grid.example") && !there.contains("replay"), "{there}");
     }
 
     #[test]

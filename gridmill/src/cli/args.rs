@@ -243,6 +243,24 @@ pub struct StatusArgs {
     pub watch: bool,
 }
 
+/// `gridmill submit`.
+#[derive(Args, Clone, Debug)]
+pub struct SubmitArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+
+    /// Show the job's progress until it ends, and end with its exit code; Ctrl-C leaves it running
+    #[arg(long, short)]
+    pub watch: bool,
+
+    /// The same key is the same job, however often it is submitted [default: a new one each time]
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
+
 /// `gridmill redrive`.
 #[derive(Args, Clone, Debug)]
 pub struct RedriveArgs {

@@ -31,6 +31,14 @@ Examples:
   zcat huge.csv.gz | gridmill run clean.yaml --input rows=-   standard input
   gridmill run sweep.yaml --workers 8 --json > receipt.json";
 
+/// Of `submit`.
+pub const SUBMIT_EXAMPLES: &str = "\
+Examples:
+  gridmill submit claims.yaml --input claims=claims.csv          files of this machine are uploaded
+  gridmill submit claims.yaml --input claims=s3://bucket/2025/   others are named by URI
+  gridmill submit claims.yaml --watch                            until it ends; Ctrl-C leaves it running
+The manager is --manager URL or GRIDMILL_MANAGER, the token for it GRIDMILL_TOKEN.";
+
 /// Of `status`.
 pub const STATUS_EXAMPLES: &str = "\
 Examples:

@@ -70,6 +70,14 @@ impl Address {
         Uri::from_parts(parts).map_err(|_| AddressFault::Invalid(whole))
     }
 
+    /// As [`at`](Self::at), of a path; and the same address, of a whole one.
+    pub fn find(&self, place: &str) -> Result<Uri, AddressFault> {
+        match place.starts_with('/') {
+            true => self.at(place),
+            false => place.parse().map_err(|_| AddressFault::Invalid(place.to_owned())),
+        }
+    }
+
     /// Whether `token` may be sent here.
     pub fn check(&self, plain: PlainHttp) -> Result<(), AddressFault> {
         let is_open = self.uri.scheme() == Some(&Scheme::HTTP) && !is_loopback(self.uri.host().unwrap_or_default());
@@ -128,6 +136,8 @@ mod tests {
         let at = |text: &str| Address::parse(text).unwrap().at("/v1/jobs?state=running").unwrap().to_string();
         assert_eq!(at("http://grid:8080"), "http://grid:8080/v1/jobs?state=running");
         assert_eq!(at("https://proxy/gridmill/"), "https://proxy/gridmill/v1/jobs?state=running");
+        let elsewhere = Address::parse("http://grid").unwrap().find("https://store/key?a=b").unwrap();
+        assert_eq!(elsewhere, "https://store/key?a=b");
     }
 
     #[test]

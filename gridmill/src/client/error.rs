@@ -58,6 +58,9 @@ pub enum ClientError {
     /// It cannot be asked at all.
     #[error(transparent)]
     Address(#[from] AddressFault),
+    /// A file that should have been sent cannot be read.
+    #[error("{0}")]
+    File(String),
 }
 
 impl ClientError {
@@ -69,7 +72,8 @@ impl ClientError {
             | Self::Broken { .. }
             | Self::Silent { .. }
             | Self::Strange { .. }
-            | Self::Address(_) => None,
+            | Self::Address(_)
+            | Self::File(_) => None,
         }
     }
 
@@ -114,7 +118,7 @@ impl From<ClientError> for Fault {
             ClientError::Address(AddressFault::Unencrypted(_)) => {
                 Self::usage(error).help("use https://, or say --allow-plain-http where you trust the network")
             }
-            ClientError::Address(_) => Self::usage(error),
+            ClientError::Address(_) | ClientError::File(_) => Self::usage(error),
             ClientError::Refused { problem, .. } => refused(problem.status, problem.request_id.clone(), error),
         }
     }

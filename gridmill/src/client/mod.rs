@@ -7,17 +7,22 @@ mod address;
 mod answer;
 mod api;
 mod error;
+mod form;
 mod path;
+mod pieces;
 mod retry;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod uploads;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+};
 use hyper::{Method, Request, Response, Uri};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +30,9 @@ use serde::de::DeserializeOwned;
 pub use address::{Address, AddressFault, PlainHttp, Token};
 pub use api::Wish;
 pub use error::ClientError;
+pub use form::Form;
 pub use path::Route;
+pub use pieces::OnBytes;
 pub use retry::{Patience, Repeat};
 use transport::{Sending, Transport};
 
@@ -37,6 +44,8 @@ const MAX_REDIRECTS: usize = 4;
 
 /// What an answer without a body is awaited as.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("gridmill/", env!("CARGO_PKG_VERSION")));
 
@@ -54,7 +63,7 @@ struct Ask<'a> {
     method: Method,
     route: &'a Route,
     headers: Vec<(HeaderName, HeaderValue)>,
-    body: Option<Bytes>,
+    body: &'a (dyn Fn() -> Sending + Sync),
 }
 
 impl Client {
@@ -72,9 +81,14 @@ impl Client {
         Self { patience, ..self }
     }
 
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// What is at a route.
     pub async fn get<T: DeserializeOwned>(&self, route: &Route) -> Result<T, ClientError> {
-        let ask = Ask { method: Method::GET, route, headers: vec![(ACCEPT, JSON)], body: None };
+        let ask = Ask { method: Method::GET, route, headers: vec![(ACCEPT, JSON)], body: &Sending::nothing };
         self.patiently(Repeat::Harmless, async || answer::json(&self.transport, self.follow(&ask).await?).await).await
     }
 
@@ -94,10 +108,48 @@ impl Client {
         body: &impl Serialize,
         repeat: Repeat,
     ) -> Result<T, ClientError> {
+        self.post_json(route, body, Vec::new(), repeat).await
+    }
+
+    /// Posts something under an idempotency key, by which a manager knows a second try.
+    pub async fn post_once<T: DeserializeOwned>(
+        &self,
+        route: &Route,
+        body: &impl Serialize,
+        key: &HeaderValue,
+    ) -> Result<T, ClientError> {
+        self.post_json(route, body, vec![(KEY, key.clone())], Repeat::Harmless).await
+    }
+
+    async fn post_json<T: DeserializeOwned>(
+        &self,
+        route: &Route,
+        body: &impl Serialize,
+        mut headers: Vec<(HeaderName, HeaderValue)>,
+        repeat: Repeat,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| strange(&self.address, error.to_string()))?;
-        let headers = vec![(ACCEPT, JSON), (CONTENT_TYPE, JSON)];
-        let ask = Ask { method: Method::POST, route, headers, body: Some(body.into()) };
+        headers.extend([(ACCEPT, JSON), (CONTENT_TYPE, JSON)]);
+        let body = Bytes::from(body);
+        let body = || Sending::whole(body.clone());
+        let ask = Ask { method: Method::POST, route, headers, body: &body };
         self.patiently(repeat, async || answer::json(&self.transport, self.follow(&ask).await?).await).await
+    }
+
+    /// Posts a form under an idempotency key.
+    pub async fn post_form<T: DeserializeOwned>(
+        &self,
+        route: &Route,
+        form: Form,
+        key: &HeaderValue,
+        on_bytes: &OnBytes,
+    ) -> Result<T, ClientError> {
+        let (pieces, kind) = form.finish();
+        let length = HeaderValue::from(pieces::total(&pieces));
+        let headers = vec![(ACCEPT, JSON), (CONTENT_TYPE, kind), (CONTENT_LENGTH, length), (KEY, key.clone())];
+        let body = || pieces::sending(&pieces, on_bytes);
+        let ask = Ask { method: Method::POST, route, headers, body: &body };
+        self.patiently(Repeat::Harmless, async || answer::json(&self.transport, self.follow(&ask).await?).await).await
     }
 
     /// Tries until it works, or it makes no sense any more.
@@ -122,7 +174,7 @@ impl Client {
 
     /// One exchange, and those that its answer points to; an answer that is a success.
     async fn follow(&self, ask: &Ask<'_>) -> Result<Answer, ClientError> {
-        let mut uri = self.address.at(&ask.route.to_string())?;
+        let mut uri = self.address.find(&ask.route.to_string())?;
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.exchange(ask, &uri).await?;
             if answer.head.status().is_success() {
@@ -145,7 +197,7 @@ impl Client {
         for (name, value) in &ask.headers {
             request = request.header(name, value);
         }
-        let Sending { body, sent } = ask.body.clone().map_or_else(Sending::nothing, Sending::whole);
+        let Sending { body, sent } = (ask.body)();
         let request = request.body(body).map_err(|error| strange(&self.address, error.to_string()))?;
         let head = self.transport.exchange(request, sent).await?;
         Ok(Answer { host: transport::host(uri), head })

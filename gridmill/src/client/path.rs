@@ -21,6 +21,11 @@ impl Route {
         Self { path: format!("/v1{}", parts.collect::<String>()), query: String::new() }
     }
 
+    /// A path that the manager itself has given, or an address elsewhere.
+    pub fn given(place: &str) -> Self {
+        Self { path: place.to_owned(), query: String::new() }
+    }
+
     /// With a value in the query.
     pub fn query(mut self, name: &str, value: &str) -> Self {
         let between = if self.query.is_empty() { "?" } else { "&" };

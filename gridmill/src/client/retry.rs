@@ -53,7 +53,7 @@ fn may_pass(error: &ClientError, repeat: Repeat) -> bool {
             408 | 500 | 502 | 503 | 504 => repeat == Repeat::Harmless,
             _ => false,
         },
-        ClientError::Strange { .. } | ClientError::Address(_) => false,
+        ClientError::Strange { .. } | ClientError::Address(_) | ClientError::File(_) => false,
     }
 }
 

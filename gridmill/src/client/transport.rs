@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::error::{Cause, ClientError};
+use super::pieces::FileFault;
 
 /// Until a connection must stand.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -135,9 +136,10 @@ fn connector() -> HttpConnector {
 }
 
 fn failed(host: String, error: hyper_util::client::legacy::Error) -> ClientError {
-    match error.is_connect() {
-        true => ClientError::Unreachable { host, source: innermost(error) },
-        false => ClientError::Broken { host, source: innermost(error) },
+    match (FileFault::behind(&error), error.is_connect()) {
+        (Some(fault), _) => ClientError::File(fault.to_string()),
+        (None, true) => ClientError::Unreachable { host, source: innermost(error) },
+        (None, false) => ClientError::Broken { host, source: innermost(error) },
     }
 }
 

@@ -12,6 +12,7 @@ mod redrive;
 mod replay;
 mod run;
 mod status;
+mod submit;
 mod validate;
 mod why;
 mod wishes;
@@ -46,6 +47,7 @@ fn execute(command: Command, console: Console) -> Outcome {
         }
         Command::Completions { shell } => completions::completions(shell),
         Command::Run(args) => run::run(&args, console),
+        Command::Submit(args) => submit::submit(&args, console),
         Command::List(args) => list::list(&args, console),
         Command::Status(args) => status::status(&args, console),
         Command::Cancel(args) => wishes::fulfil(&args, Wish::Cancel, console),

@@ -19,6 +19,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 pub struct ByteCounter {
     console: Console,
     what: &'static str,
+    /// How many there will be; 0 where that is not known.
+    size: u64,
     bar: ProgressBar,
     started: Instant,
     bytes: AtomicU64,
@@ -34,7 +36,13 @@ impl ByteCounter {
             bar.set_style(style);
         }
         let next_ms = AtomicU64::new(PATIENCE.as_millis() as u64);
-        Self { console, what, bar, started: Instant::now(), bytes: AtomicU64::new(0), next_ms }
+        Self { console, what, size: 0, bar, started: Instant::now(), bytes: AtomicU64::new(0), next_ms }
+    }
+
+    /// There will be so many.
+    pub fn of(mut self, size: u64) -> Self {
+        self.size = size;
+        self
     }
 
     /// So many bytes more.
@@ -44,7 +52,7 @@ impl ByteCounter {
         let elapsed_ms = elapsed.as_millis() as u64;
         if elapsed_ms >= self.next_ms.load(Ordering::Relaxed) {
             self.next_ms.store(elapsed_ms + self.pause().as_millis() as u64, Ordering::Relaxed);
-            self.say(&words(self.what, total, elapsed));
+            self.say(&words(self.what, total, self.size, elapsed));
         }
     }
 
@@ -70,9 +78,13 @@ impl Drop for ByteCounter {
     }
 }
 
-fn words(what: &str, bytes: u64, elapsed: Duration) -> String {
-    let rate = bytes as f64 / elapsed.as_secs_f64().max(0.001);
-    format!("{what}: {} ({})", text::bytes(bytes), text::bytes_rate(rate))
+fn words(what: &str, bytes: u64, size: u64, elapsed: Duration) -> String {
+    let rate = text::bytes_rate(bytes as f64 / elapsed.as_secs_f64().max(0.001));
+    // What is sent again counts again, so that there may be more than there are.
+    match size > bytes {
+        true => format!("{what}: {} of {} ({rate})", text::bytes(bytes), text::bytes(size)),
+        false => format!("{what}: {} ({rate})", text::bytes(bytes)),
+    }
 }
 
 #[cfg(test)]
@@ -82,8 +94,10 @@ mod tests {
     #[test]
     fn what_went_by_is_said_with_its_rate() {
         assert_eq!(
-            words("reading the inputs", 10 << 20, Duration::from_secs(2)),
+            words("reading the inputs", 10 << 20, 0, Duration::from_secs(2)),
             "reading the inputs: 10.0 MiB (5.0 MiB/s)"
         );
+        let words = words("uploading", 10 << 20, 1 << 30, Duration::from_secs(2));
+        assert_eq!(words, "uploading: 10.0 MiB of 1.0 GiB (5.0 MiB/s)");
     }
 }

@@ -11,7 +11,7 @@ const LIST_PAGE: usize = 1_000;
 
 /// A file that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub struct Found {
     /// Where it lies.
     pub uri: String,
     /// The path below the folder or the fixed part of the glob, else the file name.

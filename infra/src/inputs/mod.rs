@@ -17,6 +17,7 @@ mod tests;
 pub use blocks::{SliceReader, keep_blocks};
 pub use decompress::decompress;
 pub use error::InputError;
+pub use find::Found;
 pub use open::{open, open_from};
-pub use pin::{PinOptions, pin_object, resolve};
+pub use pin::{PinOptions, locate, pin_object, resolve};
 pub use slices::{read_consecutive, read_slice};

@@ -47,6 +47,17 @@ pub async fn resolve(
     base_dir: &Path,
     options: PinOptions<'_>,
 ) -> Result<Vec<PinnedFile>, InputError> {
+    let found = locate(sources, specs, base_dir).await?;
+    let mut pinned = Vec::with_capacity(found.len());
+    for some in found.chunks(PINNED_AT_ONCE) {
+        let pins = some.iter().map(|file| pin_object(sources, &file.uri, &file.name, options));
+        pinned.extend(try_join_all(pins).await?);
+    }
+    Ok(pinned)
+}
+
+/// Finds the files of an input as [`resolve`] does, and reads none of them.
+pub async fn locate(sources: &Sources, specs: &[String], base_dir: &Path) -> Result<Vec<Found>, InputError> {
     let mut found: Vec<Found> = Vec::new();
     let mut seen = BTreeSet::new();
     for spec in specs {
@@ -57,12 +68,7 @@ pub async fn resolve(
         }
     }
     names::make_unique(&mut found);
-    let mut pinned = Vec::with_capacity(found.len());
-    for some in found.chunks(PINNED_AT_ONCE) {
-        let pins = some.iter().map(|file| pin_object(sources, &file.uri, &file.name, options));
-        pinned.extend(try_join_all(pins).await?);
-    }
-    Ok(pinned)
+    Ok(found)
 }
 
 /// Pins one file or object by its URI.

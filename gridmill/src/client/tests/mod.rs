@@ -2,6 +2,7 @@
 
 mod requests;
 mod scripted;
+mod uploads;
 
 use std::time::Duration;
 
