@@ -1,4 +1,5 @@
 resource "aws_security_group" "manager" {
+  #checkov:skip=CKV2_AWS_5:the launch template of another module has it
   name        = "${var.name}-manager"
   description = "Manager of the grid ${var.name}: its API from named addresses, or from nowhere"
   vpc_id      = local.vpc_id
@@ -7,6 +8,7 @@ resource "aws_security_group" "manager" {
 }
 
 resource "aws_security_group" "workers" {
+  #checkov:skip=CKV2_AWS_5:the launch templates of another module have it
   name        = "${var.name}-workers"
   description = "Workers of the grid ${var.name}: nothing comes in"
   vpc_id      = local.vpc_id

@@ -36,6 +36,7 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:what must be kept is in the bucket, and people set how long logs are
   name              = "/gridmill/${var.name}/workers"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
