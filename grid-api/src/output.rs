@@ -16,7 +16,7 @@ pub struct OutputFile {
     pub stage: StageName,
     /// The item's place in its stage; of the first one, where items share a file.
     pub item: u32,
-    /// Where to get it, relative to the manager: a path with a query that finds the file at once.
+    /// Where to get it: a path of this manager, with a query that finds the file at once.
     pub href: String,
 }
 

@@ -93,10 +93,10 @@ async fn run(settings: Settings, grid: Grid, stop: CancellationToken) -> anyhow:
     }
     tracing::info!(%address, "listening");
     let inputs = settings.inputs(&settings.grid()?);
-    let api = Arc::new(Api::new(grid.clone(), settings.access(), inputs, stop.clone()));
-    let serving = serve(listener, router(api), settings.limits(), stop.clone());
-    let (progress, _jobs) = watch::channel(Progress::default());
-    let (role, _role) = watch::channel(Role::default());
+    let (progress, seen_progress) = watch::channel(Progress::default());
+    let (role, seen_role) = watch::channel(Role::default());
+    let api = Api::new(grid.clone(), settings.access(), inputs, stop.clone()).watching(seen_progress, seen_role);
+    let serving = serve(listener, router(Arc::new(api)), settings.limits(), stop.clone());
     let config = ManagerConfig { name: settings.name(address), seed: seed()?, ..ManagerConfig::default() };
     let leading = async {
         let led = manage(grid, config, progress, role, stop.clone()).await;

@@ -87,11 +87,14 @@ pub(super) enum OfSubmission {
         version = "1",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
+    // Routes that take the rest of a path, which OpenAPI has no word for: they are added to the router by hand.
+    paths(super::outputs::get, super::logs::of_item),
     components(schemas(Problem, ProblemError)),
     modifiers(&Tokens),
     tags(
         (name = "jobs", description = "jobs as a whole"),
         (name = "items", description = "the items of a job"),
+        (name = "outputs", description = "what a job has written"),
         (name = "health", description = "for load balancers and monitors"),
     ),
 )]

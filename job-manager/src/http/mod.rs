@@ -8,12 +8,17 @@ mod access;
 mod body;
 mod document;
 mod envelope;
+mod events;
 mod files;
 mod health;
 mod inputs;
 mod items;
 mod jobs;
+mod lines;
+mod logs;
+mod metrics;
 mod multipart;
+mod outputs;
 mod problem;
 mod query;
 mod serve;
@@ -24,8 +29,10 @@ mod wishes;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use infra::Grid;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,7 +43,10 @@ pub use inputs::{InputPolicy, OwnBucket};
 pub use serve::{Limits, serve};
 
 use health::LastLook;
+use metrics::Metrics;
 use problem::Refusal;
+
+use crate::{Progress, Role};
 
 /// Longest JSON body: a pipeline file of the longest kind, escaped, and as much again for the rest.
 pub const MAX_JSON_BYTES: usize = 4 << 20;
@@ -52,13 +62,22 @@ pub struct Api {
     pub inputs: InputPolicy,
     /// Cancelled when the manager is to end: streams end, connections are closed after the answer in hand.
     pub stop: CancellationToken,
+    progress: watch::Receiver<Progress>,
+    role: watch::Receiver<Role>,
     last_look: LastLook,
+    metrics: Metrics,
 }
 
 impl Api {
     /// An API over a grid.
     pub fn new(grid: Grid, access: Access, inputs: InputPolicy, stop: CancellationToken) -> Self {
-        Self { grid, access, inputs, stop, last_look: LastLook::default() }
+        let (progress, role) = (watch::channel(Progress::default()).1, watch::channel(Role::default()).1);
+        Self { grid, access, inputs, stop, progress, role, last_look: LastLook::default(), metrics: Metrics::default() }
+    }
+
+    /// With what the manager in this process tells of itself and, while it leads, of the jobs.
+    pub fn watching(self, progress: watch::Receiver<Progress>, role: watch::Receiver<Role>) -> Self {
+        Self { progress, role, ..self }
     }
 }
 
@@ -66,9 +85,11 @@ impl Api {
 pub fn router(api: Arc<Api>) -> Router {
     let (router, _) = routes().split_for_parts();
     router
+        .route("/v1/jobs/{id}/outputs/{*path}", get(outputs::get))
+        .route("/v1/jobs/{id}/logs/{stage}/{*item}", get(logs::of_item))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(from_fn(envelope::envelope))
+        .layer(from_fn_with_state(api.clone(), envelope::envelope))
         .with_state(api)
 }
 
@@ -81,12 +102,17 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(items::dead))
         .routes(routes!(items::why))
         .routes(routes!(jobs::receipt))
+        .routes(routes!(events::events))
+        .routes(routes!(outputs::list))
+        .routes(routes!(logs::of_job))
+        .routes(routes!(logs::of_stage))
         .routes(routes!(wishes::cancel))
         .routes(routes!(wishes::pause))
         .routes(routes!(wishes::resume))
         .routes(routes!(wishes::redrive))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(document::openapi_json))
 }
 

@@ -1,10 +1,14 @@
 //! What a job has written: the files below its output folder, and the bytes that each is made of.
 
+mod content;
+mod listing;
 mod names;
 mod walk;
 
 use grid_core::pipeline::Stage;
 
+pub use content::{Content, content_of, content_of_entry, shared_content};
+pub use listing::{OutputEntry, list_outputs};
 pub use names::NameFault;
 pub use walk::{Deliverable, Walk, WalkError, target_of};
 

@@ -31,6 +31,8 @@ pub struct Deliverable {
     pub path: PathBuf,
     /// The item.
     pub item: ItemIndex,
+    /// What the item called it; `None` for standard output.
+    pub name: Option<String>,
     /// The bytes; `None` makes an empty file.
     pub piece: Option<Piece>,
     /// Whether they go to the end of a file that other items have begun.
@@ -120,13 +122,14 @@ impl<'job> Walk<'job> {
         // items printed anything. Otherwise an empty file tells that the item succeeded.
         if piece.is_some() || (files.peek().is_none() && !appends && !self.is_silent) {
             let path = self.stdout_path(item, key)?;
-            found.push(Deliverable { path, item, piece, appends });
+            found.push(Deliverable { path, item, name: None, piece, appends });
         }
         if files.peek().is_some() {
             let folder = self.namer.folder(item, key);
             found.extend(files.map(|(name, piece)| Deliverable {
                 path: folder.join(name),
                 item,
+                name: Some(name.to_owned()),
                 piece: Some(piece),
                 appends: false,
             }));

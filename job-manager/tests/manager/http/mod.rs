@@ -3,6 +3,7 @@
 mod access;
 mod form;
 mod jobs;
+mod outputs;
 mod problems;
 mod serve;
 mod site;
