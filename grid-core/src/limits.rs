@@ -61,8 +61,13 @@ pub const MAX_HEARTBEAT: Duration = Duration::from_secs(300);
 /// Workers that die under one task before it is given up as poison.
 pub const MAX_DEATHS: u32 = 5;
 
-/// Receives of one task message before it goes to the dead tasks, whose reader judges what became of it.
-pub const MAX_RECEIVES: u32 = MAX_DEATHS;
+/// Receives of one task message before it goes to the dead tasks, whose reader judges what became of it. Receives are no
+/// deaths: each drain, and each worker that cannot use the message, costs one, too.
+pub const MAX_RECEIVES: u32 = 5;
+
+/// Times that a task is sent again although no worker was seen to die under it, before it is given up: a bound for what
+/// nobody can explain.
+pub const MAX_RESENDS: u32 = 20;
 
 /// Upstream attempts that a task message names itself; more are listed in an object of their own.
 pub const MAX_INLINE_REFS: usize = 32;

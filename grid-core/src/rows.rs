@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
+use crate::wire::Heartbeat;
 
 /// Partition of the list of all jobs; the place in it is the job's id, which sorts by time.
 pub const JOBS: &str = "JOBS";
@@ -10,6 +11,9 @@ pub const JOBS: &str = "JOBS";
 pub const ACTIVE: &str = "ACTIVE";
 /// Partition and place of the row that says who leads.
 pub const LEADER: &str = "LEADER";
+
+/// Partition of the workers in sight; the place in it is the worker's name.
+pub const WORKERS: &str = "WORKERS";
 
 /// The partition of a job's own rows.
 pub fn job_partition(job: &JobId) -> String {
@@ -97,6 +101,15 @@ pub struct ActiveRow {}
 pub struct SubmissionRow {
     /// The job.
     pub job: JobId,
+}
+
+/// A worker in sight, by its last sign of life that the leader has written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerRow {
+    /// When the leader heard of it, Unix milliseconds by the leader's clock: for people.
+    pub seen_ms: u64,
+    /// What it said.
+    pub heartbeat: Heartbeat,
 }
 
 /// Who leads. Written under no epoch of its own: its version alone says whose turn it is.

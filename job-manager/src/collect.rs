@@ -16,7 +16,7 @@ impl Leader {
         for received in batch {
             match serde_json::from_str(&received.body) {
                 Ok(Report::Heartbeat(heartbeat)) => {
-                    self.workers.saw(heartbeat, Instant::now());
+                    self.workers.saw(heartbeat, Instant::now(), self.grid.clock.now_ms());
                     heard.push(received.receipt);
                 }
                 Ok(Report::Completed(completion)) => completions.push((completion, received.receipt)),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use grid_core::ids::{AttemptKey, JobId, StageName};
+use grid_core::ids::{AttemptKey, JobId, StageName, WorkerId};
 use grid_core::items::plan::Group;
 use grid_core::job::{Applied, Ending, Job, Message, TaskPhase};
-use grid_core::limits::{MAX_DEATHS, QUEUE_BATCH};
+use grid_core::limits::{MAX_DEATHS, MAX_RESENDS, QUEUE_BATCH};
 use grid_core::wire::{Manifest, to_ascii_json};
 use grid_core::{layout, random::Random};
 use infra::queue::Receipt;
@@ -218,7 +218,7 @@ impl Desk {
         self.unsaved_since
     }
 
-    /// Looks for the manifests of tasks of which nothing is known, and of those that are silent; where there is none,
+    /// Gives up what kills its workers. Looks for the manifests of tasks of which nothing is known, and of those that are silent; where there is none,
     /// and no message can be left either, the task is sent again.
     pub async fn reconcile(
         &mut self,
@@ -226,6 +226,7 @@ impl Desk {
         around: &Surroundings,
         random: &mut Random,
     ) -> Result<(), ManagerError> {
+        self.give_up_poison(grid, random).await?;
         let job = self.job().submission().job.clone();
         let is_silent = |phase: TaskPhase| match phase {
             TaskPhase::Unknown => true,
@@ -258,19 +259,60 @@ impl Desk {
     ) -> Result<(), ManagerError> {
         let resends = self.table.job.resend(stage, key);
         tracing::warn!(%stage, attempt = %key, resends, "nothing was heard of a task; sending it again");
-        if resends > MAX_DEATHS { self.give_up(grid, stage, key, random).await } else { Ok(()) }
+        if resends <= MAX_RESENDS {
+            return Ok(());
+        }
+        let why = format!("it was sent again {MAX_RESENDS} times, and nothing was ever heard of it");
+        self.give_up(grid, stage, key, &why, random).await
     }
 
-    /// An attempt that killed its workers: its failure is committed here, unless it did end after all.
-    pub async fn give_up(
+    /// A worker fell silent while it ran an attempt.
+    pub fn worker_died(&mut self, stage: &StageName, key: AttemptKey, worker: &WorkerId) {
+        self.table.job.worker_died(stage, key, worker);
+        self.unsaved_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Gives up the attempts under which too many workers died.
+    async fn give_up_poison(&mut self, grid: &Grid, random: &mut Random) -> Result<(), ManagerError> {
+        let is_poison = |died: usize| died >= MAX_DEATHS as usize;
+        let poison: Vec<_> = (self.job().out())
+            .filter(|(_, task)| is_poison(task.died.len()))
+            .map(|(stage, task)| (stage.clone(), task.key(), task.died.len()))
+            .collect();
+        for (stage, key, deaths) in poison {
+            let why = format!("{deaths} workers died or fell silent while they ran it");
+            self.give_up(grid, &stage, key, &why, random).await?;
+        }
+        Ok(())
+    }
+
+    /// The queue has received an attempt's message so often that it keeps it no longer. That may be the doing of many
+    /// drains: what becomes of the attempt is for its manifest to say, and for the deaths of workers.
+    pub async fn queue_gave_up(
         &mut self,
         grid: &Grid,
         stage: &StageName,
         key: AttemptKey,
         random: &mut Random,
     ) -> Result<(), ManagerError> {
-        let why = format!("its worker died or fell silent {MAX_DEATHS} times");
-        let Some(lost) = self.job().lost_manifest(stage, key, &why) else { return Ok(()) };
+        let job = self.job().submission().job.clone();
+        match read_manifest(grid, &job, stage, key).await? {
+            Some(manifest) => self.hear_manifest(&manifest, None, grid.clock.now_ms(), random),
+            None => self.resend(grid, stage, key, random).await?,
+        }
+        Ok(())
+    }
+
+    /// An attempt of which nobody will report anything: its failure is committed here, unless it did end after all.
+    async fn give_up(
+        &mut self,
+        grid: &Grid,
+        stage: &StageName,
+        key: AttemptKey,
+        why: &str,
+        random: &mut Random,
+    ) -> Result<(), ManagerError> {
+        let Some(lost) = self.job().lost_manifest(stage, key, why) else { return Ok(()) };
         create_once(grid, &layout::manifest(&lost.job, stage, key), encode(&lost)).await?;
         if let Some(manifest) = read_manifest(grid, &lost.job, stage, key).await? {
             self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);

@@ -15,6 +15,7 @@ use crate::config::ManagerConfig;
 use crate::desk::PlanNews;
 use crate::leader::Leader;
 use crate::lease::Claim;
+use crate::roster::Roster;
 use crate::status::Progress;
 
 /// Leads until `stop`, or until the lead is lost. Waits for no other manager: where several may be at work at the same
@@ -27,7 +28,7 @@ pub async fn lead(
 ) -> Result<(), ManagerError> {
     let claim = Claim::without_lease(&grid, &config);
     match claim.take_at_once(&stop).await? {
-        Some(epoch) => reign(grid, config, epoch, progress, stop).await,
+        Some(epoch) => reign(grid, config, (epoch, Roster::Unwritten), progress, stop).await,
         None => Ok(()),
     }
 }
@@ -37,7 +38,7 @@ pub async fn lead(
 pub(crate) async fn reign(
     grid: Grid,
     config: ManagerConfig,
-    epoch: u64,
+    lead: (u64, Roster),
     progress: watch::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<(), ManagerError> {
@@ -45,7 +46,7 @@ pub(crate) async fn reign(
     let (report_batches, mut reports) = mpsc::channel(4);
     let mut helpers = JoinSet::new();
     helpers.spawn(receive_reports(grid.clone(), config.report_lease, report_batches, stop.clone()));
-    let mut leader = Leader::new(grid, config, epoch, progress, plan_news, helpers);
+    let mut leader = Leader::new(grid, config, lead, progress, plan_news, helpers);
     loop {
         leader.survive_pass(&stop).await?;
         let wake = leader.next_wake();

@@ -23,6 +23,7 @@ use crate::pause::{after_fault, pause};
 use crate::planning::{self, PlanWork};
 use crate::reconcile::Surroundings;
 use crate::redrive::redrive;
+use crate::roster::Roster;
 use crate::status::{Progress, status_of, unreadable};
 use crate::submit::deactivate;
 use crate::table::{JobTable, all_rows};
@@ -34,10 +35,11 @@ pub(crate) struct Leader {
     pub config: ManagerConfig,
     pub desks: BTreeMap<JobId, Desk>,
     pub workers: Workers,
+    pub roster: Roster,
     pub random: Random,
     /// Somebody said so: the list of active jobs is read before its time.
     pub has_news_of_jobs: bool,
-    epoch: u64,
+    pub epoch: u64,
     unreadable: BTreeSet<JobId>,
     progress: watch::Sender<Progress>,
     published: Option<Instant>,
@@ -56,7 +58,7 @@ impl Leader {
     pub fn new(
         grid: Grid,
         config: ManagerConfig,
-        epoch: u64,
+        (epoch, roster): (u64, Roster),
         progress: watch::Sender<Progress>,
         plan_news: mpsc::Sender<PlanNews>,
         helpers: JoinSet<()>,
@@ -71,6 +73,7 @@ impl Leader {
             next_reconcile: Instant::now(),
             grid,
             config,
+            roster,
             epoch,
             progress,
             plan_news,

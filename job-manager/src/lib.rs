@@ -23,6 +23,7 @@ pub mod rebuild;
 mod reconcile;
 mod redrive;
 mod reuse;
+mod roster;
 #[cfg(feature = "aws")]
 pub mod settings;
 mod status;

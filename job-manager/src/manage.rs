@@ -15,6 +15,7 @@ use crate::error::{Remedy, with_causes};
 use crate::lead::reign;
 use crate::lease::{Claim, Kept, Lead, Look, Sight};
 use crate::pause::{after_fault, pause};
+use crate::roster::Roster;
 use crate::status::Progress;
 
 /// Between two looks at the leader's row: how long a lead that was handed back lies idle.
@@ -68,7 +69,7 @@ pub async fn manage(
         let epoch = lead.epoch;
         tracing::info!(epoch, "taking the lead");
         role.send_replace(Role::Leads { epoch });
-        let reign = reign(grid.clone(), config.clone(), epoch, progress.clone(), stop.clone());
+        let reign = reign(grid.clone(), config.clone(), (epoch, Roster::rows()), progress.clone(), stop.clone());
         let ended = hold(&claim, lead, reign, &stop).await;
         role.send_replace(Role::default());
         progress.send_replace(Progress::default());

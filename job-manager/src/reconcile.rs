@@ -25,6 +25,8 @@ pub(crate) struct Surroundings {
 impl Leader {
     /// Looks at the queue and the workers. `None` when the queue does not say how deep it is: nothing is repaired then.
     pub async fn look_around(&mut self, now: Instant) -> Result<Option<Surroundings>, ManagerError> {
+        self.roster.keep(&self.grid, self.epoch, &mut self.workers, now).await?;
+        self.note_deaths(now);
         self.bury_dead_tasks().await?;
         let depth = match self.grid.tasks.depth().await {
             Ok(depth) => depth,
@@ -35,15 +37,28 @@ impl Leader {
         };
         let running: BTreeSet<(JobId, StageName, AttemptKey)> =
             self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();
+        let patience = self.workers.task_patience(now);
         Ok(Some(Surroundings {
             // Repair must not double the load: nothing is sent again while messages may still be on their way.
             is_caught_up: depth.waiting == 0 && depth.in_flight <= running.len() as u64,
-            silent_before_ms: self.grid.clock.now_ms().saturating_sub(self.config.patience.as_millis() as u64),
+            silent_before_ms: self.grid.clock.now_ms().saturating_sub(patience.as_millis() as u64),
             running,
         }))
     }
 
-    /// Tasks whose workers died again and again, according to the queue.
+    /// A worker that falls silent has died under what it ran.
+    fn note_deaths(&mut self, now: Instant) {
+        for heartbeat in self.workers.take_silent(now) {
+            tracing::warn!(worker = %heartbeat.worker, tasks = heartbeat.running.len(), "a worker has fallen silent");
+            for task in &heartbeat.running {
+                if let Some(desk) = self.desks.get_mut(&task.job) {
+                    desk.worker_died(&task.stage, task.key, &heartbeat.worker);
+                }
+            }
+        }
+    }
+
+    /// Tasks that the queue has given up, since their messages came again and again.
     async fn bury_dead_tasks(&mut self) -> Result<(), ManagerError> {
         loop {
             let batch = self.grid.dead_tasks.receive(QUEUE_BATCH, self.config.report_lease, Duration::ZERO).await?;
@@ -54,7 +69,7 @@ impl Leader {
                 if let Ok(task) = serde_json::from_str::<TaskMessage>(&received.body)
                     && let Some(desk) = self.desks.get_mut(&task.job)
                 {
-                    desk.give_up(&self.grid, &task.stage, task.key(), &mut self.random).await?;
+                    desk.queue_gave_up(&self.grid, &task.stage, task.key(), &mut self.random).await?;
                 }
                 for answer in self.grid.dead_tasks.delete(&[received.receipt]).await? {
                     answer?;

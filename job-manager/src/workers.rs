@@ -1,31 +1,64 @@
 //! The workers in sight, by their heartbeats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use grid_core::ids::WorkerId;
+use grid_core::rows::WorkerRow;
 use grid_core::wire::{Heartbeat, RunningTask};
 use tokio::time::Instant;
 
-/// The workers in sight. A worker is in sight until it was silent for `patience`, or said that it goes.
+/// The workers in sight. A worker is in sight until it leaves, or was silent for longer than two of its own heartbeats take
+/// and `patience`.
 #[derive(Debug)]
 pub(crate) struct Workers {
     patience: Duration,
-    seen: BTreeMap<WorkerId, (Instant, Heartbeat)>,
+    seen: BTreeMap<WorkerId, Seen>,
+    /// Workers whose rows differ from what is known of them, or may.
+    pub(crate) changed: BTreeSet<WorkerId>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    at: Instant,
+    row: WorkerRow,
 }
 
 impl Workers {
     pub fn new(patience: Duration) -> Self {
-        Self { patience, seen: BTreeMap::new() }
+        Self { patience, seen: BTreeMap::new(), changed: BTreeSet::new() }
+    }
+
+    /// Takes over what an earlier leader has written down: the worker has this time on to say something itself.
+    pub fn remember(&mut self, row: WorkerRow, now: Instant) {
+        self.seen.entry(row.heartbeat.worker.clone()).or_insert(Seen { at: now, row });
     }
 
     /// Takes in a heartbeat, unless a later one of this worker came first.
-    pub fn saw(&mut self, heartbeat: Heartbeat, now: Instant) {
-        let is_late = self.seen.get(&heartbeat.worker).is_some_and(|(_, last)| last.sequence > heartbeat.sequence);
-        if !is_late {
-            self.seen.insert(heartbeat.worker.clone(), (now, heartbeat));
+    pub fn saw(&mut self, heartbeat: Heartbeat, now: Instant, now_ms: u64) {
+        let worker = heartbeat.worker.clone();
+        let is_late = |seen: &Seen| seen.row.heartbeat.sequence > heartbeat.sequence;
+        if self.seen.get(&worker).is_some_and(is_late) {
+            return;
         }
-        self.seen.retain(|_, (at, _)| now.duration_since(*at) < self.patience);
+        self.changed.insert(worker.clone());
+        self.seen.insert(worker, Seen { at: now, row: WorkerRow { seen_ms: now_ms, heartbeat } });
+    }
+
+    /// Forgets the workers that have fallen silent, and tells what ran on each: they died under it, as far as anybody can
+    /// know.
+    pub fn take_silent(&mut self, now: Instant) -> Vec<Heartbeat> {
+        let patience = self.patience;
+        let silent = self.seen.extract_if(.., |_, seen| !seen.is_in_sight(patience, now));
+        let silent: Vec<Heartbeat> =
+            silent.map(|(_, seen)| seen.row.heartbeat).filter(|last| !has_left(last)).collect();
+        self.changed.extend(silent.iter().map(|last| last.worker.clone()));
+        silent
+    }
+
+    /// What is known of a worker, if it is in sight.
+    pub fn row(&self, worker: &WorkerId) -> Option<&WorkerRow> {
+        self.seen.get(worker).map(|seen| &seen.row).filter(|row| !has_left(&row.heartbeat))
     }
 
     /// Slots of all workers in sight.
@@ -38,8 +71,25 @@ impl Workers {
         self.live(now).flat_map(|heartbeat| &heartbeat.running)
     }
 
+    /// How long it may take until a task that was taken is heard of, from when it was sent.
+    pub fn task_patience(&self, now: Instant) -> Duration {
+        let longest = self.live(now).map(Heartbeat::interval).max().unwrap_or_default();
+        self.patience + longest * 2
+    }
+
     fn live(&self, now: Instant) -> impl Iterator<Item = &Heartbeat> {
         let patience = self.patience;
-        self.seen.values().filter(move |(at, _)| now.duration_since(*at) < patience).map(|(_, heartbeat)| heartbeat)
+        self.seen.values().filter(move |seen| seen.is_in_sight(patience, now)).map(|seen| &seen.row.heartbeat)
+    }
+}
+
+/// One that has left is still known for a while, so that a heartbeat which comes late does not bring it back.
+fn has_left(last: &Heartbeat) -> bool {
+    last.slots == 0 && last.running.is_empty()
+}
+
+impl Seen {
+    fn is_in_sight(&self, patience: Duration, now: Instant) -> bool {
+        now.duration_since(self.at) < patience + self.row.heartbeat.next_within() * 2
     }
 }

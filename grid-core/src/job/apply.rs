@@ -1,6 +1,6 @@
 //! A manifest was found: what it commits, and what becomes of what failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::bits::Outcome;
@@ -181,7 +181,16 @@ impl Job {
         for Piece { first, count, spent, until_ms, .. } in joined {
             let phase = TaskPhase::Waiting { until_ms };
             let (attempt, set) = (task.attempt + 1, task.set);
-            self.stages[index].put_out(OutTask { first, count, attempt, spent, resends: 0, set, phase });
+            self.stages[index].put_out(OutTask {
+                first,
+                count,
+                attempt,
+                spent,
+                resends: 0,
+                died: BTreeSet::new(),
+                set,
+                phase,
+            });
         }
     }
 }

@@ -7,7 +7,7 @@ use super::gather::Members;
 use super::retry::Spent;
 use super::stage::{OutTask, TaskPhase};
 use super::state::{Job, JobState};
-use crate::ids::{AttemptKey, ItemIndex, StageName};
+use crate::ids::{AttemptKey, ItemIndex, StageName, WorkerId};
 use crate::limits::SHARD_ITEMS;
 use crate::pipeline::{ItemSource, OnFailure};
 
@@ -41,7 +41,16 @@ impl Job {
             {
                 not_handed_out = not_handed_out.saturating_sub(u64::from(count));
                 let spent = Spent { memory_factor: 1.0, ..Spent::default() };
-                let task = OutTask { first, count, attempt: 1, spent, resends: 0, set: None, phase: TaskPhase::Due };
+                let task = OutTask {
+                    first,
+                    count,
+                    attempt: 1,
+                    spent,
+                    resends: 0,
+                    died: BTreeSet::new(),
+                    set: None,
+                    phase: TaskPhase::Due,
+                };
                 self.stages[index].put_out(task);
                 left -= 1;
             }
@@ -70,15 +79,25 @@ impl Job {
 
     /// Nothing was heard of a task and no message of it is left: it is sent again. Answers how often that has happened.
     pub fn resend(&mut self, stage: &StageName, key: AttemptKey) -> u32 {
-        let Some(index) = self.index_of(stage) else { return 0 };
-        let Some(task) = self.stages[index].out.get_mut(&key.first).filter(|task| task.attempt == key.attempt) else {
-            return 0;
-        };
+        let Some(task) = self.out_mut(stage, key) else { return 0 };
         task.resends += 1;
         task.phase = TaskPhase::Due;
-        let resends = task.resends;
-        self.stages[index].dirty_shards.insert(key.first / SHARD_ITEMS);
-        resends
+        task.resends
+    }
+
+    /// A worker fell silent while it ran a task.
+    pub fn worker_died(&mut self, stage: &StageName, key: AttemptKey, worker: &WorkerId) {
+        if let Some(task) = self.out_mut(stage, key) {
+            task.died.insert(worker.clone());
+        }
+    }
+
+    /// A task that is out, to be changed: its row is written anew.
+    fn out_mut(&mut self, stage: &StageName, key: AttemptKey) -> Option<&mut OutTask> {
+        let book = self.index_of(stage).map(|index| &mut self.stages[index])?;
+        let task = book.out.get_mut(&key.first).filter(|task| task.attempt == key.attempt)?;
+        book.dirty_shards.insert(key.first / SHARD_ITEMS);
+        Some(task)
     }
 
     fn set_phase(&mut self, stage: &StageName, key: AttemptKey, phase: TaskPhase) {

@@ -4,6 +4,8 @@ use super::gather::Members;
 use super::retry::Spent;
 use super::stage::{OutTask, TaskPhase};
 use super::state::{Job, JobState};
+use std::collections::BTreeSet;
+
 use crate::ids::{ItemIndex, StageItems, StageName};
 use crate::layout;
 use crate::limits::{MAX_INLINE_REFS, WIRE_VERSION};
@@ -58,7 +60,16 @@ impl Job {
     pub fn task_of(&self, stage: &StageName, item: ItemIndex, attempt: u32) -> Option<TaskMessage> {
         let index = self.index_of(stage).filter(|index| item < self.stages[*index].planned.items)?;
         let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
-        let task = OutTask { first: item, count: 1, attempt, spent, resends: 0, set: None, phase: TaskPhase::Due };
+        let task = OutTask {
+            first: item,
+            count: 1,
+            attempt,
+            spent,
+            resends: 0,
+            died: BTreeSet::new(),
+            set: None,
+            phase: TaskPhase::Due,
+        };
         let Message { task, listed } = self.message_of(index, &task);
         Some(match listed {
             Some((_, inputs)) => TaskMessage { inputs, ..task },

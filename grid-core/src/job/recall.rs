@@ -5,7 +5,7 @@
 //! attempts have not ended, and which tasks were out. Of those, the ones whose messages are still there can be told
 //! ([`Recall::handed_out`]); the items of the others are ready again, so nobody may be working on them any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::bits::Outcome;
@@ -152,7 +152,16 @@ impl Recall {
         self.revive(index, first, end);
         let spent = spent.unwrap_or(Spent { memory_factor: 1.0, ..Spent::default() });
         let phase = TaskPhase::Due;
-        self.job.stages[index].put_out(OutTask { first, count, attempt, spent, resends: 0, set, phase });
+        self.job.stages[index].put_out(OutTask {
+            first,
+            count,
+            attempt,
+            spent,
+            resends: 0,
+            died: BTreeSet::new(),
+            set,
+            phase,
+        });
         Ok(())
     }
 

@@ -62,7 +62,16 @@ impl Job {
             tally.bytes_in = tally.bytes_in.saturating_sub(last.bytes_in);
             let spent = Spent { memory_factor: memory_factor.unwrap_or(1.0), ..Spent::default() };
             let (attempt, phase) = (last.attempt + 1, TaskPhase::Due);
-            self.stages[index].put_out(OutTask { first: *item, count: 1, attempt, spent, resends: 0, set, phase });
+            self.stages[index].put_out(OutTask {
+                first: *item,
+                count: 1,
+                attempt,
+                spent,
+                resends: 0,
+                died: BTreeSet::new(),
+                set,
+                phase,
+            });
             self.revive_readers(index, *item, &mut revived);
         }
         self.stopping = None;

@@ -2,7 +2,7 @@
 //!
 //! Everything about a task lies in the row of its shard, so that a task changes in one conditional write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::bundle::Pace;
 use super::retry::Spent;
 use super::stage::{OutTask, Planned, StageBook, Tally, TaskPhase};
 use super::state::Job;
-use crate::ids::{AttemptKey, ItemIndex};
+use crate::ids::{AttemptKey, ItemIndex, WorkerId};
 use crate::limits::{SHARD_ITEMS, WIRE_VERSION};
 use crate::submission::Submission;
 
@@ -91,6 +91,9 @@ struct OutRow {
     deaths: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     resends: u32,
+    /// The workers that died under it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    died: BTreeSet<WorkerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     set: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,6 +215,7 @@ fn out_row(task: &OutTask) -> OutRow {
         failures: task.spent.failures,
         deaths: task.spent.deaths,
         resends: task.resends,
+        died: task.died.clone(),
         set: task.set,
         memory_factor: (task.spent.memory_factor != 1.0).then_some(task.spent.memory_factor),
         until_ms: match task.phase {
@@ -229,6 +233,7 @@ fn out_task(row: OutRow) -> OutTask {
         attempt: row.attempt,
         spent: Spent { failures: row.failures, deaths: row.deaths, memory_factor },
         resends: row.resends,
+        died: row.died,
         set: row.set,
         phase: row.until_ms.map_or(TaskPhase::Unknown, |until_ms| TaskPhase::Waiting { until_ms }),
     }

@@ -11,7 +11,7 @@ use super::gather::Gather;
 use super::index::Committed;
 use super::retry::Spent;
 use super::reuse::Found;
-use crate::ids::{AttemptKey, ItemIndex};
+use crate::ids::{AttemptKey, ItemIndex, WorkerId};
 use crate::limits::SHARD_ITEMS;
 use crate::reason::Reason;
 
@@ -26,8 +26,10 @@ pub struct OutTask {
     pub attempt: u32,
     /// What was spent on its items before.
     pub spent: Spent,
-    /// How often it was sent again because nothing was heard of it.
+    /// How often it was sent again because nothing was heard of it, or because the queue had given its message up.
     pub resends: u32,
+    /// The workers that fell silent while they ran it. Names and not a number: each counts once, however often it is told.
+    pub died: BTreeSet<WorkerId>,
     /// The place of the parameters that a redrive has set for it, if one has.
     pub set: Option<u32>,
     /// Where it stands.

@@ -1,10 +1,11 @@
 //! Rows of the state table that are not a job's own.
 
-use grid_core::ids::JobId;
+use grid_core::ids::{JobId, WorkerId};
 use grid_core::rows::{
-    ActiveRow, IdempotencyRow, JobRow, LeaderRow, Scope, SubmissionRow, TokenRow, idempotency_partition, job_partition,
-    submission_partition,
+    ActiveRow, IdempotencyRow, JobRow, LeaderRow, Scope, SubmissionRow, TokenRow, WorkerRow, idempotency_partition,
+    job_partition, submission_partition,
 };
+use grid_core::wire::Heartbeat;
 
 use crate::check::golden;
 
@@ -36,6 +37,20 @@ fn the_leader() {
     golden!("row-leader.json").holds(&row, &[""]);
     let free = LeaderRow { epoch: 12, ..LeaderRow::default() };
     golden!("row-leader-free.json").holds(&free, &[""]);
+}
+
+#[test]
+fn a_worker() {
+    let heartbeat = Heartbeat {
+        v: 1,
+        worker: WorkerId::new("w-1"),
+        sequence: 7,
+        pool: "default".into(),
+        slots: 2,
+        interval_secs: 20.0,
+        running: Vec::new(),
+    };
+    golden!("row-worker.json").holds(&WorkerRow { seen_ms: 1_760_000_000_123, heartbeat }, &["", "/heartbeat"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod listing;
 mod logs;
 pub mod outputs;
 mod story;
+mod workers;
 
 pub use attempts::ended_attempts;
 pub use dead::DeadLetters;
@@ -25,3 +26,4 @@ pub(crate) use keys::Keys;
 pub use listing::{JobFilter, JobPage, list_jobs, summary};
 pub use logs::{ItemLog, Logs};
 pub use story::{outcome, story};
+pub use workers::{pools, workers};

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod control;
+mod deaths;
 mod http;
 mod lead;
 mod rebuild;

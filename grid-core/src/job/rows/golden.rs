@@ -1,6 +1,6 @@
 //! The rows of version 1, each against its file in `tests/golden/v1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::lifecycle::Ending;
 use super::super::meta::{Meta, Redrive};
@@ -11,12 +11,21 @@ use crate::reason::Reason;
 
 fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
     let spent = Spent { failures: 2, deaths: 1, memory_factor: 4.0 };
-    OutTask { first, count: 8, attempt: 3, spent, resends: 1, set: Some(2), phase: TaskPhase::Waiting { until_ms } }
+    OutTask {
+        first,
+        count: 8,
+        attempt: 3,
+        spent,
+        resends: 1,
+        died: BTreeSet::from([WorkerId::new("w-1"), WorkerId::new("w-2")]),
+        set: Some(2),
+        phase: TaskPhase::Waiting { until_ms },
+    }
 }
 
 fn out(first: ItemIndex, phase: TaskPhase) -> OutTask {
     let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
-    OutTask { first, count: 8, attempt: 1, spent, resends: 0, set: None, phase }
+    OutTask { first, count: 8, attempt: 1, spent, resends: 0, died: BTreeSet::new(), set: None, phase }
 }
 
 fn tally() -> Tally {
