@@ -108,6 +108,8 @@ async fn sqs() -> queue::Fresh {
         queue: open(&name).await,
         dead_letters: open(dead.queue_url().unwrap()).await,
         max_receives: MAX_RECEIVES,
+        // Servers on one machine take a hundredth of what SQS does.
+        many: if std::env::var_os("AWS_ENDPOINT_URL").is_some() { 1_000 } else { 10_000 },
     }
 }
 

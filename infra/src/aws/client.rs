@@ -32,6 +32,8 @@ const ATTEMPTS: u32 = 5;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest wait before another try.
 const LAST_BACKOFF: Duration = Duration::from_secs(10);
+/// Until S3 has put the parts of a large object together: some minutes, it says.
+pub(crate) const ASSEMBLY: Duration = Duration::from_secs(300);
 /// How long a body may stand still.
 const STALL: Duration = Duration::from_secs(20);
 /// A body that is sent is given a second for so many bytes, beside the time of a small request.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Result};
 
 /// Our error for one of the SDK's; `context` reads after "failed to", as in "write s3://bucket/key".
 pub(crate) fn failed<E>(context: impl AsRef<str>, error: SdkError<E, HttpResponse>) -> Error
@@ -27,6 +27,11 @@ pub(crate) fn kind<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -
         // No answer, half an answer, or none that can be read: whether it was applied is not known.
         _ => ErrorKind::Unavailable,
     }
+}
+
+/// What an answer must have. `thing` reads after "the service gave no", as in "URL of queue tasks".
+pub(crate) fn required<T>(value: Option<T>, thing: impl FnOnce() -> String) -> Result<T> {
+    value.ok_or_else(|| Error::new(ErrorKind::Invalid, format!("the service gave no {}", thing())))
 }
 
 /// The HTTP status of the answer, if there was one.
@@ -64,11 +69,15 @@ pub(crate) fn kind_of_answer(code: &str, status: u16) -> ErrorKind {
         | "ConditionalRequestConflict"
         | "OperationAborted"
         | "OverLimit" => ErrorKind::Throttled,
-        // Credentials are renewed, and a request that came too late can be made again.
+        // Credentials are renewed; a request that came too late, or damaged, or in part can be made again.
         "ExpiredToken"
         | "ExpiredTokenException"
         | "RequestExpired"
         | "RequestTimeout"
+        | "BadDigest"
+        | "XAmzContentChecksumMismatch"
+        | "XAmzContentSHA256Mismatch"
+        | "IncompleteBody"
         | "InternalError"
         | "InternalServerError"
         | "InternalFailure"
@@ -137,6 +146,7 @@ mod tests {
             ("InternalError", 500, ErrorKind::Unavailable),
             ("", 502, ErrorKind::Unavailable),
             ("RequestTimeout", 400, ErrorKind::Unavailable),
+            ("BadDigest", 400, ErrorKind::Unavailable),
             ("ExpiredToken", 400, ErrorKind::Unavailable),
             ("AccessDenied", 403, ErrorKind::Denied),
             ("", 403, ErrorKind::Denied),

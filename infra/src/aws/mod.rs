@@ -9,12 +9,13 @@ use std::sync::Arc;
 pub use self::client::Clients;
 pub use self::settings::{Settings, WorkerSettings};
 
-use crate::Result;
+use self::settings::{BUCKET, DEAD_TASK_QUEUE, REPORT_QUEUE, TABLE, TASK_QUEUE};
 use crate::clock::SystemClock;
 use crate::grid::{Grid, Sources, WorkerGrid};
 use crate::objects::{ObjectStore, S3Objects, S3Sources, probe};
 use crate::queue::SqsQueue;
-use crate::state::DynamoState;
+use crate::state::{DynamoState, RowKey, StateStore};
+use crate::{Error, Result};
 
 /// Opens a grid for its manager, and probes the bucket: one that ignores conditions is refused (`Invalid`).
 ///
@@ -23,9 +24,10 @@ use crate::state::DynamoState;
 pub async fn open(settings: &Settings) -> Result<Grid> {
     let clients = Clients::from_env().await?;
     let parts = Parts::open(&clients, &settings.worker).await?;
-    probe(&format!("s3://{}", settings.worker.bucket), &*parts.objects).await?;
-    let dead_tasks = SqsQueue::open(clients.sqs.clone(), &settings.dead_task_queue).await?;
+    probe(&format!("s3://{}", settings.worker.bucket), &*parts.objects).await.map_err(by(BUCKET))?;
+    let dead_tasks = open_queue(&clients, DEAD_TASK_QUEUE, &settings.dead_task_queue).await?;
     let state = DynamoState::new(clients.dynamodb.clone(), &settings.table);
+    state.get(&RowKey { partition: "PROBE".to_owned(), sort: "PROBE".to_owned() }).await.map_err(by(TABLE))?;
     Ok(Grid {
         objects: parts.objects,
         sources: parts.sources,
@@ -36,6 +38,15 @@ pub async fn open(settings: &Settings) -> Result<Grid> {
         clock: Arc::new(SystemClock),
         requests: clients.requests,
     })
+}
+
+async fn open_queue(clients: &Clients, setting: &str, queue: &str) -> Result<SqsQueue> {
+    SqsQueue::open(clients.sqs.clone(), queue).await.map_err(by(setting))
+}
+
+/// Adds the setting that says where something is to what is wrong with it.
+fn by(setting: &str) -> impl Fn(Error) -> Error + '_ {
+    move |error| Error::new(error.kind, format!("{error} (by the setting {setting})"))
 }
 
 /// Opens a grid for a worker, as [`open`] does for the manager, without the probe.
@@ -66,8 +77,8 @@ impl Parts {
         let objects: Arc<dyn ObjectStore> = Arc::new(objects);
         let inputs = Arc::new(S3Sources::new(clients.s3.clone()));
         let sources = Sources::default().with("s3", inputs).with("grid", objects.clone());
-        let tasks = SqsQueue::open(clients.sqs.clone(), &settings.task_queue).await?;
-        let reports = SqsQueue::open(clients.sqs.clone(), &settings.report_queue).await?;
+        let tasks = open_queue(clients, TASK_QUEUE, &settings.task_queue).await?;
+        let reports = open_queue(clients, REPORT_QUEUE, &settings.report_queue).await?;
         Ok(Self { objects, sources, tasks, reports })
     }
 }

@@ -21,6 +21,8 @@ pub struct Fresh {
     pub dead_letters: Arc<dyn TaskQueue>,
     /// At least 3.
     pub max_receives: u32,
+    /// How many messages are many: as many as the queue takes in seconds.
+    pub many: usize,
 }
 
 /// Calls a macro with some arguments in brackets and the names of all checks.
@@ -45,7 +47,7 @@ macro_rules! queue_checks {
             leases_are_limited
             a_message_received_too_often_becomes_a_dead_letter
             the_depth_counts_waiting_and_leased_messages
-            nothing_is_lost_among_ten_thousand
+            nothing_is_lost_among_many
         }
     };
 }
@@ -197,7 +199,7 @@ async fn leases_are_limited(Fresh { queue, .. }: Fresh) {
     assert_eq!(extend(&*queue, &message, LONG).await, None);
 }
 
-async fn a_message_received_too_often_becomes_a_dead_letter(Fresh { queue, dead_letters, max_receives }: Fresh) {
+async fn a_message_received_too_often_becomes_a_dead_letter(Fresh { queue, dead_letters, max_receives, .. }: Fresh) {
     send(&*queue, &["poison"]).await;
     for receives in 1..=max_receives {
         let message = receive(&*queue, LONG).await;
@@ -221,8 +223,8 @@ async fn the_depth_counts_waiting_and_leased_messages(Fresh { queue, .. }: Fresh
 }
 
 /// Also holds for a queue that fails, delays, repeats and shuffles, as long as it loses nothing.
-async fn nothing_is_lost_among_ten_thousand(Fresh { queue, dead_letters, .. }: Fresh) {
-    let sent: BTreeSet<String> = (0..10_000).map(|n| format!("message {n}")).collect();
+async fn nothing_is_lost_among_many(Fresh { queue, dead_letters, many, .. }: Fresh) {
+    let sent: BTreeSet<String> = (0..many).map(|n| format!("message {n}")).collect();
     let mut unsent: Vec<String> = sent.iter().cloned().collect();
     while !unsent.is_empty() {
         let batch: Vec<String> = unsent.split_off(unsent.len().saturating_sub(QUEUE_BATCH));

@@ -18,7 +18,7 @@ use grid_core::limits::{MAX_MESSAGE_BYTES, MAX_POLL};
 use super::rules::{check_batch, check_body, check_lease, check_receive};
 use super::{Depth, Receipt, Received, TaskQueue};
 use crate::aws::client::patience;
-use crate::aws::error::{failed, kind_of_answer};
+use crate::aws::error::{failed, kind_of_answer, required};
 use crate::{Error, ErrorKind, Result};
 
 /// A queue by its URL.
@@ -40,7 +40,8 @@ impl SqsQueue {
         }
         let found = client.get_queue_url().queue_name(queue).send().await;
         let found = found.map_err(|error| failed(format!("find queue {queue}"), error))?;
-        Ok(Self { client, url: found.queue_url.unwrap_or_default() })
+        let url = required(found.queue_url, || format!("URL of queue {queue}"))?;
+        Ok(Self { client, url })
     }
 
     /// The queue's URL.
@@ -74,8 +75,13 @@ impl TaskQueue for SqsQueue {
             self.send_some(entries.collect::<Result<_>>()?).await
         });
         let mut answers = Answers::new();
-        for batch in join_all(sending).await {
-            answers.extend(batch?);
+        for (batch, sent) in batches.iter().zip(join_all(sending).await) {
+            match sent {
+                Ok(said) => answers.extend(said),
+                Err(error) if batches.len() == 1 => return Err(error),
+                // Other batches may have been sent: only these entries have to be sent again.
+                Err(error) => answers.extend(batch.iter().map(|place| (place.to_string(), Err(same(&error))))),
+            }
         }
         Ok(in_place(checked, answers))
     }
@@ -140,11 +146,11 @@ impl TaskQueue for SqsQueue {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
         let request = request.set_attribute_names(Some(vec![Visible, Delayed, InFlight]));
         let found = request.send().await.map_err(|error| failed(self.context("count messages of"), error))?;
-        let count = |name| -> u64 {
+        let count = |name: QueueAttributeName| -> Result<u64> {
             let text = found.attributes().and_then(|attributes| attributes.get(&name));
-            text.and_then(|text| text.parse().ok()).unwrap_or_default()
+            required(text.and_then(|text| text.parse().ok()), || format!("{name} of queue {}", self.url))
         };
-        Ok(Depth { waiting: count(Visible) + count(Delayed), in_flight: count(InFlight) })
+        Ok(Depth { waiting: count(Visible)? + count(Delayed)?, in_flight: count(InFlight)? })
     }
 }
 
@@ -187,6 +193,11 @@ fn in_place(checked: Vec<Result<()>>, mut answers: Answers) -> Vec<Result<()>> {
         checked.and_then(|()| answers.remove(&place.to_string()).unwrap_or_else(silence))
     };
     checked.into_iter().enumerate().map(answer).collect()
+}
+
+/// The error of a batch, for one of its entries.
+fn same(error: &Error) -> Error {
+    Error::new(error.kind, error.to_string())
 }
 
 fn entry_error(entry: &BatchResultErrorEntry) -> Error {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
@@ -84,8 +85,47 @@ impl DynamoState {
         answers
     }
 
+    /// The rows of a partition that come after `start`, in whatever order they are read.
+    fn rows_of<'a>(&'a self, partition: &'a str, start: Option<&str>, limit: usize) -> Wanted<'a> {
+        let start = start.map(|start| item_key(&row_key(partition, start)));
+        Wanted { state: self, partition, start, limit }
+    }
+
     fn context(&self, verb: &str, key: &RowKey) -> String {
         format!("{verb} row {} of table {}", name(key), self.table)
+    }
+}
+
+/// Rows of a partition that are wanted.
+struct Wanted<'a> {
+    state: &'a DynamoState,
+    partition: &'a str,
+    /// The row that they come after.
+    start: Option<Item>,
+    limit: usize,
+}
+
+impl Wanted<'_> {
+    /// Reads page by page, with queries that `select` has told which rows.
+    async fn read(mut self, select: impl Fn(QueryFluentBuilder) -> QueryFluentBuilder) -> Result<Vec<Row>> {
+        let DynamoState { client, table } = self.state;
+        let mut rows = Vec::new();
+        while rows.len() < self.limit {
+            let wanted = i32::try_from(self.limit - rows.len()).unwrap_or(i32::MAX);
+            let query = client.query().table_name(table).consistent_read(true).limit(wanted);
+            let query = query.expression_attribute_values(":partition", text(self.partition));
+            let page = select(query.set_exclusive_start_key(self.start.take())).send().await;
+            let page =
+                page.map_err(|error| failed(format!("read rows of {} of table {table}", self.partition), error))?;
+            for item in page.items.unwrap_or_default() {
+                rows.push(read_row(item)?);
+            }
+            self.start = page.last_evaluated_key;
+            if self.start.is_none() {
+                break;
+            }
+        }
+        Ok(rows)
     }
 }
 
@@ -98,37 +138,31 @@ impl StateStore for DynamoState {
     }
 
     async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
-        let mut start = match after {
+        let start = match after.filter(|after| !after.is_empty()) {
             // A start outside of the prefix is an error to DynamoDB.
-            Some(after) if after.starts_with(prefix) => Some(item_key(&row_key(partition, after))),
+            Some(after) if after.starts_with(prefix) => Some(after),
             Some(after) if after > prefix => return Ok(Vec::new()),
             _ => None,
         };
-        let mut rows = Vec::new();
-        while rows.len() < limit {
-            let wanted = i32::try_from(limit - rows.len()).unwrap_or(i32::MAX);
-            let request = self.client.query().table_name(&self.table).consistent_read(true).limit(wanted);
-            let request = request.set_exclusive_start_key(start);
-            let request = request.expression_attribute_values(":partition", text(partition));
-            let request = if prefix.is_empty() {
-                request.key_condition_expression("pk = :partition")
-            } else {
-                // Not begins_with: DynamoDB Local takes `%` and `_` in a prefix for wildcards.
-                let request = request.key_condition_expression("pk = :partition AND sk BETWEEN :first AND :last");
-                let request = request.expression_attribute_values(":first", text(prefix));
-                request.expression_attribute_values(":last", text(&format!("{prefix}{}", char::MAX)))
-            };
-            let page = request.send().await;
-            let page = page.map_err(|error| failed(format!("query {partition}/{prefix} of {}", self.table), error))?;
-            for item in page.items.unwrap_or_default() {
-                rows.push(read_row(item)?);
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                break;
-            }
+        let rows = self.rows_of(partition, start, limit);
+        if prefix.is_empty() {
+            return rows.read(|query| query.key_condition_expression("pk = :partition")).await;
         }
-        Ok(rows)
+        // Not begins_with: DynamoDB Local takes `%` and `_` in a prefix for wildcards.
+        rows.read(|query| {
+            let query = query.key_condition_expression("pk = :partition AND sk BETWEEN :first AND :last");
+            let query = query.expression_attribute_values(":first", text(prefix));
+            query.expression_attribute_values(":last", text(&format!("{prefix}{}", char::MAX)))
+        })
+        .await
+    }
+
+    async fn query_back(&self, partition: &str, before: Option<&str>, limit: usize) -> Result<Vec<Row>> {
+        if before.is_some_and(str::is_empty) {
+            return Ok(Vec::new());
+        }
+        let rows = self.rows_of(partition, before, limit);
+        rows.read(|query| query.key_condition_expression("pk = :partition").scan_index_forward(false)).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>> {

@@ -94,7 +94,7 @@ pub trait StateStore: Debug + Send + Sync {
         }
     }
 
-    /// Applies every write by itself, in order, and answers for each in its place with the row's new version (0 for a
+    /// Applies every write by itself, those of one row in order, and answers for each in its place with the row's new version (0 for a
     /// removed row), or `Conflict` with nothing changed. What is `Ok` is durable. A repeat of an applied write is a
     /// `Conflict`: read the row back.
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>>;

@@ -11,7 +11,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, EncodingType, Object};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
-use crate::aws::client::{patience, time_to_send};
+use crate::aws::client::{ASSEMBLY, patience, time_to_send};
 use crate::aws::error::failed;
 use crate::objects::ObjectMeta;
 use crate::{Error, ErrorKind, Result};
@@ -108,6 +108,11 @@ impl Bucket {
 /// Settings of a request that sends `bytes`.
 pub(super) fn sending(bytes: usize) -> Builder {
     Builder::new().timeout_config(patience(time_to_send(bytes)))
+}
+
+/// Settings of a request that puts parts together.
+pub(super) fn assembling() -> Builder {
+    Builder::new().timeout_config(patience(ASSEMBLY))
 }
 
 pub(super) fn validity(expires: Duration) -> Result<PresigningConfig> {

@@ -11,7 +11,8 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
-use super::bucket::{Bucket, Condition, sending, version};
+use super::bucket::{Bucket, Condition, assembling, sending, version};
+use crate::aws::error::required;
 use crate::objects::cutter::Cutter;
 use crate::objects::{ByteStream, ObjectMeta, io_error};
 use crate::{Error, ErrorKind, Result};
@@ -64,7 +65,8 @@ impl<'a> Multipart<'a> {
         let request = bucket.client.create_multipart_upload().bucket(&bucket.name).key(key);
         let begun = request.checksum_algorithm(ChecksumAlgorithm::Crc32).send().await;
         let begun = begun.map_err(|error| bucket.failed("begin to write", key, error))?;
-        Ok(Self { bucket, key, id: begun.upload_id().unwrap_or_default().to_owned() })
+        let id = required(begun.upload_id, || format!("id of the upload of s3://{}/{key}", bucket.name))?;
+        Ok(Self { bucket, key, id })
     }
 
     /// Gathers the next part while others are under way.
@@ -113,7 +115,8 @@ impl<'a> Multipart<'a> {
     async fn complete(&self, parts: Vec<CompletedPart>, size: u64) -> Result<ObjectMeta> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let request = self.bucket.client.complete_multipart_upload().bucket(&self.bucket.name).key(self.key);
-        match request.upload_id(&self.id).multipart_upload(parts).send().await {
+        let request = request.upload_id(&self.id).multipart_upload(parts).customize();
+        match request.config_override(assembling()).send().await {
             Ok(done) => Ok(ObjectMeta { key: self.key.to_owned(), size, version: version(done.e_tag()) }),
             Err(error) => {
                 let error = self.bucket.failed("complete", self.key, error);

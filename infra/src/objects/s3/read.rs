@@ -110,8 +110,9 @@ impl Reading {
     async fn resume(&mut self, cause: Box<dyn std::error::Error + Send + Sync>) -> Result<()> {
         self.breaks += 1;
         let context = || format!("failed to read s3://{}/{} from byte {} on", self.bucket.name, self.key, self.at);
-        // At the end there is nothing to read on with: the whole was found damaged.
-        if self.breaks > MAX_BREAKS || self.at >= self.end {
+        // At the end there is nothing to read on with: the whole was found damaged. Without an ETag, nothing would tell
+        // another object from this one.
+        if self.breaks > MAX_BREAKS || self.at >= self.end || self.etag.is_none() {
             return Err(Error::caused(ErrorKind::Unavailable, context(), cause));
         }
         tracing::debug!(key = self.key, at = self.at, %cause, "a body broke off; reading on");

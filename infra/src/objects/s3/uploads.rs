@@ -7,7 +7,8 @@ use aws_sdk_s3::config::{Builder, RequestChecksumCalculation};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 use super::S3Objects;
-use super::bucket::validity;
+use super::bucket::{assembling, validity};
+use crate::aws::error::required;
 use crate::objects::{ObjectMeta, Upload, UploadedPart, Uploads};
 use crate::{Error, ErrorKind, Result};
 
@@ -20,7 +21,8 @@ impl Uploads for S3Objects {
         let full = self.full(key)?;
         let request = self.bucket.client.create_multipart_upload().bucket(&self.bucket.name).key(&full);
         let begun = request.send().await.map_err(|error| self.bucket.failed("begin an upload of", &full, error))?;
-        Ok(Upload { key: key.to_owned(), id: begun.upload_id().unwrap_or_default().to_owned() })
+        let id = required(begun.upload_id, || format!("id of the upload of s3://{}/{full}", self.bucket.name))?;
+        Ok(Upload { key: key.to_owned(), id })
     }
 
     async fn presign_part(&self, upload: &Upload, number: u32, expires: Duration) -> Result<String> {
@@ -45,7 +47,8 @@ impl Uploads for S3Objects {
         });
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts.collect::<Result<_>>()?)).build();
         let request = self.bucket.client.complete_multipart_upload().bucket(&self.bucket.name).key(&full);
-        let done = request.upload_id(&upload.id).multipart_upload(parts).send().await;
+        let request = request.upload_id(&upload.id).multipart_upload(parts).customize();
+        let done = request.config_override(assembling()).send().await;
         done.map_err(|error| self.bucket.failed("complete the upload of", &full, error))?;
         self.bucket.head(&full).await.map(|meta| self.known_as(meta))
     }
