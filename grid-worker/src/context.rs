@@ -19,6 +19,7 @@ use crate::heartbeat::Pulse;
 use crate::in_hand::InHand;
 use crate::jobs::Jobs;
 use crate::limits::GIVE_BACK_DELAY;
+use crate::programs::Programs;
 use crate::runner::{Runner, Stop};
 use crate::tombstones::Tombstones;
 
@@ -33,6 +34,7 @@ pub(crate) struct Context {
     pub(crate) outputs: OutputReader,
     pub(crate) plans: PlanReader,
     pub(crate) tombstones: Tombstones,
+    pub(crate) programs: Programs,
     pub(crate) in_hand: Arc<InHand>,
     pub(crate) pulse: Pulse,
     /// When the worker stops: by its owner's wish, or by a fault.
@@ -57,6 +59,7 @@ impl Context {
             outputs: OutputReader::new(grid.objects.clone()),
             plans: PlanReader::new(grid.objects.clone()),
             tombstones: Tombstones::new(config.lease / 3),
+            programs: Programs::default(),
             in_hand: Arc::default(),
             pulse: Pulse::default(),
             stop: Stop { drain: stop.drain.child_token(), kill: stop.kill.child_token() },

@@ -15,6 +15,7 @@ mod jobs;
 mod leases;
 mod limits;
 pub mod process;
+mod programs;
 mod pull;
 pub mod replay;
 mod report;

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Submissions kept in memory: a worker serves few jobs at a time, and a submission may name many files.
 pub(crate) const JOBS_KEPT: u64 = 16;
 
+/// Jobs whose folders of programs stay on the worker: what their setups made lies in there, too.
+pub(crate) const WORK_FOLDERS_KEPT: usize = 32;
+
 /// Jobs whose tombstones are remembered.
 pub(crate) const TOMBSTONES_KEPT: u64 = 1_024;
 

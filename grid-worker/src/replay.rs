@@ -11,6 +11,7 @@ use infra::grid::WorkerGrid;
 
 use crate::config::WorkerConfig;
 use crate::context::{Context, Hindrance};
+use crate::programs::{self, Unready};
 use crate::runner::{Runner, Stop, TaskProgress, TaskRan, TaskRun};
 use crate::{WorkerError, jobs, stage_in};
 
@@ -46,9 +47,13 @@ pub async fn stage_task(grid: WorkerGrid, message: TaskMessage, scratch: PathBuf
     let context = Arc::new(Context::new(grid, Arc::new(NoRunner), config, &stop));
     let job = jobs::load(&context, &message.job).await.map_err(refused)?;
     let stage = job.stage(&message.stage).map_err(refused)?.clone();
+    let ready = programs::ready(&context, &job.submission).await.map_err(|unready| match unready {
+        Unready::Failed(failure) => ReplayError::NotReady(failure.message),
+        Unready::Hindered(hindrance) => refused(hindrance),
+    })?;
     let staged = stage_in::stage_in(&context, &job, &stage, &message).await.map_err(refused)?;
     Ok(TaskRun {
-        submission: job.submission.clone(),
+        submission: ready.keep(),
         stage,
         message,
         keys: staged.keys,

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use grid_core::ids::ItemIndex;
+use grid_core::ids::{ItemIndex, JobId};
 use grid_core::items::Key;
-use grid_core::pipeline::Stage;
+use grid_core::pipeline::{Per, Stage};
 use grid_core::reason::Failure;
 use grid_core::submission::Submission;
 use grid_core::wire::{OutputFile, TaskMessage};
@@ -28,6 +28,9 @@ pub trait Runner: Debug + Send + Sync {
     fn wants_scratch(&self) -> bool {
         true
     }
+
+    /// The folder of a job was removed, and with it what was done in there once for all tasks of a stage.
+    fn forget(&self, _job: &JobId) {}
 
     /// Ends what outlives a task (co-processes), and waits for it.
     async fn shutdown(&self);
@@ -127,6 +130,22 @@ pub enum Spool {
         /// Its length.
         len: u64,
     },
+}
+
+impl TaskRan {
+    /// A task none of whose items could be executed.
+    pub(crate) fn all_failed(per: Per, count: u32, failure: Failure) -> Self {
+        let entries = match per {
+            Per::Item | Per::Worker => count as usize,
+            Per::Bundle => 1,
+        };
+        Self {
+            busy: Duration::ZERO,
+            items: (0..entries).map(|_| ItemRan::Failed(failure.clone())).collect(),
+            pack: Spool::Memory(Vec::new()),
+            log: Vec::new(),
+        }
+    }
 }
 
 impl Spool {

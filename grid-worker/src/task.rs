@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use grid_core::layout;
-use grid_core::pipeline::Stage;
-use grid_core::reason::Reason;
+use grid_core::pipeline::{Per, Stage};
+use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
 use grid_core::wire::TaskMessage;
 use infra::ErrorKind;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::commit::{self, Executed};
 use crate::context::{Context, Hindrance, name_of};
 use crate::in_hand::Held;
+use crate::programs::{self, Unready};
 use crate::pull::{Place, Places};
 use crate::report::{Settled, completion};
 use crate::runner::{ItemRan, Stop, TaskProgress, TaskRan, TaskRun};
@@ -103,6 +104,11 @@ async fn work(
     let job = jobs::load(context, &message.job).await?;
     let stage = job.stage(&message.stage)?.clone();
     let staged = stage_in::stage_in(context, &job, &stage, message).await?;
+    let ready = match programs::ready(context, &job.submission).await {
+        Ok(ready) => ready,
+        Err(Unready::Failed(failure)) => return fail(context, message, stage.per, staged.bytes_in, failure).await,
+        Err(Unready::Hindered(hindrance)) => return Err(hindrance),
+    };
     let slot = widen(context, places, &stage, slot).await;
     let scratch = Scratch::make_if_wanted(context, message)?;
     if context.is_stopping() {
@@ -124,7 +130,7 @@ async fn work(
     }
     let started_ms = context.grid.clock.now_ms();
     let task = TaskRun {
-        submission: with_params(&job.submission, message),
+        submission: with_params(&ready.submission, message),
         stage: stage.clone(),
         message: message.clone(),
         keys: staged.keys,
@@ -154,10 +160,26 @@ async fn work(
         return Err(Hindrance::Fatal(WorkerError::lasting("keep what commands write", full)));
     }
     let executed = Executed { started_ms, per: stage.per, bytes_in: staged.bytes_in, ran };
+    end(context, message, executed).await
+}
+
+async fn end(context: &Arc<Context>, message: &TaskMessage, executed: Executed) -> Result<Ending, Hindrance> {
     match commit::commit(context, message, executed).await? {
         commit::End::Committed => Ok(Ending::Committed),
         commit::End::NothingRan => Ok(Ending::GiveBack("none of it was run".into())),
     }
+}
+
+/// Commits that none of the items could be executed.
+async fn fail(
+    context: &Arc<Context>,
+    message: &TaskMessage,
+    per: Per,
+    bytes_in: Vec<u64>,
+    failure: Failure,
+) -> Result<Ending, Hindrance> {
+    let ran = TaskRan::all_failed(per, message.count, failure);
+    end(context, message, Executed { started_ms: context.grid.clock.now_ms(), per, bytes_in, ran }).await
 }
 
 /// The submission, with the parameters that a redrive has set for this attempt.

@@ -51,6 +51,7 @@ impl Worker {
         finish(&context, reporters, "reports").await;
         finish(&context, speakers, "the last heartbeat").await;
         context.runner.shutdown().await;
+        context.programs.clear();
         keepers.shutdown().await;
         context.take_fault().map_or(Ok(()), Err)
     }

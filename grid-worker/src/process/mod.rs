@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use grid_core::ids::JobId;
 use grid_core::pipeline::Stage;
 use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
@@ -119,7 +120,7 @@ impl Runner for ProcessRunner {
         let switch = match Switch::new() {
             Ok(switch) => Arc::new(switch),
             Err(error) => {
-                return task::all_failed(per, count, fault::own("begin the task", &error.into()));
+                return TaskRan::all_failed(per, count, fault::own("begin the task", &error.into()));
             }
         };
         let kill = task.stop.kill.child_token();
@@ -139,8 +140,12 @@ impl Runner for ProcessRunner {
         };
         ran.unwrap_or_else(|error| {
             let message = format!("the thread that executed the task failed: {error}");
-            task::all_failed(per, count, Failure::new(Reason::Internal, message))
+            TaskRan::all_failed(per, count, Failure::new(Reason::Internal, message))
         })
+    }
+
+    fn forget(&self, job: &JobId) {
+        self.shared.setups.forget(job);
     }
 
     async fn shutdown(&self) {

@@ -43,6 +43,11 @@ impl Setups {
         }
         Arc::clone(stages.entry(prepared).or_default())
     }
+
+    /// They are done again when the job comes back.
+    pub(super) fn forget(&self, job: &JobId) {
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, ..), _| of != job);
+    }
 }
 
 /// Sees to it that the setup of the task's stage has been done. Tasks of one stage wait for each other here; when it

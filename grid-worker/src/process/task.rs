@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use grid_core::ids::ItemIndex;
 use grid_core::items::Key;
@@ -63,23 +63,9 @@ pub(super) fn execute(
     shared.memory.look();
     let (inputs, execution) = match Execution::begin(shared, task, switch, kill, handle) {
         Ok(begun) => begun,
-        Err(failure) => return all_failed(per, count, failure),
+        Err(failure) => return TaskRan::all_failed(per, count, failure),
     };
     execution.run(inputs)
-}
-
-/// A task none of whose items could be executed.
-pub(super) fn all_failed(per: Per, count: u32, failure: Failure) -> TaskRan {
-    let entries = match per {
-        Per::Item | Per::Worker => count as usize,
-        Per::Bundle => 1,
-    };
-    TaskRan {
-        busy: Duration::ZERO,
-        items: (0..entries).map(|_| ItemRan::Failed(failure.clone())).collect(),
-        pack: Spool::Memory(Vec::new()),
-        log: Vec::new(),
-    }
 }
 
 impl Execution {
@@ -132,7 +118,7 @@ impl Execution {
                 Per::Bundle => vec![bundle::run(&mut self, inputs)],
                 Per::Worker => super::serve::items(&mut self, inputs),
             },
-            Err(NotDone::Failed(failure)) => return all_failed(per, count, failure),
+            Err(NotDone::Failed(failure)) => return TaskRan::all_failed(per, count, failure),
             Err(NotDone::Stopped) => unrun(per, count),
         };
         let busy = started.elapsed();
@@ -151,7 +137,7 @@ impl Execution {
         let (submission, stage) = (Arc::clone(&self.submission), Arc::clone(&self.stage));
         let vars = match self.variables() {
             Ok(vars) => vars,
-            Err(failure) => return all_failed(stage.per, self.message.count, failure).items,
+            Err(failure) => return TaskRan::all_failed(stage.per, self.message.count, failure).items,
         };
         let mut launcher = Launcher::new(&stage.run, &submission, &stage, self.message.memory_factor, vars);
         let item_env = item_environment(&stage);

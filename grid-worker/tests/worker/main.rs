@@ -5,6 +5,7 @@ mod beats;
 mod calm;
 mod deaf;
 mod gate;
+mod programs;
 mod scripted;
 mod slices;
 mod stops;

@@ -28,12 +28,16 @@ pub enum End {
 
 type Script = dyn Fn(ItemIndex, Vec<u8>) -> Act + Send + Sync;
 
+type Watch = dyn Fn(&TaskRun) + Send + Sync;
+
 /// Runs items by a script, which gets the index and the input of each.
 pub struct Scripted {
     script: Box<Script>,
     /// Forgets the result of the last item.
     is_short: bool,
     pub shutdowns: AtomicU32,
+    /// Looks at every task that is to be run.
+    watch: Mutex<Option<Box<Watch>>>,
     /// Every execution that was begun: first item, attempt, and the names of the items.
     pub runs: Mutex<Vec<(ItemIndex, u32, Vec<String>)>>,
 }
@@ -60,7 +64,13 @@ impl Act {
 
 impl Scripted {
     pub fn new(script: impl Fn(ItemIndex, Vec<u8>) -> Act + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), is_short: false, shutdowns: AtomicU32::new(0), runs: Mutex::default() }
+        Self {
+            script: Box::new(script),
+            is_short: false,
+            shutdowns: AtomicU32::new(0),
+            watch: Mutex::default(),
+            runs: Mutex::default(),
+        }
     }
 
     /// Every item writes its input, or its index when it has none.
@@ -71,6 +81,10 @@ impl Scripted {
     /// Loses the result of every task's last item.
     pub fn short() -> Self {
         Self { is_short: true, ..Self::echo() }
+    }
+
+    pub fn watch(&self, watch: Box<Watch>) {
+        *self.watch.lock().unwrap() = Some(watch);
     }
 
     /// First item and attempt of every execution that was begun.
@@ -128,6 +142,9 @@ impl Scripted {
 impl Runner for Scripted {
     async fn run(&self, mut task: TaskRun) -> TaskRan {
         assert!(std::fs::read_dir(&task.scratch).unwrap().next().is_none());
+        if let Some(watch) = &*self.watch.lock().unwrap() {
+            watch(&task);
+        }
         let message = &task.message;
         let indices: Vec<ItemIndex> = (message.first..message.first + message.count).collect();
         let names = indices.iter().map(|&item| (task.keys)(item).name()).collect();

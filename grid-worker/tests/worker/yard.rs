@@ -88,7 +88,7 @@ impl Yard {
         Self::with(grid, runner, &submission(stages)).await
     }
 
-    async fn with(grid: Grid, runner: Scripted, submission: &Submission) -> Self {
+    pub async fn with(grid: Grid, runner: Scripted, submission: &Submission) -> Self {
         let body = serde_json::to_vec(submission).unwrap();
         grid.objects.create(&layout::submission(&job()), body.into()).await.unwrap();
         Self { grid, runner: Arc::new(runner), scratch: TempDir::new().unwrap() }
