@@ -38,8 +38,8 @@ pub use redrive::{JobStanding, Redrive, Redriven};
 use schema::FailureSchema;
 pub use story::{Attempt, AttemptEnd, Reuse, Story};
 pub use submit::{InputUris, ParamValue, PipelineSource, Registered, SubmitJob};
-pub use token::{NewToken, Scope, Token};
-pub use upload::{CompleteUpload, CreateUpload, PartUrl, Upload, UploadedPart};
+pub use token::{CreateToken, NewToken, Scope, Token};
+pub use upload::{CompleteUpload, CreateUpload, PartUrl, Upload, UploadedFile, UploadedPart};
 pub use worker::{PoolStatus, RunningTask, WorkerStatus};
 
 /// A job, as `gridmill status --json` and `GET /v1/jobs/{id}` show it.

@@ -11,8 +11,9 @@ use crate::PipelineSource;
 pub struct PutPipeline {
     /// The pipeline file: its text, or the same as JSON.
     pub pipeline: PipelineSource,
-    /// Events that start a job of it.
+    /// Events that start a job of it, at most 32.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 32))]
     pub on_events: Vec<String>,
 }
 

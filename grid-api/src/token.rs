@@ -27,6 +27,27 @@ pub struct Token {
     pub expires: Option<String>,
 }
 
+/// The body of `POST /v1/tokens`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateToken {
+    /// What it may do: `read`, `submit` or `admin`, each including those before it.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^(read|submit|admin)$"))]
+    pub scope: Scope,
+    /// The tenant that it acts for; the caller's without it, which may be all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// What its owner calls it, at most 200 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 200))]
+    pub note: String,
+    /// Seconds until it expires; without it, it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3_153_600_000u64))]
+    pub expires_secs: Option<u64>,
+}
+
 /// A token that was just made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

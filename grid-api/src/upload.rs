@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 pub struct CreateUpload {
     /// The file's name; items see it in their dimension `file`.
     pub name: String,
-    /// Its size.
+    /// Its size, at most 5 TiB.
+    #[cfg_attr(feature = "openapi", schema(maximum = 5_497_558_138_880u64))]
     pub bytes: u64,
+    /// On whose behalf; the token's tenant without it. Only a token that is not bound to a tenant may choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }
 
 /// An upload that was begun.
@@ -57,4 +61,16 @@ pub struct UploadedPart {
     pub number: u32,
     /// The `ETag` of the answer.
     pub etag: String,
+}
+
+/// A file that was uploaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UploadedFile {
+    /// What to give as an input.
+    pub uri: String,
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
 }

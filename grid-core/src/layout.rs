@@ -37,6 +37,16 @@ pub fn early_uploads(tenant: &str) -> String {
     format!("uploads/{}/", tenant_folder(tenant))
 }
 
+/// A part of a file that is uploaded to a store without uploads of its own; removed when the file is complete.
+pub fn upload_part(upload: &str, number: u32) -> String {
+    format!("parts/{upload}/{number:05}")
+}
+
+/// The text of a version of a pipeline that a tenant has put; created once.
+pub fn pipeline(tenant: &str, name: &str, version: u32) -> String {
+    format!("pipelines/{}/{name}/{version:010}", tenant_folder(tenant))
+}
+
 /// `t` and the bytes of the tenant's name.
 fn tenant_folder(tenant: &str) -> String {
     tenant.bytes().fold("t".to_owned(), |folder, byte| format!("{folder}{byte:02x}"))

@@ -132,3 +132,55 @@ pub struct LeaderRow {
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
+
+/// Place of the row of an upload, in a partition of its own.
+pub const UPLOAD: &str = "UPLOAD";
+
+/// The partition of an upload's row.
+pub fn upload_partition(upload: &str) -> String {
+    format!("UPLOAD#{upload}")
+}
+
+/// A file that a client sends in parts, before the job that reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadRow {
+    /// On whose behalf; empty where there are no tenants.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tenant: String,
+    /// The file's name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The size of its parts; the last one is shorter.
+    pub part_bytes: u64,
+    /// The store's name for the upload; without it, parts are objects of their own until it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_id: Option<String>,
+    /// Whether the file is there.
+    #[serde(default)]
+    pub done: bool,
+    /// Unix milliseconds.
+    pub created_ms: u64,
+}
+
+/// The partition of the pipelines that a tenant has put; the place in it is `{name}#{version}`.
+pub fn pipelines_partition(tenant: &str) -> String {
+    format!("PIPELINES#{tenant}")
+}
+
+/// The place of a version of a pipeline; versions sort by their numbers.
+pub fn pipeline_place(name: &str, version: u32) -> String {
+    format!("{name}#{version:010}")
+}
+
+/// A version of a pipeline that was put; its text is an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineRow {
+    /// BLAKE3 of its text, hex.
+    pub digest: String,
+    /// Events that start a job of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_events: Vec<String>,
+    /// Unix milliseconds.
+    pub created_ms: u64,
+}

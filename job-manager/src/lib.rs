@@ -17,6 +17,7 @@ mod leader;
 mod lease;
 mod manage;
 mod pause;
+pub mod pipelines;
 pub mod planner;
 mod planning;
 pub mod rebuild;
@@ -30,6 +31,7 @@ mod status;
 mod submit;
 mod table;
 pub mod tokens;
+pub mod uploads;
 pub mod view;
 mod workers;
 

@@ -2,8 +2,8 @@
 
 use grid_core::ids::{JobId, WorkerId};
 use grid_core::rows::{
-    ActiveRow, IdempotencyRow, JobRow, LeaderRow, Scope, SubmissionRow, TokenRow, WorkerRow, idempotency_partition,
-    job_partition, submission_partition,
+    ActiveRow, IdempotencyRow, JobRow, LeaderRow, PipelineRow, Scope, SubmissionRow, TokenRow, UploadRow, WorkerRow,
+    idempotency_partition, job_partition, pipeline_place, pipelines_partition, submission_partition, upload_partition,
 };
 use grid_core::wire::Heartbeat;
 
@@ -77,7 +77,34 @@ fn a_job_behind_an_idempotency_key() {
 }
 
 #[test]
+fn an_upload() {
+    let row = UploadRow {
+        tenant: "finance".into(),
+        name: "claims.csv".into(),
+        bytes: 40_000_000,
+        part_bytes: 16_777_216,
+        store_id: Some("2~abc".into()),
+        done: false,
+        created_ms: 1_767_225_600_000,
+    };
+    golden!("row-upload.json").holds(&row, &[""]);
+}
+
+#[test]
+fn a_version_of_a_pipeline() {
+    let row = PipelineRow {
+        digest: "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262".into(),
+        on_events: vec!["claims.arrived".into()],
+        created_ms: 1_767_225_600_000,
+    };
+    golden!("row-pipeline.json").holds(&row, &[""]);
+}
+
+#[test]
 fn partitions_keep_their_names() {
+    assert_eq!(upload_partition("u"), "UPLOAD#u");
+    assert_eq!(pipelines_partition("finance"), "PIPELINES#finance");
+    assert_eq!(pipeline_place("report", 7), "report#0000000007");
     assert_eq!(job_partition(&JobId::new("j")), "JOB#j");
     assert_eq!(submission_partition("d"), "SUBMISSION#d");
     assert_eq!((idempotency_partition("af13"), grid_core::rows::TOKENS), ("IDEMPOTENCY#af".into(), "TOKENS"));

@@ -56,6 +56,17 @@ impl FromRequestParts<Arc<Api>> for Reader {
     }
 }
 
+/// A caller who may see and do everything, of its tenant or of all.
+pub(super) struct Admin(pub Caller);
+
+impl FromRequestParts<Arc<Api>> for Admin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
+        caller(parts, api).await?.with(Scope::Admin).map(Self)
+    }
+}
+
 impl FromRequestParts<Arc<Api>> for Submitter {
     type Rejection = Refusal;
 
@@ -81,6 +92,15 @@ impl Caller {
     /// Whether the caller may know of what is that tenant's.
     pub fn acts_for(&self, tenant: &str) -> bool {
         self.tenant.as_deref().is_none_or(|own| own == tenant)
+    }
+
+    /// Whether there is such a job, and the caller may know of it.
+    pub async fn may_see(&self, api: &Api, job: &JobId) -> Result<bool, Refusal> {
+        match head(&api.grid, job).await {
+            Ok(row) => Ok(self.acts_for(&row.tenant)),
+            Err(ControlError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The job of that id, if there is one that the caller may know of.

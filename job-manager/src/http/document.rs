@@ -95,6 +95,10 @@ pub(super) enum OfSubmission {
         (name = "jobs", description = "jobs as a whole"),
         (name = "items", description = "the items of a job"),
         (name = "outputs", description = "what a job has written"),
+        (name = "uploads", description = "files that are sent before the jobs that read them"),
+        (name = "pipelines", description = "pipelines that are kept by name, and the events that start them"),
+        (name = "workers", description = "who executes"),
+        (name = "tokens", description = "who may do what"),
         (name = "health", description = "for load balancers and monitors"),
     ),
 )]

@@ -19,12 +19,17 @@ mod logs;
 mod metrics;
 mod multipart;
 mod outputs;
+mod pipelines;
 mod problem;
 mod query;
 mod serve;
+mod starts;
 mod submission;
 mod submit;
+mod tokens;
+mod uploads;
 mod wishes;
+mod workers;
 
 use std::sync::Arc;
 
@@ -110,6 +115,16 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(wishes::pause))
         .routes(routes!(wishes::resume))
         .routes(routes!(wishes::redrive))
+        .routes(routes!(uploads::create))
+        .routes(routes!(uploads::put_part))
+        .routes(routes!(uploads::complete))
+        .routes(routes!(uploads::abort))
+        .routes(routes!(pipelines::put, pipelines::get))
+        .routes(routes!(starts::start))
+        .routes(routes!(workers::workers))
+        .routes(routes!(workers::pools))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use grid_api::{PipelineSource, ProblemError, SubmitJob};
+use grid_api::{PipelineSource, ProblemError, Registered, SubmitJob};
 use grid_core::limits::MAX_PIPELINE_BYTES;
 use grid_core::pipeline::{self, ItemSource, List, Pipeline};
 
+use super::Api;
 use super::access::{Caller, shortened};
 use super::files::Received;
 use super::problem::{Refusal, fault, step};
+use crate::pipelines;
 
-/// Longest name of a tenant.
-const MAX_TENANT_BYTES: usize = 64;
+/// Longest name of a tenant, a pipeline or an event.
+pub(super) const MAX_NAME_BYTES: usize = 64;
 
 /// A submission whose files are not looked for yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,10 +35,10 @@ pub(super) fn tenant_of(caller: &Caller, asked: Option<&str>) -> Result<String, 
         (Some(own), Some(asked)) if own == asked => Ok(own.clone()),
         (Some(own), Some(_)) => Err(Refusal::forbidden(format!("your token acts for tenant `{own}` only"))),
         (None, None) => Ok(String::new()),
-        (None, Some(asked)) if is_tenant(asked) => Ok(asked.to_owned()),
+        (None, Some(asked)) if is_plain_name(asked) => Ok(asked.to_owned()),
         (None, Some(asked)) => {
             let words = format!(
-                "{} is no tenant's name: 1 to {MAX_TENANT_BYTES} letters, digits, `-`, `_` and `.`",
+                "{} is no tenant's name: 1 to {MAX_NAME_BYTES} letters, digits, `-`, `_` and `.`",
                 shortened(asked)
             );
             Err(Refusal::invalid(vec![fault("#/tenant", words)]))
@@ -44,21 +46,12 @@ pub(super) fn tenant_of(caller: &Caller, asked: Option<&str>) -> Result<String, 
     }
 }
 
-/// Whether a tenant may be called so.
-fn is_tenant(name: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=MAX_TENANT_BYTES).contains(&name.len()) && name.bytes().all(is_plain)
-}
-
 impl Checked {
     /// Checks everything that can be known without looking for files, but for those that came along.
-    pub fn of(body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
+    pub async fn of(api: &Api, tenant: &str, body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
         let pipeline = match (&body.pipeline, &body.registered) {
             (Some(source), None) => parse(source)?,
-            (None, Some(_)) => {
-                let words = "no pipeline was put to this manager by that name";
-                return Err(Refusal::invalid(vec![fault("#/registered/name", words)]));
-            }
+            (None, Some(registered)) => kept(api, tenant, registered).await?,
             (Some(_), Some(_)) | (None, None) => {
                 let words = "give either `pipeline` or `registered`, and not both";
                 return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));
@@ -77,14 +70,41 @@ impl Checked {
     }
 }
 
-/// Parses a pipeline file.
-pub(super) fn parse(source: &PipelineSource) -> Result<Pipeline, Refusal> {
-    let text = match source {
+/// A pipeline that the tenant has put before.
+async fn kept(api: &Api, tenant: &str, registered: &Registered) -> Result<Pipeline, Refusal> {
+    let Registered { name, version } = registered;
+    let found = match (is_plain_name(name), version) {
+        (false, _) => None,
+        (true, None) => pipelines::newest(&api.grid, tenant, name).await?,
+        (true, Some(version)) => pipelines::version(&api.grid, tenant, name, *version).await?,
+    };
+    let unknown = || {
+        let words = format!("no pipeline {} of that version was put", shortened(name));
+        Refusal::invalid(vec![fault("#/registered", words)])
+    };
+    let text = pipelines::text(&api.grid, tenant, &found.ok_or_else(unknown)?).await?;
+    parse(&PipelineSource::Text(text))
+}
+
+/// Whether a pipeline or an event may be called so.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain) && !matches!(name, "." | "..")
+}
+
+/// The text of a pipeline file.
+pub(super) fn text_of(source: &PipelineSource) -> String {
+    match source {
         PipelineSource::Text(text) => text.clone(),
         PipelineSource::Json(map) => {
-            serde_json::to_string(map).expect("a document that was read has string keys and finite numbers")
+            serde_json::to_string_pretty(map).expect("a document that was read has string keys and finite numbers")
         }
-    };
+    }
+}
+
+/// Parses a pipeline file.
+pub(super) fn parse(source: &PipelineSource) -> Result<Pipeline, Refusal> {
+    let text = text_of(source);
     if text.len() > MAX_PIPELINE_BYTES {
         let words = format!("a pipeline has at most {MAX_PIPELINE_BYTES} bytes, and this one has {}", text.len());
         return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));

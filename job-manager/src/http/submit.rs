@@ -115,7 +115,7 @@ async fn decide(api: &Api, caller: &Caller, new: &NewBody) -> Result<Accepted, R
     {
         return Ok(accepted);
     }
-    let checked = Checked::of(body.clone(), received)?;
+    let checked = Checked::of(api, &tenant, body.clone(), received).await?;
     let request = pin(api, &tenant, checked, received).await?;
     let program_files = received.programs.values().cloned().collect();
     let new = NewJob { job: job.clone(), request, program_files, tenant, once };
@@ -133,14 +133,14 @@ async fn answer(api: &Api, accepted: Accepted) -> Result<Response, Refusal> {
 }
 
 /// What makes two requests the same: what they say and which files they bring, not how it is written.
-fn digest(body: &SubmitJob, received: &Received) -> String {
+pub(super) fn digest(body: &SubmitJob, received: &Received) -> String {
     let text = serde_json::to_vec(body).expect("a body that was read has string keys and finite numbers");
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(text.len() as u64).to_le_bytes()).update(&text).update(received.fingerprint().as_bytes());
     hasher.finalize().to_hex().to_string()
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     match value.to_str() {
         Ok(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => Ok(Some(key.to_owned())),

@@ -3,8 +3,11 @@
 mod access;
 mod form;
 mod jobs;
+mod kept;
 mod outputs;
 mod problems;
 mod serve;
 mod site;
 mod submit;
+mod tokens;
+mod uploads;

@@ -80,6 +80,11 @@ impl Site {
         self.send(json_request(path, None, body)).await
     }
 
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        let request = request(Method::PUT, path, None).header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
     /// Submits a pipeline and answers its job.
     pub async fn submit(&self, token: Option<&str>, pipeline: &str) -> JobId {
         let answer = self.send(json_request("/v1/jobs", token, &json!({"pipeline": pipeline}))).await;
