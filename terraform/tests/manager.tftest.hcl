@@ -88,6 +88,15 @@ run "rights_name_what_they_are_for" {
   }
 
   assert {
+    condition = { for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Sid => statement.Resource if startswith(jsonencode(flatten([statement.Action])), "[\"s3:") } == {
+      Objects     = "arn:aws:s3:::grid/*"
+      ObjectNames = "arn:aws:s3:::grid"
+      Binary      = "arn:aws:s3:::releases/gridmill/job-manager"
+    }
+    error_message = "it has its own bucket, and its own program"
+  }
+
+  assert {
     condition = { for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Sid => statement.Action if contains(["HandOut", "Reports", "DeadTasksAndEvents"], statement.Sid) } == {
       HandOut            = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
       Reports            = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes", "sqs:SendMessage"]
@@ -116,7 +125,7 @@ run "it_installs_what_was_named_or_nothing" {
   }
 
   assert {
-    condition     = strcontains(output.user_data, "aws s3 cp --only-show-errors \"s3://releases/gridmill/job-manager\"") && strcontains(output.user_data, "echo \"0a  /opt/gridmill/download\" | sha256sum --check --status")
+    condition     = strcontains(output.user_data, "aws s3 cp --only-show-errors \"s3://releases/gridmill/job-manager\"") && strcontains(output.user_data, "echo \"0a  /opt/gridmill/download\" | sha256sum --check --status\n")
     error_message = "the program is checked by its digest"
   }
 

@@ -10,17 +10,18 @@ run "every_queue_has_one_for_its_dead_letters" {
   module { source = "./modules/queues" }
 
   assert {
-    condition = { for key, queue in aws_sqs_queue.source : queue.name => [aws_sqs_queue.dead[key].name, jsondecode(queue.redrive_policy).maxReceiveCount] } == {
-      grid-tasks   = ["grid-dead-tasks", 5]
-      grid-reports = ["grid-dead-reports", 20]
-      grid-events  = ["grid-dead-events", 20]
+    condition = { for key, queue in aws_sqs_queue.source : queue.name => [aws_sqs_queue.dead[key].name, jsondecode(queue.redrive_policy)] } == {
+      grid-tasks   = ["grid-dead-tasks", { deadLetterTargetArn = "arn:aws:sqs:eu-central-1:123456789012:grid-dead-tasks", maxReceiveCount = 5 }]
+      grid-reports = ["grid-dead-reports", { deadLetterTargetArn = "arn:aws:sqs:eu-central-1:123456789012:grid-dead-reports", maxReceiveCount = 20 }]
+      grid-events  = ["grid-dead-events", { deadLetterTargetArn = "arn:aws:sqs:eu-central-1:123456789012:grid-dead-events", maxReceiveCount = 20 }]
     }
     error_message = "tasks die with their fifth worker; reports and events outlive changes of the leader"
   }
 
   assert {
-    condition = alltrue([for key, policy in aws_sqs_queue_redrive_allow_policy.dead :
-    jsondecode(policy.redrive_allow_policy).redrivePermission == "byQueue"])
+    condition = { for key, policy in aws_sqs_queue_redrive_allow_policy.dead : key => jsondecode(policy.redrive_allow_policy) } == {
+      for key in ["tasks", "reports", "events"] : key => { redrivePermission = "byQueue", sourceQueueArns = ["arn:aws:sqs:eu-central-1:123456789012:grid-${key}"] }
+    }
     error_message = "only its own queue sends to a queue of dead letters"
   }
 }

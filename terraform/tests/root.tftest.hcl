@@ -50,6 +50,25 @@ run "programs_are_told_where_the_grid_is" {
   }
 }
 
+run "data_is_kept_unless_somebody_says_otherwise" {
+  command = plan
+
+  assert {
+    condition     = var.storage.deletion_protection && !var.storage.force_destroy && var.storage.expire_jobs_days == 0
+    error_message = "neither destroy nor time takes data away unasked"
+  }
+
+  assert {
+    condition     = var.queues.max_receive_count == 5 && var.queues.retention_days == 14
+    error_message = "the queues are what the programs are tested with"
+  }
+
+  assert {
+    condition     = var.workers.min_vcpus == 0 && length(var.network.api_cidrs) == 0
+    error_message = "an idle grid has no workers, and nobody reaches it"
+  }
+}
+
 run "the_api_has_a_fixed_address" {
   variables {
     network = { api_cidrs = ["198.51.100.0/24"] }

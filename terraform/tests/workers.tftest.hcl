@@ -124,6 +124,19 @@ run "instances_are_closed" {
   }
 }
 
+run "private_workers_have_no_public_address" {
+  module { source = "./modules/workers" }
+
+  variables {
+    public_ip = false
+  }
+
+  assert {
+    condition     = alltrue([for template in aws_launch_template.this : one(template.network_interfaces).associate_public_ip_address == "false"])
+    error_message = "behind a NAT gateway no worker has a public address"
+  }
+}
+
 run "a_worker_may_do_its_work_and_nothing_else" {
   module { source = "./modules/workers" }
 
@@ -170,7 +183,7 @@ run "it_installs_what_was_named_or_nothing" {
   }
 
   assert {
-    condition = alltrue([for market, boot in output.user_data : strcontains(boot, "echo \"0b  /opt/gridmill/download\" | sha256sum --check --status") &&
+    condition = alltrue([for market, boot in output.user_data : strcontains(boot, "echo \"0b  /opt/gridmill/download\" | sha256sum --check --status\n") &&
     strcontains(boot, "s3://releases/gridmill/grid-worker") && strcontains(boot, "\nGRIDMILL_BUCKET=\"grid\"\n") && strcontains(boot, "--auto-scaling-group-name \"grid-workers-${market}\"")])
     error_message = "the program is checked by its digest, gets its settings, and its group is told when it has drained"
   }

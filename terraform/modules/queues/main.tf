@@ -50,9 +50,11 @@ resource "aws_sqs_queue" "source" {
   sqs_managed_sse_enabled    = true
 
   redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dead[each.key].arn
+    deadLetterTargetArn = local.arn[each.value.dead]
     maxReceiveCount     = each.value.receives
   })
+
+  depends_on = [aws_sqs_queue.dead]
 }
 
 # Not within the queue: the two would wait for each other.
@@ -63,8 +65,10 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead" {
 
   redrive_allow_policy = jsonencode({
     redrivePermission = "byQueue"
-    sourceQueueArns   = [aws_sqs_queue.source[each.key].arn]
+    sourceQueueArns   = [local.arn[each.key]]
   })
+
+  depends_on = [aws_sqs_queue.source]
 }
 
 resource "aws_sqs_queue_policy" "this" {

@@ -1,14 +1,17 @@
 """Stands in for terraform's AWS provider: knows its schema, and nothing of AWS.
 
-    provider.py SCHEMA COMMAND..
+    provider.py SCHEMA FOLDER COMMAND..
 
 Runs the command with this process as the provider, over the loopback interface. Terraform then neither downloads one nor
-starts one; reading, planning and applying only make up what AWS would have filled in.
+starts one; reading, planning and applying only make up what AWS would have filled in. Of the schema it serves what the
+files below FOLDER name: terraform reads it again and again.
 """
 
 import concurrent.futures
 import json
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -22,10 +25,11 @@ from wire import bytes_field, diagnostic, last, number_field, parse, read_value,
 class Provider:
     """The calls of plugin protocol 6 that terraform makes."""
 
-    def __init__(self, path):
+    def __init__(self, path, named):
         with open(path) as file:
             known = next(iter(json.load(file)["provider_schemas"].values()))
-        self.resources, self.data = known["resource_schemas"], known["data_source_schemas"]
+        self.resources = {name: kind for name, kind in known["resource_schemas"].items() if name in named}
+        self.data = {name: kind for name, kind in known["data_source_schemas"].items() if name in named}
         self.schema = bytes_field(1, schema(known["provider"]), True) + bytes_field(6, number_field(2, 1))
         for field, kinds in ((2, self.resources), (3, self.data)):
             for name, kind in kinds.items():
@@ -87,10 +91,15 @@ class Calls(grpc.GenericRpcHandler):
         return None
 
 
-def main(path, command):
+def types_named(folder):
+    files = [path for end in ("*.tf", "*.hcl") for path in pathlib.Path(folder).rglob(end)]
+    return {name for path in files for name in re.findall(r'"(aws_\w+)"', path.read_text())}
+
+
+def main(path, folder, command):
     unbounded = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=unbounded)
-    server.add_generic_rpc_handlers((Calls(Provider(path)),))
+    server.add_generic_rpc_handlers((Calls(Provider(path, types_named(folder))),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     attached = {
@@ -107,4 +116,4 @@ def main(path, command):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3:]))

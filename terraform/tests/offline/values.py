@@ -16,6 +16,11 @@ ARNS = {
     "aws_kms_key": "arn:aws:kms:{region}:{account}:key/00000000-0000-0000-0000-000000000000",
 }
 
+WORDS = {
+    ("aws_eip", "public_ip"): "192.0.2.7",
+    ("aws_eip", "allocation_id"): "eipalloc-0123456789abcdef0",
+}
+
 DATA = {
     "aws_caller_identity": {"account_id": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:user/nobody", "user_id": "NOBODY"},
     "aws_region": {"id": REGION, "name": REGION, "region": REGION},
@@ -32,6 +37,8 @@ def made_up(kind, name, shape, named):
         return {} if shape[0] == "map" else []
     if shape != "string":
         return {"number": 0, "bool": False}.get(shape)
+    if (kind, name) in WORDS:
+        return WORDS[kind, name]
     if name == "arn" and kind in ARNS:
         return ARNS[kind].format(region=REGION, account=ACCOUNT, name=named or "made-up")
     if name == "arn" or name.endswith("_arn"):

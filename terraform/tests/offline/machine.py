@@ -1,0 +1,163 @@
+"""Runs boot scripts on a machine that is a folder: machine.py BOOT_SCRIPTS_FOLDER
+
+Commands that reach out of the machine (aws, systemctl, curl, dnf ..) are stand-ins that write down how they were called.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+STAND_IN = "#!/usr/bin/env bash\nroot=%s\n{ printf '%%s' \"${0##*/}\"; printf ' %%s' \"$@\"; echo; } >> \"$root/calls\"\n%s\n"
+COMMANDS = {
+    "systemctl": "",
+    "dnf": "",
+    # Copies what was asked for, if it is a copy; a parameter is there when its file is.
+    "aws": """case "$1 $2" in
+        's3 cp') cp "$root/program" "${@: -1}" ;;
+        'ssm get-parameter') cat "$root/parameters/${4##*/}" 2> /dev/null || { echo ParameterNotFound >&2; exit 254; } ;;
+        'ssm put-parameter') for word in "$@"; do case "$word" in file://*) cp "${word#file://}" "$root/parameters/${4##*/}" ;; esac; done ;;
+    esac""",
+    "curl": """for word in "$@"; do url="$word"; done
+    cat "$root/metadata/${url#http://169.254.169.254/latest/}" 2> /dev/null || exit 22""",
+    # While one sleeps, things happen.
+    "sleep": 'if [ -d "$root/later" ]; then cp -r "$root/later/." "$root/metadata/"; rm -r "$root/later"; fi',
+    "amazon-cloudwatch-agent-ctl": "",
+}
+
+
+class Machine:
+    def __init__(self, program=b"the program"):
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = pathlib.Path(self.folder.name)
+        for folder in ("bin", "parameters", "metadata", "etc/systemd/system", "etc/logrotate.d", "etc/nginx/conf.d"):
+            (self.root / folder).mkdir(parents=True)
+        agent = self.root / "opt/aws/amazon-cloudwatch-agent"
+        for folder in ("etc", "bin"):
+            (agent / folder).mkdir(parents=True)
+        for name, body in COMMANDS.items():
+            folder = agent / "bin" if name.startswith("amazon") else self.root / "bin"
+            (folder / name).write_text(STAND_IN % (self.root, body))
+            (folder / name).chmod(0o755)
+        (self.root / "program").write_bytes(program)
+        self.tell("metadata", **{"api/token": "token", "meta-data/instance-id": "i-1"})
+
+    def tell(self, when, **words):
+        for path, word in words.items():
+            file = self.root / when / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(word)
+
+    def run(self, script):
+        script = re.sub(r"(?<![\w.])/(opt|etc)/", rf"{self.root}/\1/", script)
+        path = f"{self.root}/bin:{os.environ['PATH']}"
+        ran = subprocess.run(["bash", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=120)
+        if ran.returncode != 0:
+            print(ran.stdout + ran.stderr)
+        return ran.returncode
+
+    def calls(self, *commands):
+        lines = (self.root / "calls").read_text().replace(f"{self.root}", "").splitlines()
+        return [line for line in lines if line.split()[0] in commands]
+
+
+def expect(name, found, wanted):
+    if found != wanted:
+        sys.exit(f"{name}\n found  {found}\n wanted {wanted}")
+
+
+def with_digest_of(script, program):
+    return re.sub(r'echo "[0-9a-f]{64} ', f'echo "{hashlib.sha256(program).hexdigest()} ', script)
+
+
+def a_program_of_the_right_digest_is_installed_with_its_settings(script, program):
+    machine = Machine()
+    expect("status", machine.run(with_digest_of(script, b"the program")), 0)
+    expect("program", (machine.root / f"opt/gridmill/{program}").read_bytes(), b"the program")
+    settings = (machine.root / f"etc/gridmill/{program}.env").read_text()
+    for line in ('GRIDMILL_BUCKET="gridmill-123456789012"', 'AWS_REGION="eu-central-1"'):
+        expect(f"setting {line}", line in settings.splitlines(), True)
+    started = [call for call in machine.calls("systemctl") if call.startswith("systemctl enable --now")]
+    expect("started", started[0], f"systemctl enable --now {program}.service")
+    expect("turned off", machine.calls("systemctl").count("systemctl poweroff"), 0)
+    return machine
+
+
+def a_log_that_cannot_be_shipped_ends_no_worker(script):
+    machine = Machine()
+    (machine.root / "bin/dnf").write_text("#!/bin/sh\nexit 1\n")
+    expect("status", machine.run(with_digest_of(script, b"the program")), 0)
+    expect("turned off", machine.calls("systemctl").count("systemctl poweroff"), 0)
+
+
+def a_program_of_another_digest_turns_the_instance_off(script, program):
+    machine = Machine(b"another program")
+    machine.run(with_digest_of(script, b"the program"))
+    expect("calls", machine.calls("systemctl"), ["systemctl poweroff"])
+    expect("program", (machine.root / f"opt/gridmill/{program}").exists(), False)
+
+
+def the_address_moves_last(script):
+    machine = a_program_of_the_right_digest_is_installed_with_its_settings(script, "job-manager")
+    moved = machine.calls("aws")[-1]
+    expect("address", moved, "aws ec2 associate-address --allocation-id eipalloc-0123456789abcdef0 --instance-id i-1")
+
+
+def the_first_manager_makes_a_certificate_and_the_next_one_takes_it(script):
+    first, second = Machine(), Machine()
+    expect("status", first.run(with_digest_of(script, b"the program")), 0)
+    kept = {name: (first.root / f"parameters/{name}").read_text() for name in ("key", "certificate")}
+    second.tell("parameters", **kept)
+    expect("status", second.run(with_digest_of(script, b"the program")), 0)
+    expect("puts", [call for call in second.calls("aws") if "put-parameter" in call], [])
+    for machine in (first, second):
+        for name in kept:
+            expect(name, (machine.root / f"etc/gridmill/tls/{name}.pem").read_text().strip(), kept[name].strip())
+
+
+def drain(script, **later):
+    """What is called when the instance learns something while its worker works."""
+    machine = Machine()
+    machine.tell("later", **later)
+    text = re.search(r"<<'DRAIN'\n(.*?)\nDRAIN\n", script, re.S).group(1)
+    machine.run(text)
+    return machine.calls("systemctl", "aws", "sleep")
+
+
+def a_spot_notice_leaves_a_minute_and_a_half(script):
+    found = drain(script, **{"meta-data/spot/instance-action": '{"action":"terminate"}'})
+    expect("calls", found, [
+        "sleep 5",
+        "systemctl stop --no-block grid-worker.service",
+        "sleep 90",
+        "systemctl kill --kill-whom=main --signal=TERM grid-worker.service",
+    ])
+
+
+def a_group_that_terminates_waits_for_the_worker(script):
+    found = drain(script, **{"meta-data/autoscaling/target-lifecycle-state": "Terminated"})
+    expect("calls", found, [
+        "sleep 5",
+        "systemctl stop grid-worker.service",
+        "aws autoscaling complete-lifecycle-action --lifecycle-action-result CONTINUE --lifecycle-hook-name drain "
+        "--auto-scaling-group-name gridmill-workers-spot --instance-id i-1",
+    ])
+
+
+def main(folder):
+    boot = {path.stem: path.read_text() for path in pathlib.Path(folder).glob("*.sh")}
+    for program, script in (("grid-worker", boot["minimal-spot"]), ("job-manager", boot["minimal-manager"])):
+        a_program_of_the_right_digest_is_installed_with_its_settings(script, program)
+        a_program_of_another_digest_turns_the_instance_off(script, program)
+    a_log_that_cannot_be_shipped_ends_no_worker(boot["minimal-spot"])
+    the_address_moves_last(boot["minimal-manager"])
+    the_first_manager_makes_a_certificate_and_the_next_one_takes_it(boot["complete-manager"])
+    a_spot_notice_leaves_a_minute_and_a_half(boot["minimal-spot"])
+    a_group_that_terminates_waits_for_the_worker(boot["minimal-spot"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
