@@ -28,7 +28,7 @@ locals {
     {
       Sid      = "Objects"
       Effect   = "Allow"
-      Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+      Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
       Resource = "${var.bucket_arn}/*"
     },
     {
@@ -84,7 +84,7 @@ locals {
   table_statements = [{
     Sid      = "Rows"
     Effect   = "Allow"
-    Action   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTable"]
+    Action   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
     Resource = var.table_arn
   }]
 
