@@ -15,7 +15,7 @@ run "every_queue_has_one_for_its_dead_letters" {
       grid-reports = ["grid-dead-reports", { deadLetterTargetArn = "arn:aws:sqs:eu-central-1:123456789012:grid-dead-reports", maxReceiveCount = 20 }]
       grid-events  = ["grid-dead-events", { deadLetterTargetArn = "arn:aws:sqs:eu-central-1:123456789012:grid-dead-events", maxReceiveCount = 20 }]
     }
-    error_message = "tasks die with their fifth worker; reports and events outlive changes of the leader"
+    error_message = "a task is set aside after five receives; reports and events outlive changes of the leader"
   }
 
   assert {

@@ -152,7 +152,7 @@ run "a_vpc_has_room_for_its_subnets" {
   expect_failures = [var.network]
 }
 
-run "a_task_is_not_dead_with_its_first_worker" {
+run "a_task_is_not_set_aside_with_its_first_workers" {
   command = plan
   variables {
     queues = { max_receive_count = 2 }

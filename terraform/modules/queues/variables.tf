@@ -12,7 +12,7 @@ variable "visibility_timeout_s" {
 variable "max_receive_count" {
   type        = number
   default     = 5
-  description = "Receives of a task before it is a dead task: as many deaths of workers as gridmill forgives."
+  description = "Receives of a task message before it goes to the dead tasks, where the manager judges what became of it. Drains count, too."
 }
 
 variable "report_max_receive_count" {
