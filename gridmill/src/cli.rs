@@ -84,6 +84,9 @@ pub enum Command {
     /// List what a job has delivered, or deliver it again elsewhere
     #[command(after_help = help::OUTPUTS_EXAMPLES)]
     Outputs(OutputsArgs),
+    /// Check what a grid on AWS needs: settings, rights, and how bucket, queues and table are set up
+    #[command(after_help = "Example:\n  eval \"$(localstack/env)\" && gridmill doctor")]
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of the pipeline file, for editors
     #[command(after_help = "Example:\n  gridmill schema > gridmill.schema.json")]
     Schema,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args, FromArgMatches, parser::ValueSource};
+use clap::{ArgMatches, Args, FromArgMatches, ValueEnum, parser::ValueSource};
 use grid_api::JobState;
 
 use crate::client::PlainHttp;
@@ -281,6 +281,23 @@ pub struct RedriveArgs {
 pub struct FleetArgs {
     #[command(flatten)]
     pub manager: ManagerFlags,
+}
+
+/// What `doctor` takes. The settings are those of the daemons, in the environment.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Whose needs to look at
+    #[arg(long, value_enum, default_value_t = DoctorRole::Manager)]
+    pub role: DoctorRole,
+}
+
+/// A daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DoctorRole {
+    /// The job manager
+    Manager,
+    /// A worker: it has no right to the table
+    Worker,
 }
 
 /// Reads the state of a job.

@@ -2,6 +2,7 @@
 
 mod completions;
 mod dead;
+mod doctor;
 mod fleet;
 mod list;
 mod logs;
@@ -57,6 +58,7 @@ fn execute(command: Command, console: Console) -> Outcome {
         Command::Receipt(args) => receipt::receipt(&args, console),
         Command::Workers(args) => fleet::workers(&args, console),
         Command::Pools(args) => fleet::pools(&args, console),
+        Command::Doctor(args) => doctor::doctor(&args, console),
         Command::Dead(args) => dead::dead(&args, console),
         Command::Why(args) => why::why(&args, console),
         Command::Logs(args) => logs::logs(&args, console),

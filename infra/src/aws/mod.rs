@@ -1,5 +1,6 @@
 //! A grid on AWS, or on a server that speaks its language: S3 holds the objects, SQS the messages, DynamoDB the rows.
 
+pub mod check;
 pub mod client;
 pub(crate) mod error;
 pub mod settings;

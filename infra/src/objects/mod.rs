@@ -21,6 +21,7 @@ use futures::stream::BoxStream;
 pub use self::folder::FolderObjects;
 pub(crate) use self::folder::{io_error, remove_all, sync_folder, write_durably};
 pub use self::memory::MemoryObjects;
+pub(crate) use self::probe::judge;
 pub use self::probe::probe;
 #[cfg(feature = "aws")]
 pub use self::s3::{S3Objects, S3Sources};

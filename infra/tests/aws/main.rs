@@ -5,6 +5,8 @@
 //! queues or a table of its own, so that they can run side by side and again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing helper is a failing test")]
 
+mod grid;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use infra::objects::S3Objects;
 use infra::queue::SqsQueue;
 use infra::state::DynamoState;
 use infra::{object_checks, queue_checks, state_checks};
+
+use self::grid::grid_checks;
 
 /// Receives before a message of a test is a dead letter.
 const MAX_RECEIVES: u32 = 3;
@@ -48,6 +52,7 @@ macro_rules! server {
             object_checks!(tests! [objects s3]);
             queue_checks!(tests! [queue sqs]);
             state_checks!(tests! [state dynamodb]);
+            grid_checks!(tests! [grid whole]);
         }
     };
 }
@@ -56,6 +61,8 @@ server!(localstack differs: [
     // It extends leases that are over, or last longer than 12 hours all in all.
     "a_lease_that_is_over_cannot_be_extended",
     "leases_are_limited",
+    // It compares keys as they are written in URLs.
+    "a_listing_goes_on_among_letters_of_all_kinds",
     // Its DynamoDB Local takes no more than 10 writes.
     "a_transaction_is_limited",
 ]);
@@ -86,27 +93,42 @@ fn unique() -> String {
     format!("gridmill-test-{}", uuid::Uuid::now_v7())
 }
 
+async fn whole() -> grid::Fresh {
+    grid::fresh().await
+}
+
 async fn s3() -> objects::Fresh {
     let clients = clients().await;
-    let bucket = unique();
-    clients.s3.create_bucket().bucket(&bucket).send().await.unwrap();
+    let bucket = make_bucket(&clients).await;
     Arc::new(S3Objects::new(clients.s3, &bucket, Some("some/where")).unwrap())
 }
 
-async fn sqs() -> queue::Fresh {
-    let clients = clients().await;
+async fn make_bucket(clients: &Clients) -> String {
+    let bucket = unique();
+    clients.s3.create_bucket().bucket(&bucket).send().await.unwrap();
+    bucket
+}
+
+/// The name of a queue; that of its dead letters is the same with `-dead`.
+async fn make_queue(clients: &Clients, receives: u32) -> String {
     let name = unique();
     let dead = clients.sqs.create_queue().queue_name(format!("{name}-dead")).send().await.unwrap();
     let request = clients.sqs.get_queue_attributes().queue_url(dead.queue_url().unwrap());
     let attributes = request.attribute_names(QueueAttributeName::QueueArn).send().await.unwrap();
     let arn = &attributes.attributes().unwrap()[&QueueAttributeName::QueueArn];
-    let redrive = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"{MAX_RECEIVES}"}}"#);
+    let redrive = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"{receives}"}}"#);
     let request = clients.sqs.create_queue().queue_name(&name).attributes(QueueAttributeName::RedrivePolicy, redrive);
     request.send().await.unwrap();
+    name
+}
+
+async fn sqs() -> queue::Fresh {
+    let clients = clients().await;
+    let name = make_queue(&clients, MAX_RECEIVES).await;
     let open = async |name: &str| Arc::new(SqsQueue::open(clients.sqs.clone(), name).await.unwrap());
     queue::Fresh {
         queue: open(&name).await,
-        dead_letters: open(dead.queue_url().unwrap()).await,
+        dead_letters: open(&format!("{name}-dead")).await,
         max_receives: MAX_RECEIVES,
         // Servers on one machine take a hundredth of what SQS does.
         many: if std::env::var_os("AWS_ENDPOINT_URL").is_some() { 1_000 } else { 10_000 },
@@ -115,6 +137,11 @@ async fn sqs() -> queue::Fresh {
 
 async fn dynamodb() -> state::Fresh {
     let clients = clients().await;
+    let table = make_table(&clients).await;
+    Arc::new(DynamoState::new(clients.dynamodb, &table))
+}
+
+async fn make_table(clients: &Clients) -> String {
     let table = unique();
     let attribute = |name| {
         let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S);
@@ -131,5 +158,5 @@ async fn dynamodb() -> state::Fresh {
     }
     let ready = clients.dynamodb.wait_until_table_exists().table_name(&table);
     ready.wait(Duration::from_secs(60)).await.unwrap();
-    Arc::new(DynamoState::new(clients.dynamodb, &table))
+    table
 }

@@ -1,0 +1,105 @@
+//! What a grid on AWS needs, looked at one by one: settings, reach, rights, and how its parts are set up. Disturbs nothing: what it
+//! writes it takes away again, and it receives no message.
+
+mod bucket;
+mod queues;
+mod report;
+mod table;
+
+use std::time::Duration;
+
+use self::bucket::check_bucket;
+use self::queues::{Queue, check_queue, check_redrive};
+use self::report::Report;
+pub use self::report::{Finding, Verdict};
+use self::table::check_table;
+use super::Clients;
+use super::settings::{BUCKET, DEAD_TASK_QUEUE, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
+use crate::Result;
+
+/// Whose needs are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A job manager's.
+    Manager,
+    /// A worker's: no table, no dead tasks.
+    Worker,
+}
+
+/// Looks at everything that a program in this role needs; `var` gives the settings, such as those of the environment.
+///
+/// Takes some seconds; a service that cannot be reached is given up after its first silence.
+pub async fn check(role: Role, var: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
+    let mut report = Report::default();
+    let mut required = |name: &str| {
+        let value = var(name).filter(|value| !value.is_empty());
+        match &value {
+            Some(value) => report.ok(name, value),
+            None => report.wrong(name, "the setting is missing", format!("set {name} in the environment")),
+        }
+        value
+    };
+    let (bucket, tasks, reports) = (required(BUCKET), required(TASK_QUEUE), required(REPORT_QUEUE));
+    let (dead_tasks, table) = match role {
+        Role::Manager => (required(DEAD_TASK_QUEUE), required(TABLE)),
+        Role::Worker => (None, None),
+    };
+    let clients = Clients::from_env().await;
+    let remedy =
+        "the SDK reads AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, and the machine's role";
+    let Some(clients) = report.judge("region and credentials", clients, |_| "found".to_owned(), remedy) else {
+        return report.findings();
+    };
+    if let Some(bucket) = bucket {
+        check_bucket(&mut report, &clients.s3, role, &bucket, var(PREFIX).as_deref()).await;
+    }
+    let queues = queues_of(role, tasks, reports, dead_tasks);
+    let mut found = Vec::new();
+    for queue in &queues {
+        found.push(check_queue(&mut report, &clients.sqs, role, queue).await);
+    }
+    if let [Some(tasks), _, Some(dead_tasks)] = &found[..] {
+        check_redrive(&mut report, tasks, dead_tasks);
+    }
+    if let Some(table) = table {
+        check_table(&mut report, &clients.dynamodb, &table).await;
+    }
+    report.findings()
+}
+
+/// The queues that a role uses, and what it does with them.
+fn queues_of(role: Role, tasks: Option<String>, reports: Option<String>, dead: Option<String>) -> Vec<Queue> {
+    let is_manager = role == Role::Manager;
+    let queue = |setting, name: Option<String>, sends, receives| Queue { setting, name, sends, receives };
+    let both = [queue(TASK_QUEUE, tasks, is_manager, !is_manager), queue(REPORT_QUEUE, reports, true, is_manager)];
+    let dead = is_manager.then(|| queue(DEAD_TASK_QUEUE, dead, false, true));
+    both.into_iter().chain(dead).collect()
+}
+
+/// How far this machine's clock may be off before it is said; AWS refuses requests that are off by 15 minutes.
+const MAX_SKEW: Duration = Duration::from_secs(300);
+
+/// An answer that shows that the request was let through, although it asked for nothing that can be done.
+fn let_through<T>(answer: Result<T>) -> Result<()> {
+    match answer {
+        Err(error) if error.kind == crate::ErrorKind::Invalid => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_missing_setting_is_a_line_of_its_own() {
+        let set = |name: &str| (name == BUCKET).then(String::new);
+        let findings = check(Role::Manager, set).await;
+        let wrong = |name: &str| findings.iter().any(|found| found.name == name && found.verdict == Verdict::Wrong);
+        for name in [BUCKET, TASK_QUEUE, REPORT_QUEUE, DEAD_TASK_QUEUE, TABLE] {
+            assert!(wrong(name), "{name}: {findings:?}");
+        }
+        let findings = check(Role::Worker, set).await;
+        assert!(findings.iter().all(|found| found.name != TABLE && found.name != DEAD_TASK_QUEUE), "{findings:?}");
+    }
+}
