@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use infra::aws::check;
 use infra::{Error, ErrorKind, Grid};
 use job_manager::http::{Api, router, serve};
 use job_manager::settings::{LogFormat, Settings};
@@ -25,6 +26,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Settings::parse();
+    if settings.check {
+        let mut out = std::io::stdout();
+        let checked = check::write_check(check::Role::Manager, |name| settings.place(name), &mut out).await;
+        return checked.map_or(ExitCode::FAILURE, ExitCode::from);
+    }
     match begin(settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -38,6 +38,9 @@ pub struct Settings {
     /// What is logged, such as `info` or `job_manager=debug`.
     #[arg(long, env = "GRIDMILL_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
+    /// Look at what the manager needs - settings, rights, bucket, queues, table - say what is wrong, and end.
+    #[arg(long)]
+    pub check: bool,
     /// The bucket that holds the grid's objects.
     #[arg(long, env = BUCKET, value_name = "NAME")]
     pub bucket: Option<String>,
@@ -70,18 +73,21 @@ pub enum LogFormat {
 impl Settings {
     /// Where the grid has its things. `Invalid` names every setting that is missing.
     pub fn grid(&self) -> infra::Result<infra::aws::Settings> {
-        infra::aws::Settings::from_vars(|name| {
-            let value = match name {
-                BUCKET => &self.bucket,
-                PREFIX => &self.prefix,
-                TASK_QUEUE => &self.task_queue,
-                DEAD_TASK_QUEUE => &self.dead_task_queue,
-                REPORT_QUEUE => &self.report_queue,
-                TABLE => &self.table,
-                _ => &None,
-            };
-            value.clone()
-        })
+        infra::aws::Settings::from_vars(|name| self.place(name))
+    }
+
+    /// Where the grid has one of its things, by the name of the setting.
+    pub fn place(&self, name: &str) -> Option<String> {
+        let value = match name {
+            BUCKET => &self.bucket,
+            PREFIX => &self.prefix,
+            TASK_QUEUE => &self.task_queue,
+            DEAD_TASK_QUEUE => &self.dead_task_queue,
+            REPORT_QUEUE => &self.report_queue,
+            TABLE => &self.table,
+            _ => &None,
+        };
+        value.clone()
     }
 
     /// Whether only this machine can reach what we listen on.

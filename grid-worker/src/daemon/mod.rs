@@ -16,6 +16,7 @@ use grid_worker::process::{ProcessConfig, ProcessRunner};
 use grid_worker::runner::Stop;
 use grid_worker::{Worker, WorkerConfig};
 use infra::aws::WorkerSettings;
+use infra::aws::check::{Role, write_check};
 use infra::grid::WorkerGrid;
 use tokio::time::sleep;
 use tracing_subscriber::EnvFilter;
@@ -63,6 +64,20 @@ pub fn start(settings: Settings) -> ExitCode {
     };
     tracing::error!("{error:#}");
     ExitCode::from(status)
+}
+
+/// Looks at what a worker needs, and says what is wrong.
+pub fn check(settings: &Settings) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: failed to start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut out = std::io::stdout();
+    let checked = runtime.block_on(write_check(Role::Worker, |name| settings.place(name), &mut out));
+    checked.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 async fn run(settings: Settings) -> Result<(), Fault> {

@@ -79,6 +79,9 @@ pub struct Settings {
     /// How the log is written, on standard error; RUST_LOG says what of it.
     #[arg(long, env = "GRIDMILL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
+    /// Look at what a worker needs - settings, rights, bucket, queues - say what is wrong, and end.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// How the log is written.
@@ -93,13 +96,18 @@ pub enum LogFormat {
 impl Settings {
     /// Where the grid is; the error names every setting that is missing.
     pub fn grid(&self) -> infra::Result<WorkerSettings> {
-        WorkerSettings::from_vars(|name| match name {
+        WorkerSettings::from_vars(|name| self.place(name))
+    }
+
+    /// Where the grid has one of its things, by the name of the setting.
+    pub fn place(&self, name: &str) -> Option<String> {
+        match name {
             BUCKET => self.bucket.clone(),
             PREFIX => self.prefix.clone(),
             TASK_QUEUE => self.task_queue.clone(),
             REPORT_QUEUE => self.report_queue.clone(),
             _ => None,
-        })
+        }
     }
 
     pub fn slots(&self) -> u32 {

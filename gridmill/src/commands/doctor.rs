@@ -25,6 +25,7 @@ pub fn doctor(args: &DoctorArgs, console: Console) -> Outcome {
 
 /// What cannot be reached counts first: nothing more is known of it.
 fn exit(findings: &[Finding]) -> Exit {
+    // The same as `Verdict::status`, in the words of this program.
     match findings.iter().map(|found| found.verdict).max() {
         Some(Verdict::Unreachable) => Exit::BackEnd,
         Some(Verdict::Wrong) => Exit::Usage,

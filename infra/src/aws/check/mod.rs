@@ -6,6 +6,7 @@ mod queues;
 mod report;
 mod table;
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use self::bucket::check_bucket;
@@ -65,6 +66,16 @@ pub async fn check(role: Role, var: impl Fn(&str) -> Option<String>) -> Vec<Find
         check_table(&mut report, &clients.dynamodb, &table).await;
     }
     report.findings()
+}
+
+/// Like [`check`], for the programs themselves: writes a line or two for each finding, and returns the status to end with, as
+/// [`Verdict::status`] says.
+pub async fn write_check(role: Role, var: impl Fn(&str) -> Option<String>, out: &mut impl Write) -> io::Result<u8> {
+    let findings = check(role, var).await;
+    for finding in &findings {
+        writeln!(out, "{finding}")?;
+    }
+    Ok(findings.iter().map(|finding| finding.verdict).max().map_or(0, Verdict::status))
 }
 
 /// The queues that a role uses, and what it does with them.

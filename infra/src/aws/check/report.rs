@@ -20,6 +20,18 @@ pub enum Verdict {
     Unreachable,
 }
 
+impl Verdict {
+    /// The status that a program ends with when this is the worst that was found: 0, 2 for what is wrong, 5 for what cannot be
+    /// reached.
+    pub fn status(self) -> u8 {
+        match self {
+            Self::Ok | Self::Advice => 0,
+            Self::Wrong => 2,
+            Self::Unreachable => 5,
+        }
+    }
+}
+
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
