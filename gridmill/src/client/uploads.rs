@@ -17,7 +17,7 @@ const PARTS_AT_ONCE: usize = 4;
 impl Client {
     /// Uploads a file of `len` bytes under a name. Answers the URI by which a submission names it.
     pub async fn upload(&self, name: &str, path: &Path, len: u64, on_bytes: &OnBytes) -> Result<String, ClientError> {
-        let wish = CreateUpload { name: name.to_owned(), bytes: len };
+        let wish = CreateUpload { name: name.to_owned(), bytes: len, tenant: None };
         // One that nobody completes is nothing.
         let upload: Upload = self.post(&Route::v1(["uploads"]), &wish, Repeat::Harmless).await?;
         let parts: Vec<_> = upload.parts.iter().map(|part| self.part(part, &upload, path, len, on_bytes)).collect();
