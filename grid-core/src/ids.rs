@@ -46,6 +46,18 @@ name_type!(
     /// One life of one worker process.
     WorkerId
 );
+name_type!(
+    /// A machine of a fleet, as the fleet calls it: an instance id, a process.
+    MachineId
+);
+name_type!(
+    /// Machines that are bought alike: an Auto Scaling group, spot or on-demand.
+    GroupName
+);
+name_type!(
+    /// Tasks whose times are alike and kept across jobs: a stage of a pipeline, by its digest.
+    ClassName
+);
 
 /// One numbered try of a task: the task begins at item `first` of its stage.
 ///

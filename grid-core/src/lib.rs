@@ -18,6 +18,7 @@ pub mod pipeline;
 pub mod random;
 pub mod reason;
 pub mod rows;
+pub mod scale;
 pub mod split;
 pub mod submission;
 pub mod units;

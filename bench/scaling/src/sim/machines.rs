@@ -1,0 +1,170 @@
+//! The simulated machines.
+
+use std::collections::BTreeMap;
+
+use grid_core::ids::MachineId;
+
+/// The machines that exist, by number.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    machines: BTreeMap<usize, Machine>,
+    next: usize,
+}
+
+/// A machine.
+#[derive(Debug)]
+pub struct Machine {
+    pub requested_ms: u64,
+    pub first_heard_ms: Option<u64>,
+    pub idle_since_ms: Option<u64>,
+    /// The order to close stands.
+    pub is_closing: bool,
+    /// The worker has heard of it.
+    pub is_closed: bool,
+    pub is_leaving: bool,
+    pub has_worked: bool,
+    pub runs: Vec<Run>,
+}
+
+/// A task in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub id: u64,
+    pub job: usize,
+    pub task: usize,
+    pub start_ms: u64,
+    pub end_ms: u64,
+}
+
+/// Whether a machine has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Booting,
+    Here,
+}
+
+impl Fleet {
+    /// The number in a machine's name.
+    pub fn number(machine: &MachineId) -> usize {
+        machine.as_str().parse().expect("machines are named by their numbers")
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Machine)> {
+        self.machines.iter().map(|(number, machine)| (*number, machine))
+    }
+
+    pub fn numbers(&self) -> Vec<usize> {
+        self.machines.keys().copied().collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.machines.is_empty()
+    }
+
+    pub fn count(&self) -> u32 {
+        self.machines.len() as u32
+    }
+
+    pub fn phase(&self, number: usize) -> Option<Phase> {
+        let machine = self.machines.get(&number)?;
+        Some(if machine.first_heard_ms.is_some() { Phase::Here } else { Phase::Booting })
+    }
+
+    pub fn add(&mut self, now_ms: u64) -> usize {
+        self.next += 1;
+        let machine = Machine {
+            requested_ms: now_ms,
+            first_heard_ms: None,
+            idle_since_ms: None,
+            is_closing: false,
+            is_closed: false,
+            is_leaving: false,
+            has_worked: false,
+            runs: Vec::new(),
+        };
+        self.machines.insert(self.next, machine);
+        self.next
+    }
+
+    /// It has booted. False if it is gone.
+    pub fn ready(&mut self, number: usize, now_ms: u64) -> bool {
+        let Some(machine) = self.machines.get_mut(&number) else { return false };
+        machine.first_heard_ms = Some(now_ms);
+        machine.idle_since_ms = Some(now_ms);
+        true
+    }
+
+    pub fn order(&mut self, number: usize, close: bool) {
+        if let Some(machine) = self.machines.get_mut(&number) {
+            machine.is_closing = close;
+        }
+    }
+
+    pub fn hear(&mut self, number: usize) {
+        if let Some(machine) = self.machines.get_mut(&number) {
+            machine.is_closed = machine.is_closing;
+        }
+    }
+
+    /// It goes. False if it does already.
+    pub fn leave(&mut self, number: usize) -> bool {
+        let Some(machine) = self.machines.get_mut(&number) else { return false };
+        !std::mem::replace(&mut machine.is_leaving, true)
+    }
+
+    pub fn remove(&mut self, number: usize) -> Option<Machine> {
+        self.machines.remove(&number)
+    }
+
+    pub fn runs(&self, number: usize) -> &[Run] {
+        self.machines.get(&number).map_or(&[], |machine| &machine.runs)
+    }
+
+    pub fn start(&mut self, number: usize, run: Run) {
+        if let Some(machine) = self.machines.get_mut(&number) {
+            machine.has_worked = true;
+            machine.idle_since_ms = None;
+            machine.runs.push(run);
+        }
+    }
+
+    pub fn end_run(&mut self, number: usize, run: u64, now_ms: u64) -> Option<Run> {
+        let machine = self.machines.get_mut(&number)?;
+        let place = machine.runs.iter().position(|other| other.id == run)?;
+        let run = machine.runs.swap_remove(place);
+        if machine.runs.is_empty() {
+            machine.idle_since_ms = Some(now_ms);
+        }
+        Some(run)
+    }
+
+    /// Takes away what would end after a time.
+    pub fn drop_runs(&mut self, number: usize, last_ms: u64) -> Vec<Run> {
+        let Some(machine) = self.machines.get_mut(&number) else { return Vec::new() };
+        let (kept, dropped) = machine.runs.iter().partition(|run| run.end_ms <= last_ms);
+        machine.runs = kept;
+        dropped
+    }
+
+    /// Machines that take tasks, each as often as it has free slots.
+    pub fn free_slots(&self, slots: u32) -> Vec<usize> {
+        let mut free = Vec::new();
+        for (number, machine) in self.iter().filter(|(_, machine)| machine.takes_tasks()) {
+            free.extend((machine.runs.len()..slots as usize).map(|_| number));
+        }
+        free
+    }
+
+    /// Machines that take tasks, machines on their way, slots in use.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let ready = self.machines.values().filter(|machine| machine.takes_tasks()).count();
+        let booting = self.machines.values().filter(|machine| machine.first_heard_ms.is_none()).count();
+        (ready, booting, self.machines.values().map(|machine| machine.runs.len()).sum())
+    }
+}
+
+impl Machine {
+    fn takes_tasks(&self) -> bool {
+        self.first_heard_ms.is_some() && !self.is_closed && !self.is_leaving
+    }
+}
