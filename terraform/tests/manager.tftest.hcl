@@ -158,3 +158,42 @@ run "others_come_by_tls" {
     error_message = "the API has TLS"
   }
 }
+
+run "the_log_is_kept_for_a_month" {
+  module { source = "./modules/manager" }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.retention_in_days == 30 && aws_cloudwatch_log_group.this.kms_key_id == null
+    error_message = "logs do not pile up for ever"
+  }
+}
+
+run "an_account_has_its_rules" {
+  module { source = "./modules/manager" }
+
+  variables {
+    kms_key_arn              = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    iam_path                 = "/grids/"
+  }
+
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Action if statement.Resource == "arn:aws:kms:eu-central-1:123456789012:key/1"]) == ["kms:Decrypt", "kms:GenerateDataKey"]
+    error_message = "a given key may be used, and that one only"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.this.kms_key_id == "arn:aws:kms:eu-central-1:123456789012:key/1"
+    error_message = "the log is encrypted with the given key"
+  }
+
+  assert {
+    condition     = [aws_iam_role.this.permissions_boundary, aws_iam_role.this.path, aws_iam_instance_profile.this.path] == ["arn:aws:iam::123456789012:policy/boundary", "/grids/", "/grids/"]
+    error_message = "boundary and path are those of the account"
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role.this.assume_role_policy).Statement == [{ Effect = "Allow", Principal = { Service = "ec2.amazonaws.com" }, Action = "sts:AssumeRole" }]
+    error_message = "only instances take the role"
+  }
+}

@@ -27,6 +27,18 @@ run "somebody_hears_of_what_goes_wrong" {
   }
 
   assert {
+    condition = { for key, alarm in aws_cloudwatch_metric_alarm.this : key => [alarm.metric_name, alarm.threshold, alarm.period, alarm.evaluation_periods]
+      if contains(["dead-tasks", "oldest-task", "in-flight", "launch-failures", "at-maximum-spot"], key) } == {
+      dead-tasks      = ["ApproximateNumberOfMessagesVisible", 0, 60, 15]
+      oldest-task     = ["ApproximateAgeOfOldestMessage", 3600, 60, 5]
+      in-flight       = ["ApproximateNumberOfMessagesNotVisible", 100000, 60, 5]
+      launch-failures = ["TriggeredRules", 2, 900, 1]
+      at-maximum-spot = ["GroupDesiredCapacity", 63, 60, 30]
+    }
+    error_message = "they say so neither too early nor too late"
+  }
+
+  assert {
     condition     = aws_cloudwatch_metric_alarm.no_leader.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.no_leader.comparison_operator == "LessThanThreshold"
     error_message = "silence of the manager is an alarm"
   }

@@ -41,40 +41,18 @@ variable "input_bucket" {
   description = "A bucket that jobs read."
 }
 
+variable "kms_key_arn" {
+  type        = string
+  default     = null
+  description = "A key of yours. Its policy lets the account's roles use it, and logs.REGION.amazonaws.com, cloudwatch.amazonaws.com and budgets.amazonaws.com."
+}
+
 provider "aws" {
   region = var.region
 
   default_tags {
     tags = { grid = "year-end" }
   }
-}
-
-data "aws_caller_identity" "current" {}
-
-# Besides the account, the services that use the key for the grid.
-resource "aws_kms_key" "grid" {
-  description         = "Grid year-end"
-  enable_key_rotation = true
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid       = "Account"
-        Effect    = "Allow"
-        Principal = { AWS = "arn:aws:iam::${data.aws_caller_identity.current.account_id}:root" }
-        Action    = "kms:*"
-        Resource  = "*"
-      },
-      {
-        Sid       = "LogsAndAlarms"
-        Effect    = "Allow"
-        Principal = { Service = ["logs.${var.region}.amazonaws.com", "cloudwatch.amazonaws.com", "budgets.amazonaws.com"] }
-        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:DescribeKey"]
-        Resource  = "*"
-      },
-    ]
-  })
 }
 
 module "grid" {
@@ -92,7 +70,7 @@ module "grid" {
   }
 
   storage = {
-    kms_key_arn            = aws_kms_key.grid.arn
+    kms_key_arn            = var.kms_key_arn
     expire_jobs_days       = 90
     noncurrent_expiry_days = 14
   }

@@ -52,7 +52,7 @@ class Machine:
             file.write_text(word)
 
     def run(self, script):
-        script = re.sub(r"(?<![\w.])/(opt|etc)/", rf"{self.root}/\1/", script)
+        script = re.sub(r"(?<![\w.])/(opt|etc|var)/", rf"{self.root}/\1/", script)
         path = f"{self.root}/bin:{os.environ['PATH']}"
         ran = subprocess.run(["bash", "-c", script], env=os.environ | {"PATH": path}, capture_output=True, text=True, timeout=120)
         if ran.returncode != 0:

@@ -6,7 +6,7 @@ Terraform's own tests see a module's resources, or the root's outputs, and not w
 import json
 import sys
 
-KEY = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
 
 # Type, name: path in the attributes -> value.
 SAID = {

@@ -13,7 +13,6 @@ ARNS = {
     "aws_iam_role": "arn:aws:iam::{account}:role/{name}",
     "aws_iam_instance_profile": "arn:aws:iam::{account}:instance-profile/{name}",
     "aws_eip": "arn:aws:ec2:{region}:{account}:elastic-ip/eipalloc-0123456789abcdef0",
-    "aws_kms_key": "arn:aws:kms:{region}:{account}:key/00000000-0000-0000-0000-000000000000",
 }
 
 WORDS = {

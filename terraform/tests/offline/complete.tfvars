@@ -1,0 +1,9 @@
+binaries = {
+  bucket         = "releases"
+  manager_key    = "gridmill/job-manager"
+  manager_sha256 = "0000000000000000000000000000000000000000000000000000000000000001"
+  worker_key     = "gridmill/grid-worker"
+  worker_sha256  = "0000000000000000000000000000000000000000000000000000000000000002"
+}
+
+kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/1"
