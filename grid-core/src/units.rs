@@ -44,6 +44,27 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A duration in JSON: a number of seconds, under a name that ends in `_secs`.
+pub mod secs {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Whole where it is.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        match duration.subsec_nanos() {
+            0 => serializer.serialize_u64(duration.as_secs()),
+            _ => serializer.serialize_f64(duration.as_secs_f64()),
+        }
+    }
+
+    /// To the nanosecond, for durations of up to 100 days.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 /// Reads a size; the error says what was expected.
 pub fn parse_size(text: &str) -> Result<ByteSize, String> {
     let text = text.trim();
@@ -114,6 +135,22 @@ pub fn parse_allowance(text: &str) -> Result<Allowance, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_seconds_in_json_and_come_back_to_the_nanosecond() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Wait {
+            #[serde(with = "super::secs")]
+            wait_secs: Duration,
+        }
+        let json = |wait_secs| serde_json::to_string(&Wait { wait_secs }).unwrap();
+        assert_eq!(json(Duration::from_secs(39_600)), r#"{"wait_secs":39600}"#);
+        assert_eq!(json(Duration::from_millis(1_500)), r#"{"wait_secs":1.5}"#);
+        for wait_secs in [Duration::ZERO, Duration::from_nanos(39_599_123_456_789), Duration::from_nanos(1)] {
+            assert_eq!(serde_json::from_str::<Wait>(&json(wait_secs)).unwrap(), Wait { wait_secs });
+        }
+        assert!(serde_json::from_str::<Wait>(r#"{"wait_secs":-1}"#).is_err());
+    }
 
     #[test]
     fn sizes_are_binary_with_an_i_and_decimal_without() {

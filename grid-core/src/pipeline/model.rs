@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::StageName;
 use crate::limits::{DEFAULT_GRACE, MAX_TIMEOUT};
-use crate::units::{Allowance, ByteSize};
+use crate::units::{self, Allowance, ByteSize};
 
 pub use crate::job::retry::rule::{RetryRule, RetryThen, RetryWhen};
 pub use crate::split::rule::SplitBy;
@@ -120,8 +120,10 @@ pub struct Stage {
     /// What is tried again. Default: 3 attempts; 1 s, then twice as long up to 60 s, all of it drawn at random.
     pub retry: Retry,
     /// Longest time an item may run (`per: bundle`: the process). Default and maximum: [`MAX_TIMEOUT`].
+    #[serde(rename = "timeout_secs", with = "units::secs")]
     pub timeout: Duration,
     /// Between SIGTERM and SIGKILL. Default: [`DEFAULT_GRACE`].
+    #[serde(rename = "grace_secs", with = "units::secs")]
     pub grace: Duration,
     /// Items that may end as dead letters without failing the stage. Default: none.
     pub skip: Allowance,
@@ -319,10 +321,12 @@ pub struct Retry {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Backoff {
     /// Before the second attempt.
+    #[serde(rename = "initial_secs", with = "units::secs")]
     pub initial: Duration,
     /// Longer by this factor each time, at least 1.
     pub factor: f64,
     /// Never longer than this.
+    #[serde(rename = "max_secs", with = "units::secs")]
     pub max: Duration,
     /// The share of the wait that is drawn at random, 0 to 1.
     pub jitter: f64,
