@@ -1,6 +1,7 @@
-"""Checks that what examples/complete says has arrived at what it is about: said.py STATE
+"""Checks that what examples/complete says has arrived at what it is about: said.py STATE README
 
-Terraform's own tests see a module's resources, or the root's outputs, and not what the root hands to its modules.
+Terraform's own tests see a module's resources, or the root's outputs, and not what the root hands to its modules. And
+that the README tells of every alarm, by its name without the grid's.
 """
 
 import json
@@ -45,9 +46,11 @@ def faults(where, attributes, said):
             yield f"{where}: {path} is {at(attributes, path)!r}, and examples/complete says {wanted!r}"
 
 
-def main(path):
+def main(path, readme):
     with open(path) as file:
         resources = json.load(file)["resources"]
+    with open(readme) as file:
+        told = file.read()
     found, seen = [], set()
     for resource in resources:
         key = f"{resource['type']}.{resource['name']}"
@@ -56,6 +59,9 @@ def main(path):
             name = attributes["name"] if by_name else key
             seen.add(f"{resource['type']} {name}" if by_name else key)
             found += faults(f"{key} {name}", attributes, (by_name or SAID).get(name, {}))
+            alarm = attributes.get("alarm_name", "").removeprefix("year-end-")
+            if f"`{alarm}`" not in told and alarm:
+                found.append(f"{readme} does not tell of the alarm {alarm}")
         if key == "aws_iam_role_policy.this":
             policy = resource["instances"][0]["attributes"]["policy"]
             found += [f"{resource['module']}: no right to {arn}" for arn in (KEY, "arn:aws:s3:::example-ledgers/*") if arn not in policy]
@@ -66,4 +72,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))
