@@ -1,14 +1,16 @@
 //! A stream of bytes, cut anew into pieces of a size that the store likes.
 
 use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt;
+use futures::stream::Fuse;
+use futures::{StreamExt, TryStreamExt};
 
 use super::ByteStream;
 use crate::Result;
 
 /// What is left of a stream.
 pub(super) struct Cutter {
-    body: ByteStream,
+    /// Some streams must not be asked again once they have ended.
+    body: Fuse<ByteStream>,
     rest: Bytes,
     /// The piece that is not complete yet: kept here, so that nothing is lost when waiting for more is given up.
     piece: BytesMut,
@@ -16,7 +18,7 @@ pub(super) struct Cutter {
 
 impl Cutter {
     pub(super) fn of(body: ByteStream) -> Self {
-        Self { body, rest: Bytes::new(), piece: BytesMut::new() }
+        Self { body: body.fuse(), rest: Bytes::new(), piece: BytesMut::new() }
     }
 
     /// The next piece, of exactly `bytes` bytes except for the last one; `None` at the end, never an empty piece. May be
@@ -41,7 +43,7 @@ impl Cutter {
 
 #[cfg(test)]
 mod tests {
-    use futures::{StreamExt, stream};
+    use futures::stream;
 
     use super::*;
     use crate::{Error, ErrorKind};
@@ -54,6 +56,15 @@ mod tests {
             cut.push(piece);
         }
         cut
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_has_ended_is_not_asked_again() {
+        let once =
+            stream::unfold(true, |is_first| async move { is_first.then(|| (Ok(Bytes::from_static(b"ab")), false)) });
+        let mut pieces = Cutter::of(once.boxed());
+        assert_eq!(pieces.next(4).await.unwrap().as_deref(), Some(&b"ab"[..]));
+        assert_eq!(pieces.next(4).await.unwrap(), None);
     }
 
     #[tokio::test]
