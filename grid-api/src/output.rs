@@ -11,6 +11,8 @@ pub struct OutputFile {
     pub path: String,
     /// Its size.
     pub bytes: u64,
+    /// The CRC-32 (IEEE 802.3) of its bytes.
+    pub crc32: u32,
     /// The stage.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub stage: StageName,

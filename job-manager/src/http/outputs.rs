@@ -197,5 +197,6 @@ fn file(job: &JobId, entry: &OutputEntry) -> OutputFile {
     if let Some(name) = &entry.name {
         href.push_str(&format!("&name={}", encoded(name)));
     }
-    OutputFile { path, bytes: entry.bytes, stage: entry.stage.clone(), item: entry.item, href }
+    let (bytes, crc32, stage, item) = (entry.bytes, entry.crc32, entry.stage.clone(), entry.item);
+    OutputFile { path, bytes, crc32, stage, item, href }
 }

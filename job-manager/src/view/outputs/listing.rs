@@ -19,6 +19,8 @@ pub struct OutputEntry {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
+    /// The CRC-32 of its bytes.
+    pub crc32: u32,
     /// The stage.
     pub stage: StageName,
     /// The item; the first one, where all items of the stage share the file.
@@ -47,13 +49,16 @@ async fn walk(view: &JobView, give: &mpsc::Sender<Result<OutputEntry, WalkError>
         let mut shared: Option<OutputEntry> = None;
         while let Some(parts) = walk.next().await? {
             for part in parts {
-                let bytes = part.piece.as_ref().map_or(0, |piece| piece.len);
+                let (bytes, crc32) = part.piece.as_ref().map_or((0, 0), |piece| (piece.len, piece.crc32));
                 match &mut shared {
-                    Some(entry) if part.appends => entry.bytes += bytes,
+                    Some(entry) if part.appends => {
+                        entry.crc32 = combined(entry, bytes, crc32);
+                        entry.bytes += bytes;
+                    }
                     _ => {
                         let (path, item, name) = (part.path, part.item, part.name);
                         let stage = stage.name.clone();
-                        let entry = OutputEntry { path, bytes, stage, item, name, is_shared: part.appends };
+                        let entry = OutputEntry { path, bytes, crc32, stage, item, name, is_shared: part.appends };
                         match part.appends {
                             true => shared = Some(entry),
                             false if give.send(Ok(entry)).await.is_err() => return Ok(()),
@@ -70,4 +75,11 @@ async fn walk(view: &JobView, give: &mpsc::Sender<Result<OutputEntry, WalkError>
         }
     }
     Ok(())
+}
+
+/// The CRC-32 of what an entry holds and of `bytes` more after it.
+fn combined(entry: &OutputEntry, bytes: u64, crc32: u32) -> u32 {
+    let mut whole = crc32fast::Hasher::new_with_initial_len(entry.crc32, entry.bytes);
+    whole.combine(&crc32fast::Hasher::new_with_initial_len(crc32, bytes));
+    whole.finalize()
 }

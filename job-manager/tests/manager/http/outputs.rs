@@ -95,7 +95,10 @@ async fn outputs_are_listed_and_given_by_their_paths() {
     for (file, text) in all.entries.iter().zip(["printed", "one", "two"]) {
         let by_href = site.get(&file.href).await;
         assert_eq!((by_href.status, &*by_href.body), (StatusCode::OK, text.as_bytes()), "{file:?}");
-        assert_eq!(by_href.headers["content-length"], file.bytes.to_string());
+        assert_eq!(
+            (by_href.headers["content-length"].to_str().unwrap(), file.crc32),
+            (&*file.bytes.to_string(), crc(text))
+        );
         assert_eq!(by_href.headers["content-type"], "application/octet-stream");
         let path = file.href.split('?').next().unwrap();
         assert_eq!(site.get(path).await.body, text.as_bytes(), "without a hint it is looked for");
@@ -163,6 +166,7 @@ async fn what_all_items_of_a_stage_printed_is_one_file() {
     leader.stop().await;
     let all = site.get(&format!("/v1/jobs/{job}/outputs")).await.json::<Page<OutputFile>>();
     assert_eq!((all.entries.len(), all.entries[0].path.as_str(), all.entries[0].bytes), (1, "work.txt", 6));
+    assert_eq!(all.entries[0].crc32, crc("<0><1>"), "of both together");
     assert_eq!(site.get(&all.entries[0].href).await.body, b"<0><1>");
 }
 
