@@ -2,12 +2,16 @@
 
 mod args;
 mod help;
+mod place;
+mod token;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use args::*;
+pub use place::*;
+pub use token::*;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -87,6 +91,9 @@ pub enum Command {
     /// Check what a grid on AWS needs: settings, rights, and how bucket, queues and table are set up
     #[command(after_help = "Example:\n  eval \"$(localstack/env)\" && gridmill doctor")]
     Doctor(DoctorArgs),
+    /// Make, list and revoke the tokens by which a job manager knows who asks
+    #[command(subcommand, after_help = help::TOKEN_EXAMPLES)]
+    Token(TokenCommand),
     /// Print the JSON Schema of the pipeline file, for editors
     #[command(after_help = "Example:\n  gridmill schema > gridmill.schema.json")]
     Schema,

@@ -17,6 +17,9 @@ use crate::exit::{Fault, Outcome};
 /// own and blocking calls have threads of their own.
 const THREADS: usize = 2;
 
+/// How to have a job on this machine.
+pub const START_HERE: &str = "start one with `gridmill run FILE`";
+
 /// The runtime that everything runs on.
 pub fn runtime() -> Outcome<Runtime> {
     let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
@@ -38,23 +41,18 @@ pub fn open(state: &Path) -> Outcome<Grid> {
     })
 }
 
-/// The job that is meant: the newest, or the one whose id holds the text.
-pub async fn choose(grid: &Grid, text: Option<&str>) -> Outcome<JobId> {
-    choose_among(&view::all_jobs(grid).await?, text)
-}
-
-/// The job that is meant of these, the oldest of which comes first.
-pub fn choose_among(jobs: &[JobHead], text: Option<&str>) -> Outcome<JobId> {
+/// The job that is meant of these, the oldest of which comes first: the newest, or the one whose id holds the text.
+pub fn among(jobs: &[JobHead], text: Option<&str>) -> Result<JobId, NoSuchJob> {
     match text {
         None => view::newest(jobs),
         Some(text) => view::choose(jobs, text),
     }
-    .map_err(no_such_job)
 }
 
 /// The job that is meant, opened.
 pub async fn job(grid: &Grid, text: Option<&str>) -> Outcome<JobView> {
-    let job = choose(grid, text).await?;
+    let found = among(&view::all_jobs(grid).await?, text);
+    let job = found.map_err(|error| no_such_job(error, START_HERE))?;
     Ok(JobView::open(grid, &job).await?)
 }
 
@@ -121,9 +119,10 @@ pub fn no_item(stage: &StageName, item: &str) -> Fault {
     Fault::usage(format!("stage {stage} has no item `{item}`")).help(help)
 }
 
-fn no_such_job(error: NoSuchJob) -> Fault {
+/// What is said where no job is meant; `start` tells how to have one.
+pub fn no_such_job(error: NoSuchJob, start: &str) -> Fault {
     let help = match &error {
-        NoSuchJob::None => "start one with `gridmill run FILE`",
+        NoSuchJob::None => start,
         NoSuchJob::Unknown(_) | NoSuchJob::Ambiguous { .. } => "`gridmill list` shows all jobs",
     };
     Fault::usage(error).help(help)

@@ -4,7 +4,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done                        3  done, with dead letters
   1  the job failed              4  cancelled
-  2  bad usage or pipeline       5  a back end could not be used
+  2  bad usage or pipeline       5  a back end or the manager could not be used
   130  interrupted: the state is kept, run the same command again to resume";
 
 /// Of gridmill as a whole.
@@ -37,7 +37,16 @@ Examples:
   gridmill submit claims.yaml --input claims=claims.csv          files of this machine are uploaded
   gridmill submit claims.yaml --input claims=s3://bucket/2025/   others are named by URI
   gridmill submit claims.yaml --watch                            until it ends; Ctrl-C leaves it running
+  gridmill submit claims.yaml --fetch out                        .. and its outputs into out/
 The manager is --manager URL or GRIDMILL_MANAGER, the token for it GRIDMILL_TOKEN.";
+
+/// Of `token`.
+pub const TOKEN_EXAMPLES: &str = "\
+Examples:
+  gridmill token create --scope admin                the first one: with the settings of the manager's daemon
+  export GRIDMILL_TOKEN=\"$(gridmill token create --scope submit --tenant finance --expires 30d)\"
+  gridmill token list --manager https://grid.example.com
+With --manager or GRIDMILL_MANAGER a manager is asked, which needs a token of scope admin.";
 
 /// Of `status`.
 pub const STATUS_EXAMPLES: &str = "\
@@ -76,7 +85,8 @@ pub const LOGS_EXAMPLES: &str = "\
 Examples:
   gridmill logs                      everything of the newest job
   gridmill logs clean
-  gridmill logs 'clean/#17'";
+  gridmill logs 'clean/#17'
+  gridmill logs --follow             until the job ends";
 
 /// Of `replay`.
 pub const REPLAY_EXAMPLES: &str = "\
@@ -87,7 +97,7 @@ Example:
 pub const OUTPUTS_EXAMPLES: &str = "\
 Examples:
   gridmill outputs
-  gridmill outputs 0193a --out elsewhere";
+  gridmill outputs 0193a --fetch elsewhere";
 
 /// Examples and exit codes.
 pub fn long(examples: &str) -> String {

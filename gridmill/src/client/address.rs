@@ -121,7 +121,8 @@ impl fmt::Debug for Token {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether that is this machine, whatever a resolver says.
+pub fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let by_name = bare.eq_ignore_ascii_case("localhost") || bare.to_ascii_lowercase().ends_with(".localhost");
     by_name || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -6,10 +6,13 @@
 mod address;
 mod answer;
 mod api;
+mod download;
 mod error;
 mod form;
+mod lines;
 mod path;
 mod pieces;
+mod proxy;
 mod retry;
 #[cfg(test)]
 mod tests;
@@ -33,7 +36,7 @@ pub use error::ClientError;
 pub use form::Form;
 pub use path::Route;
 pub use pieces::OnBytes;
-pub use retry::{Patience, Repeat};
+pub use retry::{Patience, Repeat, chance};
 use transport::{Sending, Transport};
 
 /// Without a byte to or fro for so long, a request is given up. Routes that wait by intent say something more often.
@@ -134,6 +137,17 @@ impl Client {
         let body = || Sending::whole(body.clone());
         let ask = Ask { method: Method::POST, route, headers, body: &body };
         self.patiently(repeat, async || answer::json(&self.transport, self.follow(&ask).await?).await).await
+    }
+
+    /// Removes what is at a route; `false` when there was nothing.
+    pub async fn delete(&self, route: &Route) -> Result<bool, ClientError> {
+        let ask = Ask { method: Method::DELETE, route, headers: vec![(ACCEPT, JSON)], body: &Sending::nothing };
+        let gone = self.patiently(Repeat::Harmless, async || self.follow(&ask).await.map(|_| ())).await;
+        match gone {
+            Ok(()) => Ok(true),
+            Err(error) if error.status() == Some(404) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Posts a form under an idempotency key.

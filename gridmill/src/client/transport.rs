@@ -1,6 +1,6 @@
 //! One HTTP exchange: a request goes out, the head of an answer comes back. No retries and no redirects.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,11 +11,13 @@ use hyper::http::uri::Scheme;
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::watch;
 
 use super::error::{Cause, ClientError};
 use super::pieces::FileFault;
+use super::proxy::Connector;
 
 /// Until a connection must stand.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -29,9 +31,10 @@ pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// Connections to managers and stores, kept for the next request.
 #[derive(Debug)]
 pub struct Transport {
-    plain: Client<HttpConnector, Body>,
+    plain: Client<Connector, Body>,
     /// Made when it is needed first: a machine without root certificates can still speak to itself.
-    encrypted: OnceLock<Client<HttpsConnector<HttpConnector>, Body>>,
+    encrypted: OnceLock<Client<HttpsConnector<Connector>, Body>>,
+    connector: Connector,
     /// Without a byte to or fro for so long, an exchange is given up.
     silence: Duration,
 }
@@ -61,7 +64,13 @@ impl Sending {
 impl Transport {
     /// No connection yet.
     pub fn new(silence: Duration) -> Self {
-        Self { plain: builder().build(connector()), encrypted: OnceLock::new(), silence }
+        Self::through(Arc::new(Matcher::from_env()), silence)
+    }
+
+    /// As [`new`](Self::new), through these proxies instead of the environment's.
+    pub fn through(proxies: Arc<Matcher>, silence: Duration) -> Self {
+        let connector = connector(proxies);
+        Self { plain: builder().build(connector.clone()), encrypted: OnceLock::new(), connector, silence }
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -104,13 +113,13 @@ impl Transport {
         }
     }
 
-    fn encrypted(&self, host: &str) -> Result<&Client<HttpsConnector<HttpConnector>, Body>, ClientError> {
+    fn encrypted(&self, host: &str) -> Result<&Client<HttpsConnector<Connector>, Body>, ClientError> {
         if let Some(client) = self.encrypted.get() {
             return Ok(client);
         }
         let roots = HttpsConnectorBuilder::new().with_native_roots();
         let roots = roots.map_err(|error| ClientError::Unreachable { host: host.to_owned(), source: error.into() })?;
-        let tls = roots.https_only().enable_http1().wrap_connector(connector());
+        let tls = roots.https_only().enable_http1().wrap_connector(self.connector.clone());
         Ok(self.encrypted.get_or_init(|| builder().build(tls)))
     }
 }
@@ -127,12 +136,12 @@ fn builder() -> hyper_util::client::legacy::Builder {
     builder
 }
 
-fn connector() -> HttpConnector {
+fn connector(proxies: Arc<Matcher>) -> Connector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT));
     connector.set_nodelay(true);
-    connector
+    Connector::new(connector, proxies)
 }
 
 fn failed(host: String, error: hyper_util::client::legacy::Error) -> ClientError {

@@ -1,39 +1,46 @@
 //! `gridmill logs`: what commands wrote to standard error.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::time::Duration;
 
-use job_manager::view::{self, ItemLog, JobView, Logs, NoSuchJob};
+use grid_api::{JobStatus, LogEntry};
+use grid_core::ids::StageName;
+use job_manager::view::NoSuchJob;
+use tokio::time::{Instant, sleep};
 
 use crate::cli::LogsArgs;
 use crate::console::{Console, answer};
 use crate::exit::{Exit, Outcome};
 use crate::local;
+use crate::place::{Place, Whose};
+
+/// Between two looks for what is new.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// A look takes at most this part of the time: it reads all logs there are.
+const LOOK_SHARE: u32 = 10;
+
+/// Names an entry.
+type Seen = (StageName, u32, u32);
 
 /// Prints the logs of a job, a stage, or an item.
 pub fn logs(args: &LogsArgs, console: Console) -> Outcome {
-    let grid = local::open(&args.state.state)?;
+    let place = Place::open(&args.place)?;
     local::runtime()?.block_on(async {
-        let (view, place) = meant(&grid, &args.words).await?;
-        let (stages, item) = match place.as_deref().map(local::stage_and_item) {
-            None => (view.status.stages.iter().map(|stage| stage.name.clone()).collect(), None),
-            Some((stage, None)) => (vec![local::known_stage(&view.status, stage)?], None),
-            Some((stage, Some(item))) => {
-                let stage = local::known_stage(&view.status, stage)?;
-                let index = local::find_item(&view, &stage, item).await?;
-                (vec![stage], Some(index))
+        let (status, whose) = meant(&place, &args.words).await?;
+        let found = match args.follow {
+            true => follow(&place, status, &whose, console).await?,
+            false => {
+                let mut found = false;
+                let visit = |entry: LogEntry| {
+                    found = true;
+                    print(&entry, console)
+                };
+                place.each_log(&status, &whose, visit).await?;
+                found
             }
         };
-        let mut found = false;
-        for stage in stages {
-            let mut logs = Logs::new(&view, stage, item);
-            while let Some(log) = logs.next().await? {
-                found = true;
-                match console.json {
-                    true => console.line(&log)?,
-                    false => print(&log)?,
-                }
-            }
-        }
         if !found {
             console.say("nothing was written to standard error");
         }
@@ -41,37 +48,73 @@ pub fn logs(args: &LogsArgs, console: Console) -> Outcome {
     })
 }
 
+/// Prints what there is, and what comes, until the job has ended. Answers whether there was anything.
+async fn follow(place: &Place, mut status: JobStatus, whose: &Whose, console: Console) -> Outcome<bool> {
+    let mut seen: BTreeSet<Seen> = BTreeSet::new();
+    loop {
+        let began = Instant::now();
+        let visit = |entry: LogEntry| match seen.insert((entry.stage.clone(), entry.index, entry.attempt)) {
+            true => print(&entry, console),
+            false => Ok(()),
+        };
+        place.each_log(&status, whose, visit).await?;
+        // What ended before that look was in it.
+        if status.state.is_final() {
+            return Ok(!seen.is_empty());
+        }
+        sleep(LOOK_EVERY.max(began.elapsed() * LOOK_SHARE)).await;
+        status = place.status(&status.job).await?;
+    }
+}
+
 /// `[JOB] [STAGE[/ITEM]]`: one word alone is a stage (and item) of the newest job if that has such a stage, else a job.
-async fn meant(grid: &infra::Grid, words: &[String]) -> Outcome<(JobView, Option<String>)> {
-    match words {
-        [] => Ok((local::job(grid, None).await?, None)),
+async fn meant(place: &Place, words: &[String]) -> Outcome<(JobStatus, Whose)> {
+    let (job, of_it) = match words {
+        [] => (None, None),
         [word] => {
-            let newest = local::job(grid, None).await?;
-            let (stage, _) = local::stage_and_item(word);
-            let no_stage = match local::known_stage(&newest.status, stage) {
-                Ok(_) => return Ok((newest, Some(word.clone()))),
+            let newest = place.chosen(None).await?;
+            let no_stage = match whose(&newest, word) {
+                Ok(whose) => return Ok((newest, whose)),
                 Err(fault) => fault,
             };
-            match view::choose(&view::all_jobs(grid).await?, word) {
-                Err(NoSuchJob::Unknown(_)) => {
-                    Err(no_stage.help("no job has such an id either: `gridmill list` shows all"))
-                }
-                _ => Ok((local::job(grid, Some(word)).await?, None)),
+            if let Err(NoSuchJob::Unknown(_)) = place.look_up(Some(word)).await? {
+                return Err(no_stage.help("no job has such an id either: `gridmill list` shows all"));
             }
+            (Some(word.as_str()), None)
         }
-        [job, place, ..] => Ok((local::job(grid, Some(job)).await?, Some(place.clone()))),
+        [job, of_it, ..] => (Some(job.as_str()), Some(of_it)),
+    };
+    let status = place.chosen(job).await?;
+    let whose = of_it.map_or(Ok(Whose::All), |text| whose(&status, text))?;
+    Ok((status, whose))
+}
+
+/// `STAGE[/ITEM]`.
+fn whose(status: &JobStatus, text: &str) -> Outcome<Whose> {
+    let (stage, item) = local::stage_and_item(text);
+    let stage = local::known_stage(status, stage)?;
+    Ok(match item {
+        Some(item) => Whose::Item(stage, item.to_owned()),
+        None => Whose::Stage(stage),
+    })
+}
+
+fn print(entry: &LogEntry, console: Console) -> Outcome<()> {
+    match console.json {
+        true => console.line(entry),
+        false => text(entry),
     }
 }
 
 /// The bytes as they were, below a line that says whose they are.
-fn print(log: &ItemLog) -> Outcome<()> {
+fn text(entry: &LogEntry) -> Outcome<()> {
     answer(|out| {
-        writeln!(out, "==> {}/{} (#{}, attempt {}) <==", log.stage, log.item, log.index, log.attempt)?;
-        write_ended(out, &log.head)?;
-        if log.dropped_bytes > 0 {
-            writeln!(out, "[.. {} bytes were not kept ..]", log.dropped_bytes)?;
+        writeln!(out, "==> {}/{} (#{}, attempt {}) <==", entry.stage, entry.item, entry.index, entry.attempt)?;
+        write_ended(out, &entry.head)?;
+        if entry.dropped_bytes > 0 {
+            writeln!(out, "[.. {} bytes were not kept ..]", entry.dropped_bytes)?;
         }
-        write_ended(out, &log.tail)
+        write_ended(out, &entry.tail)
     })
 }
 

@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod status;
 mod submit;
+mod token;
 mod validate;
 mod why;
 mod wishes;
@@ -57,6 +58,7 @@ fn execute(command: Command, console: Console) -> Outcome {
         Command::Redrive(args) => redrive::redrive(&args, console),
         Command::Receipt(args) => receipt::receipt(&args, console),
         Command::Workers(args) => fleet::workers(&args, console),
+        Command::Token(command) => token::token(&command, console),
         Command::Pools(args) => fleet::pools(&args, console),
         Command::Doctor(args) => doctor::doctor(&args, console),
         Command::Dead(args) => dead::dead(&args, console),

@@ -1,42 +1,47 @@
 //! `gridmill outputs`: what a job has written, and where; or all of it once more, elsewhere.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
+use grid_api::{JobStatus, OutputFile};
 use grid_core::ids::StageName;
 use job_manager::view::JobView;
-use job_manager::view::outputs::{Walk, delivered_stages};
+use job_manager::view::outputs::list_outputs;
 use serde::Serialize;
 
 use crate::cli::OutputsArgs;
+use crate::client::Route;
 use crate::console::{Console, answer};
-use crate::deliver::{self, Memory, OutFolder};
+use crate::deliver::{self, Memory, OutFolder, StageDelivery};
 use crate::exit::{Exit, Outcome};
+use crate::place::Place;
 use crate::{local, report};
 
 /// A line of `gridmill outputs --json`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line {
     /// Relative to the output folder.
-    path: PathBuf,
+    path: String,
     bytes: u64,
-    stage: &'a StageName,
+    crc32: u32,
+    stage: StageName,
     /// The item's place in its stage; of the first one, where items share a file.
     item: u32,
 }
 
-/// Lists outputs, or delivers them again.
+/// Lists outputs, or delivers them.
 pub fn outputs(args: &OutputsArgs, console: Console) -> Outcome {
-    let grid = local::open(&args.state.state)?;
-    let out = args.out.as_deref().map(OutFolder::open).transpose()?;
+    let place = Place::open(&args.job.place)?;
     local::runtime()?.block_on(async {
-        let view = local::job(&grid, args.job.as_deref()).await?;
-        if !view.status.state.is_final() {
-            console.warn(format!("job {} has not ended: what is committed so far is taken", view.id()));
+        let status = place.chosen(args.job.job.as_deref()).await?;
+        if !status.state.is_final() {
+            console.warn(format!("job {} has not ended: what is committed so far is taken", status.job));
         }
-        match out {
-            None => list(&view, console).await?,
+        match &args.out {
+            None => list(&place, &status, console).await?,
             Some(out) => {
-                let done = deliver::deliver(&view, &out, Memory::None, console).await?;
+                let done = deliver(&place, &status, out, console).await?;
                 match console.json {
                     true => console.document(&done)?,
                     false => console.say(report::delivered(&done)),
@@ -47,33 +52,41 @@ pub fn outputs(args: &OutputsArgs, console: Console) -> Outcome {
     })
 }
 
-async fn list(view: &JobView, console: Console) -> Outcome<()> {
-    for stage in delivered_stages(view) {
-        let mut walk = Walk::new(view, stage).await?;
-        // Items that share a file are one line.
-        let mut shared: Option<Line<'_>> = None;
-        while let Some(parts) = walk.next().await? {
-            for part in parts {
-                let bytes = part.piece.as_ref().map_or(0, |piece| piece.len);
-                match &mut shared {
-                    Some(line) if part.appends => line.bytes += bytes,
-                    _ => {
-                        let line = Line { path: part.path, bytes, stage: &stage.name, item: part.item };
-                        if part.appends { shared = Some(line) } else { print(&line, console)? }
-                    }
-                }
+async fn deliver(place: &Place, status: &JobStatus, out: &Path, console: Console) -> Outcome<Vec<StageDelivery>> {
+    let out = OutFolder::open_for(out, Some(status.job.as_str()))?;
+    match place {
+        Place::Here(here) => {
+            let view = JobView::open(&here.grid, &status.job).await?;
+            deliver::deliver(&view, &out, Memory::None, console).await
+        }
+        Place::There(client) => deliver::fetch(client, &status.job, &out, &BTreeSet::new(), console).await,
+    }
+}
+
+async fn list(place: &Place, status: &JobStatus, console: Console) -> Outcome<()> {
+    match place {
+        Place::Here(here) => {
+            let view = JobView::open(&here.grid, &status.job).await?;
+            let mut found = list_outputs(Arc::new(view));
+            while let Some(entry) = found.recv().await.transpose()? {
+                let path = entry.path.to_string_lossy().into_owned();
+                let (bytes, crc32, stage, item) = (entry.bytes, entry.crc32, entry.stage, entry.item);
+                print(&Line { path, bytes, crc32, stage, item }, console)?;
             }
         }
-        if let Some(line) = shared {
-            print(&line, console)?;
+        Place::There(client) => {
+            let mut found = client.lines::<OutputFile>(&Route::v1(["jobs", status.job.as_str(), "outputs"])).await?;
+            while let Some(OutputFile { path, bytes, crc32, stage, item, href: _ }) = found.next().await? {
+                print(&Line { path, bytes, crc32, stage, item }, console)?;
+            }
         }
     }
     Ok(())
 }
 
-fn print(line: &Line<'_>, console: Console) -> Outcome<()> {
+fn print(line: &Line, console: Console) -> Outcome<()> {
     match console.json {
         true => console.line(line),
-        false => answer(|out| writeln!(out, "{:>14}  {}", line.bytes, line.path.display())),
+        false => answer(|out| writeln!(out, "{:>14}  {}", line.bytes, line.path)),
     }
 }

@@ -3,15 +3,17 @@
 mod along;
 mod files;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use grid_api::{JobSummary, ParamValue, PipelineSource, SubmitJob};
-use grid_core::ids::JobId;
-use grid_core::pipeline::Pipeline;
 use hyper::header::HeaderValue;
 use uuid::Uuid;
 
 use crate::cli::SubmitArgs;
 use crate::client::{Client, Form, Route};
 use crate::console::{Console, answer};
+use crate::deliver::{OutFolder, fetch};
 use crate::ending::{Delivered, Ending};
 use crate::exit::{Exit, Fault, Outcome};
 use crate::load::{self, Loaded};
@@ -23,17 +25,28 @@ use along::Along;
 /// What a command says that has no manager to submit to.
 const INSTEAD: &str = "; `gridmill run` runs a pipeline on this machine, without a manager";
 
+/// What is said where a job has no outputs.
+const NO_OUTPUTS: &str = "it has no outputs; what was committed is kept: `gridmill redrive` goes on from there";
+
 /// Submits a job; waits for its end and fetches its outputs where that is asked for.
 pub fn submit(args: &SubmitArgs, console: Console) -> Outcome {
     let client = place::needed(args.manager.given(), INSTEAD)?;
     let key = key(args.idempotency_key.as_deref())?;
     let loaded = load::load(&args.pipeline, console)?;
+    let out = args.fetch.as_deref().map(OutFolder::open).transpose()?;
     local::runtime()?.block_on(async {
-        let accepted = send(&client, &loaded, &key, console).await?;
-        if args.watch {
+        let along = Along::gather(&loaded).await?;
+        let accepted = send(&client, &loaded, &along, &key, console).await?;
+        if args.watch || out.is_some() {
             console.say(format!("job {} at {}", accepted.job, client.address()));
             let place = Place::There(Box::new(client));
-            return follow(&place, &accepted.job, &loaded.pipeline, console).await;
+            if let Watched::Interrupted = watch(&place, &accepted.job, console).await? {
+                return Ok(Exit::Interrupted);
+            }
+            let ending = Ending::of(&place, &accepted.job).await?;
+            ending.tell_failures(&place, console);
+            let delivered = deliver(&place, &ending, out.as_ref(), &along.local_files(), console).await?;
+            return ending.conclude(&loaded.pipeline, delivered, console);
         }
         match console.json {
             true => console.document(&accepted)?,
@@ -54,8 +67,13 @@ fn key(given: Option<&str>) -> Outcome<HeaderValue> {
     })
 }
 
-async fn send(client: &Client, loaded: &Loaded, key: &HeaderValue, console: Console) -> Outcome<JobSummary> {
-    let along = Along::gather(loaded).await?;
+async fn send(
+    client: &Client,
+    loaded: &Loaded,
+    along: &Along,
+    key: &HeaderValue,
+    console: Console,
+) -> Outcome<JobSummary> {
     let inputs = along.upload(client, console).await?;
     let params = loaded.params.iter().map(|(name, value)| (name.clone(), ParamValue::Text(value.clone())));
     let body = SubmitJob {
@@ -75,17 +93,20 @@ async fn send(client: &Client, loaded: &Loaded, key: &HeaderValue, console: Cons
     Ok(client.post_form(&route, form, key, &on_bytes).await?)
 }
 
-/// Shows a job until it ends, and says how it ended.
-async fn follow(place: &Place, job: &JobId, pipeline: &Pipeline, console: Console) -> Outcome {
-    if let Watched::Interrupted = watch(place, job, console).await? {
-        return Ok(Exit::Interrupted);
+/// What becomes of the outputs.
+async fn deliver(
+    place: &Place,
+    ending: &Ending,
+    out: Option<&OutFolder>,
+    inputs: &BTreeSet<PathBuf>,
+    console: Console,
+) -> Outcome<Delivered> {
+    let job = &ending.status.job;
+    match (ending.has_succeeded(), out, place) {
+        (true, Some(out), Place::There(client)) => Ok(Delivered::To(fetch(client, job, out, inputs, console).await?)),
+        (true, _, _) => {
+            Ok(Delivered::Later(format!("its outputs: gridmill outputs {job} --fetch DIR{}", report::flags(place))))
+        }
+        (false, _, _) => Ok(Delivered::No(NO_OUTPUTS)),
     }
-    let ending = Ending::of(place, job).await?;
-    ending.tell_failures(place, console);
-    let later = format!("its outputs: gridmill outputs {job} --fetch DIR{}", report::flags(place));
-    let delivered = match ending.has_succeeded() {
-        true => Delivered::Later(later),
-        false => Delivered::No("it has no outputs; what was committed is kept: `gridmill redrive` goes on from there"),
-    };
-    ending.conclude(pipeline, delivered, console)
 }

@@ -34,9 +34,9 @@ async fn story(place: &Place, words: &[String]) -> Outcome<Story> {
         Place::There(client) => {
             let (job, item) = local::job_and_item(words)?;
             let status = place.chosen(job).await?;
-            let (stage, _) = local::item_of(&status, item)?;
+            let (stage, name) = local::item_of(&status, item)?;
             let route = Route::v1(["jobs", status.job.as_str(), "why"]).query("item", item);
-            client.find(&route).await?.ok_or_else(|| local::no_item(&stage, item))
+            client.find(&route).await?.ok_or_else(|| local::no_item(&stage, name))
         }
     }
 }

@@ -7,22 +7,14 @@ use std::path::{Path, PathBuf};
 
 use job_manager::view::outputs::PARTIAL;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
-use uuid::Uuid;
 
+use super::partial::Partial;
 use crate::exit::{Fault, Outcome};
 
 /// The folder that outputs are delivered to.
 #[derive(Clone, Debug)]
 pub struct OutFolder {
     root: PathBuf,
-}
-
-/// A folder inside the output folder in which outputs are built; it goes away with this value, whatever is in it.
-/// One that a killed process left is recognised by its lock, which died with that process.
-#[derive(Debug)]
-pub struct Partial {
-    path: PathBuf,
-    _lock: File,
 }
 
 /// What may stand in the way of a delivery.
@@ -38,6 +30,11 @@ impl OutFolder {
     /// Makes the folder unless there is one, proves that it can be written to, and sweeps away what killed processes
     /// left there.
     pub fn open(path: &Path) -> Outcome<Self> {
+        Self::open_for(path, None)
+    }
+
+    /// As [`open`](Self::open), but leaves what [`resumed`](Self::resumed) goes on with.
+    pub fn open_for(path: &Path, resumable: Option<&str>) -> Outcome<Self> {
         let unusable = |error: io::Error| {
             Fault::usage(error)
                 .while_doing(format!("the output folder {} cannot be used", path.display()))
@@ -45,7 +42,7 @@ impl OutFolder {
         };
         fs::create_dir_all(path).map_err(unusable)?;
         let folder = Self { root: fs::canonicalize(path).map_err(unusable)? };
-        folder.sweep().map_err(unusable)?;
+        folder.sweep(resumable).map_err(unusable)?;
         folder.partial().map_err(unusable)?;
         Ok(folder)
     }
@@ -57,19 +54,21 @@ impl OutFolder {
 
     /// A new folder to build outputs in.
     pub fn partial(&self) -> io::Result<Partial> {
-        let path = self.root.join(format!("{PARTIAL}{}", Uuid::now_v7().simple()));
-        fs::create_dir(&path)?;
-        let lock = File::open(&path)?;
-        lock.lock()?;
-        fs::create_dir(path.join("new"))?;
-        fs::create_dir(path.join("old"))?;
-        Ok(Partial { path, _lock: lock })
+        Partial::new(&self.root)
     }
 
-    fn sweep(&self) -> io::Result<()> {
+    /// The folder of that name to build outputs in, with whatever an earlier process has built there; kept until it
+    /// [is done](Partial::is_done). `WouldBlock` when another process is at it.
+    pub fn resumed(&self, name: &str) -> io::Result<Partial> {
+        Partial::resumed(&self.root, name)
+    }
+
+    fn sweep(&self, resumable: Option<&str>) -> io::Result<()> {
+        let spared = resumable.map(|name| format!("{PARTIAL}{name}"));
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
-            if !entry.file_name().to_string_lossy().starts_with(PARTIAL) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.starts_with(PARTIAL) || spared.as_ref() == Some(&name) {
                 continue;
             }
             let is_abandoned = File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
@@ -127,25 +126,6 @@ impl OutFolder {
             .help(format!("move {} away, or choose another folder with --out DIR", place.display()))),
             Err(error) => Err(Fault::back_end(error).while_doing(format!("failed to read {}", place.display()))),
         }
-    }
-}
-
-impl Partial {
-    /// Where the new version of `target` is built.
-    pub fn built(&self, target: &Path) -> PathBuf {
-        self.path.join("new").join(target)
-    }
-
-    /// A path that is free, for what is replaced.
-    fn grave(&self) -> PathBuf {
-        self.path.join("old").join(Uuid::now_v7().simple().to_string())
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // What cannot be removed now is swept away by the next delivery.
-        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
@@ -284,7 +264,26 @@ mod tests {
         fs::create_dir_all(dead.join("new/clean")).expect("made");
         let living = out.partial().expect("it can be made");
         OutFolder::open(dir.path()).expect("it is there");
-        assert!(!dead.exists() && living.path.exists());
+        assert!(!dead.exists() && living.built(Path::new("")).exists());
+    }
+
+    #[test]
+    fn what_is_kept_is_gone_on_with_by_name() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let out = OutFolder::open(dir.path()).expect("it is there");
+        let partial = out.resumed("job").expect("it can be made");
+        build(&partial, "a.txt", "half");
+        assert!(out.resumed("job").is_err(), "another process is at it");
+        drop(partial);
+        let out = OutFolder::open_for(dir.path(), Some("job")).expect("it is there");
+        let partial = out.resumed("job").expect("it is there");
+        assert_eq!(fs::read_to_string(partial.built(Path::new("a.txt"))).expect("it is there"), "half");
+        partial.is_done();
+        drop(partial);
+        assert_eq!(relative(&out), Vec::<String>::new());
+        drop(out.resumed("other").expect("it can be made"));
+        OutFolder::open(dir.path()).expect("it is there");
+        assert_eq!(fs::read_dir(dir.path()).expect("it is read").count(), 0, "nobody goes on with it");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Delivers the committed outputs of a job to a folder: built aside, then renamed into place.
 
+mod fetch;
 mod folder;
+mod partial;
 mod record;
 mod write;
 
@@ -13,8 +15,10 @@ use job_manager::view::JobView;
 use job_manager::view::outputs::{Walk, delivered_stages, target_of};
 use serde::Serialize;
 
+pub use fetch::fetch;
+use folder::InTheWay;
 pub use folder::OutFolder;
-use folder::{InTheWay, Partial};
+use partial::Partial;
 use record::Record;
 use write::{Amount, Checker, Writer};
 

@@ -2,21 +2,28 @@
 
 mod choose;
 mod dead;
+mod logs;
 mod wishes;
 
 use std::env;
 use std::path::{Path, PathBuf};
 
+use futures::{StreamExt, TryStreamExt, stream};
 use grid_api::{JobState, JobStatus, Receipt};
 use grid_core::ids::JobId;
 use infra::Grid;
 use job_manager::view::{self, JobView};
+
+pub use logs::Whose;
 
 use crate::cli::{ManagerArgs, PlaceArgs};
 use crate::client::{Address, AddressFault, Client, ClientError, Token};
 use crate::exit::{Fault, Outcome};
 use crate::local;
 use crate::runner::Runner;
+
+/// Jobs of a list that are asked for at the same time.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Where a token is looked for.
 const TOKEN: &str = "GRIDMILL_TOKEN";
@@ -67,11 +74,9 @@ impl Place {
         match self {
             Self::Here(here) => here.newest(only, most).await,
             Self::There(client) => {
-                let mut found = Vec::new();
-                for job in client.jobs(only).take(most).await? {
-                    found.push(client.status(&job.job).await?);
-                }
-                Ok(found)
+                let jobs = client.jobs(only).take(most).await?;
+                let statuses = jobs.iter().map(|job| client.status(&job.job)).collect::<Vec<_>>();
+                Ok(stream::iter(statuses).buffered(ASKED_AT_ONCE).try_collect().await?)
             }
         }
     }

@@ -22,7 +22,7 @@ stages:
 
 #[test]
 fn a_key_stands_for_one_job() {
-    let yard = Yard::new(SWEEP);
+    let yard = Yard::without_worker(SWEEP);
     let submit = |line: &str| yard.gridmill(line).0.trim().to_owned();
     let first = submit("submit p.yaml --idempotency-key k");
     assert_eq!(submit("submit p.yaml --idempotency-key k"), first);
@@ -37,7 +37,7 @@ fn a_key_stands_for_one_job() {
 
 #[test]
 fn a_job_is_paused_resumed_and_cancelled() {
-    let yard = Yard::new(SWEEP);
+    let yard = Yard::without_worker(SWEEP);
     let job = yard.json("submit p.yaml --json")["job"].as_str().unwrap().to_owned();
     assert_eq!(yard.json(&format!("pause {job} --json"))["state"], "paused");
     assert_eq!(yard.gridmill("list --only paused --json").0.lines().count(), 1);
@@ -54,7 +54,7 @@ fn a_job_is_paused_resumed_and_cancelled() {
 
 #[test]
 fn faults_of_a_submission_come_before_anything_is_sent() {
-    let yard = Yard::new(SWEEP);
+    let yard = Yard::without_worker(SWEEP);
     let (_, said, code) = yard.gridmill("submit p.yaml --param factor=much --param colour=red");
     assert!(code == 2 && said.contains("factor") && said.contains("colour"), "{said}");
     yard.write("p.yaml", "name: x\nstagse: {}\n");
@@ -65,7 +65,7 @@ fn faults_of_a_submission_come_before_anything_is_sent() {
 
 #[test]
 fn an_interrupt_leaves_the_job_running() {
-    let yard = Yard::new(SWEEP);
+    let yard = Yard::without_worker(SWEEP);
     let mut watching = yard.command("submit p.yaml --watch");
     let mut watching = watching.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(watching.stderr.take().unwrap()).lines().map(Result::unwrap);
@@ -79,4 +79,38 @@ fn an_interrupt_leaves_the_job_running() {
     assert_eq!(code, 130);
     assert!(rest.iter().any(|line| line.contains("goes on without this command")), "{rest:?}");
     assert_eq!(yard.json("status --json")["state"], "running");
+    yard.works();
+    assert_eq!(yard.gridmill("status --watch").2, 0);
+}
+
+#[test]
+fn tokens_are_made_asked_for_and_revoked() {
+    let yard = Yard::without_worker(SWEEP);
+    let (secret, said, code) = yard.gridmill("token create --scope admin --note first");
+    assert!(code == 0 && said.contains("shown once") && !said.contains(secret.trim()), "{said}");
+    let (_, said, code) = yard.gridmill("list");
+    assert!(code == 2 && said.contains("GRIDMILL_TOKEN"), "{said}");
+    let with = |token: &str, line: &str| spoken(yard.command(line).env("GRIDMILL_TOKEN", token).output().unwrap());
+    let (reader, said, code) = with(&secret, "token create --scope read --tenant finance --expires 1h");
+    assert!(code == 0 && said.contains("may read for finance, until 2"), "{said}");
+    assert_eq!(with(&reader, "list --json").2, 0);
+    let (_, said, code) = with(&reader, "submit p.yaml");
+    assert!(code == 2 && said.contains("an admin can make another one"), "{said}");
+    let id = reader.split('_').nth(1).unwrap();
+    let (listed, _, _) = with(&secret, "token list");
+    assert!(listed.contains(id) && listed.contains("finance") && listed.contains("first"), "{listed}");
+    assert!(!listed.contains(&reader[20..]), "no secrets: {listed}");
+    assert_eq!(with(&secret, &format!("token revoke {id}")).2, 0);
+    assert_eq!((with(&reader, "list").2, with(&secret, &format!("token revoke {id}")).2), (2, 2));
+}
+
+#[test]
+fn the_first_token_needs_the_settings_of_a_manager() {
+    let yard = Yard::without_worker(SWEEP);
+    let mut command = yard.command("token list");
+    for name in ["MANAGER", "BUCKET", "TASK_QUEUE", "DEAD_TASK_QUEUE", "REPORT_QUEUE", "TABLE"] {
+        command.env_remove(format!("GRIDMILL_{name}"));
+    }
+    let (_, said, code) = spoken(command.output().unwrap());
+    assert!(code == 2 && said.contains("missing settings GRIDMILL_BUCKET") && said.contains("--manager URL"), "{said}");
 }

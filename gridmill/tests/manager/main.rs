@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "clippy takes only what stands in a function with `#[test]` for a test")]
 
 mod jobs;
+mod work;
 mod yard;

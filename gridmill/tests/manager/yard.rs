@@ -1,11 +1,17 @@
 //! A job manager and a worker in this process, and the real command against them over HTTP.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use grid_core::ids::WorkerId;
+use grid_worker::process::{ProcessConfig, ProcessRunner};
 use grid_worker::runner::Stop;
+use grid_worker::{Worker, WorkerConfig};
 use infra::Grid;
 use infra::embedded::StateDir;
 use job_manager::http::{Access, Api, InputPolicy, Limits, Names, router, serve};
@@ -18,22 +24,49 @@ use tokio::sync::watch;
 /// A folder to run in, and a manager to talk to.
 pub struct Yard {
     address: String,
+    grid: Grid,
     stop: Stop,
-    _runtime: Runtime,
+    runtime: Runtime,
     _state: StateDir,
     folder: tempfile::TempDir,
 }
 
 impl Yard {
-    /// With a manager that leads, and nobody who works.
+    /// With a manager that leads, and a worker of two slots.
     pub fn new(pipeline: &str) -> Self {
+        let yard = Self::without_worker(pipeline);
+        yard.works();
+        yard
+    }
+
+    /// With a manager that leads, and nobody who works.
+    pub fn without_worker(pipeline: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("p.yaml"), pipeline).unwrap();
         let runtime = Runtime::new().unwrap();
         let (state, grid) = runtime.block_on(async { StateDir::open(&folder.path().join("there")) }).unwrap();
         let stop = Stop::default();
         let address = runtime.block_on(start_manager(&grid, &stop));
-        Self { address, stop, _runtime: runtime, _state: state, folder }
+        Self { address, grid, stop, runtime, _state: state, folder }
+    }
+
+    /// Lets somebody work from now on.
+    pub fn works(&self) {
+        let runner = ProcessRunner::new(ProcessConfig { base_env: std::env::vars_os().collect() }).unwrap();
+        let config = WorkerConfig {
+            worker: WorkerId::new("worker"),
+            pool: "default".into(),
+            slots: 2,
+            lease: Duration::from_secs(2),
+            poll: Duration::from_secs(1),
+            rest: Duration::ZERO,
+            heartbeat: Duration::from_secs(1),
+            patience: Duration::from_secs(600),
+            scratch: self.path().join("there/scratch"),
+            seed: 7,
+        };
+        let worker = Worker::new(self.grid.for_worker(), Arc::new(runner), config);
+        self.runtime.spawn(worker.run(self.stop.clone()));
     }
 
     /// The folder that commands run in.
@@ -70,6 +103,26 @@ impl Yard {
         assert_eq!(code, 0, "{line}: {said}");
         serde_json::from_str(&answer).unwrap()
     }
+
+    /// Every file below a folder, by its path there.
+    pub fn tree(&self, folder: &str) -> BTreeMap<String, Vec<u8>> {
+        let root = self.path().join(folder);
+        let mut found = BTreeMap::new();
+        let mut folders = vec![root.clone()];
+        while let Some(next) = folders.pop() {
+            for entry in fs::read_dir(&next).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => {
+                        let name = path.strip_prefix(&root).unwrap().display().to_string();
+                        found.insert(name, fs::read(&path).unwrap());
+                    }
+                }
+            }
+        }
+        found
+    }
 }
 
 impl Drop for Yard {
@@ -77,6 +130,14 @@ impl Drop for Yard {
         self.stop.kill.cancel();
         self.stop.drain.cancel();
     }
+}
+
+/// Standard input with that text.
+pub fn text(text: &str) -> Stdio {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    file.into()
 }
 
 /// What a process answered, what it said, and its exit code.

@@ -1,7 +1,10 @@
 //! The client against a server that says what it was told to: broken connections, problems, redirects.
 
+mod downloads;
+mod proxies;
 mod requests;
 mod scripted;
+mod streams;
 mod uploads;
 
 use std::time::Duration;

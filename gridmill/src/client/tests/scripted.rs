@@ -21,7 +21,7 @@ pub enum Act {
 pub struct Asked {
     /// `GET /v1/jobs`.
     pub line: String,
-    /// Lines of the head, in lower case.
+    /// Lines of the head, with names in lower case.
     pub headers: Vec<String>,
     /// The body, without the sizes of its chunks.
     pub body: Vec<u8>,
@@ -121,7 +121,11 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
     let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
     let mut lines = head.lines().map(str::to_owned);
     let line = lines.next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
-    let mut asked = Asked { line, headers: lines.collect(), body: bytes[head_end + 4..].to_vec() };
+    let lower = |line: String| {
+        line.split_once(':').map_or(line.clone(), |(name, value)| format!("{}:{value}", name.to_ascii_lowercase()))
+    };
+    let headers = lines.map(lower).collect();
+    let mut asked = Asked { line, headers, body: bytes[head_end + 4..].to_vec() };
     let length = asked.header("content-length").map_or(0, |length| length.parse().unwrap());
     let is_chunked = asked.header("transfer-encoding") == Some("chunked");
     while if is_chunked { !asked.body.ends_with(b"0\r\n\r\n") } else { asked.body.len() < length } {

@@ -1,6 +1,7 @@
 //! What goes along with a submission: small files within its form, large ones and oddly named ones ahead of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,6 +19,9 @@ use crate::progress::ByteCounter;
 
 /// Bytes of files that go within a form: it is sent as a whole again when the connection breaks.
 const MAX_FORM_BYTES: u64 = 64 << 20;
+
+/// Files that go within a form: a manager takes 10,000, programs included.
+const MAX_FORM_FILES: usize = 9_000;
 
 /// Files uploaded at the same time, each of them in several parts.
 const UPLOADS_AT_ONCE: usize = 2;
@@ -60,7 +64,8 @@ impl Along {
     fn add_input(&mut self, name: &str, files: Vec<Given>) {
         let so_far: u64 = self.form.iter().map(|(_, file)| file.len).sum();
         let size: u64 = files.iter().map(Given::len).sum();
-        let fits = size.saturating_add(so_far) <= MAX_FORM_BYTES;
+        let is_few = files.len() + self.form.len() <= MAX_FORM_FILES;
+        let fits = is_few && size.saturating_add(so_far) <= MAX_FORM_BYTES;
         let is_plain = |given: &Given| matches!(given, Given::File(file) if Form::can_name(&file.name));
         // An input is named in one way, or the order of its files would not be known.
         match fits && files.iter().all(is_plain) {
@@ -88,6 +93,15 @@ impl Along {
     /// Whether nothing goes within the form.
     pub fn is_empty(&self) -> bool {
         self.form.is_empty() && self.programs.is_empty()
+    }
+
+    /// The files of this machine that the job reads.
+    pub fn local_files(&self) -> BTreeSet<PathBuf> {
+        let ahead = self.ahead.values().flatten().filter_map(|given| match given {
+            Given::File(file) => Some(file),
+            Given::Uri(_) => None,
+        });
+        self.form.iter().map(|(_, file)| file).chain(ahead).map(|file| file.path.clone()).collect()
     }
 
     /// Uploads what goes ahead. Answers the URIs of the inputs that are named by them.
@@ -143,8 +157,6 @@ fn words(error: InputError) -> Outcome<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
 
     fn file(name: &str, len: u64) -> Given {
