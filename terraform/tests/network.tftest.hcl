@@ -28,6 +28,16 @@ run "nothing_comes_in" {
     condition     = [for rule in aws_vpc_security_group_egress_rule.workers : [rule.ip_protocol, rule.from_port, rule.to_port]] == [["tcp", 443, 443]]
     error_message = "workers speak HTTPS and nothing else"
   }
+
+  assert {
+    condition     = [aws_vpc_security_group_egress_rule.manager.ip_protocol, aws_vpc_security_group_egress_rule.manager.from_port, aws_vpc_security_group_egress_rule.manager.to_port] == ["tcp", 443, 443]
+    error_message = "the manager speaks HTTPS and nothing else"
+  }
+
+  assert {
+    condition     = aws_vpc_security_group_egress_rule.manager.security_group_id == aws_security_group.manager.id && alltrue([for rule in aws_vpc_security_group_egress_rule.workers : rule.security_group_id == aws_security_group.workers.id])
+    error_message = "each rule is in the group of whom it is about"
+  }
 }
 
 run "the_api_is_for_named_addresses" {

@@ -39,6 +39,11 @@ run "somebody_hears_of_what_goes_wrong" {
   }
 
   assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.this), [aws_cloudwatch_metric_alarm.idle_fleet]) : alarm.comparison_operator == "GreaterThanThreshold"])
+    error_message = "too much is what they are about"
+  }
+
+  assert {
     condition     = aws_cloudwatch_metric_alarm.no_leader.treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.no_leader.comparison_operator == "LessThanThreshold"
     error_message = "silence of the manager is an alarm"
   }
@@ -63,8 +68,20 @@ run "the_manager_hears_of_its_fleet" {
   }
 
   assert {
-    condition     = contains(jsondecode(aws_cloudwatch_event_rule.fleet["spot"].event_pattern).detail-type, "EC2 Spot Instance Interruption Warning")
-    error_message = "a spot notice is an event"
+    condition = { for key, rule in aws_cloudwatch_event_rule.fleet : key => jsondecode(rule.event_pattern) } == {
+      spot = { source = ["aws.ec2"], detail-type = ["EC2 Spot Instance Interruption Warning", "EC2 Instance Rebalance Recommendation"] }
+      instances = {
+        source      = ["aws.autoscaling"]
+        detail-type = ["EC2 Instance Launch Successful", "EC2 Instance-terminate Lifecycle Action", "EC2 Instance Terminate Successful"]
+        detail      = { AutoScalingGroupName = ["grid-workers-on-demand", "grid-workers-spot"] }
+      }
+      launch-failures = {
+        source      = ["aws.autoscaling"]
+        detail-type = ["EC2 Instance Launch Unsuccessful"]
+        detail      = { AutoScalingGroupName = ["grid-workers-on-demand", "grid-workers-spot", "grid-manager"] }
+      }
+    }
+    error_message = "each event comes once, and what names a group is of this grid's"
   }
 }
 
@@ -89,6 +106,7 @@ run "a_budget_counts_this_grid" {
 
   variables {
     monthly_budget_usd = 250
+    kms_key_arn        = "arn:aws:kms:eu-central-1:123456789012:key/1"
     alarm_email        = "grid@example.com"
   }
 
@@ -100,6 +118,11 @@ run "a_budget_counts_this_grid" {
   assert {
     condition     = { for notification in aws_budgets_budget.monthly[0].notification : notification.notification_type => notification.threshold } == { ACTUAL = 80, FORECASTED = 100 }
     error_message = "it warns at 80 % spent and 100 % to be expected"
+  }
+
+  assert {
+    condition     = aws_sns_topic.alarms.kms_master_key_id == "arn:aws:kms:eu-central-1:123456789012:key/1"
+    error_message = "the topic is encrypted with the given key"
   }
 
   assert {

@@ -176,6 +176,14 @@ run "a_digest_has_64_digits" {
   expect_failures = [var.binaries]
 }
 
+run "half_a_digest_is_none" {
+  command = plan
+  variables {
+    binaries = { bucket = "releases", manager_key = "m", manager_sha256 = "00ff", worker_key = "w", worker_sha256 = "00ff" }
+  }
+  expect_failures = [var.binaries]
+}
+
 run "jobs_outlive_a_pause" {
   command = plan
   variables {
