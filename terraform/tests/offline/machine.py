@@ -1,4 +1,4 @@
-"""Runs boot scripts on a machine that is a folder: machine.py BOOT_SCRIPTS_FOLDER
+"""Runs boot scripts on a machine that is a folder: machine.py BOOT_SCRIPTS_FOLDER PUBLISH
 
 Commands that reach out of the machine (aws, systemctl, curl, dnf ..) are stand-ins that write down how they were called.
 """
@@ -17,7 +17,7 @@ COMMANDS = {
     "dnf": "",
     # Copies what was asked for, if it is a copy; a parameter is there when its file is.
     "aws": """case "$1 $2" in
-        's3 cp') cp "$root/program" "${@: -1}" ;;
+        's3 cp') case "${@: -1}" in s3://*) ;; *) cp "$root/program" "${@: -1}" ;; esac ;;
         'ssm get-parameter') cat "$root/parameters/${4##*/}" 2> /dev/null || { echo ParameterNotFound >&2; exit 254; } ;;
         'ssm put-parameter') for word in "$@"; do case "$word" in file://*) cp "${word#file://}" "$root/parameters/${4##*/}" ;; esac; done ;;
     esac""",
@@ -147,7 +147,23 @@ def a_group_that_terminates_waits_for_the_worker(script):
     ])
 
 
-def main(folder):
+def what_is_published_is_named_by_its_digest(publish):
+    machine = Machine()
+    for program in ("job-manager", "grid-worker"):
+        (machine.root / program).write_bytes(program.encode())
+    digests = {program: hashlib.sha256(program.encode()).hexdigest() for program in ("job-manager", "grid-worker")}
+    path = f"{machine.root}/bin:{os.environ['PATH']}"
+    printed = subprocess.run([publish, machine.root, "releases"], env=os.environ | {"PATH": path}, stdout=subprocess.PIPE, text=True)
+    expect("status", printed.returncode, 0)
+    wanted = {"bucket": "releases"}
+    for who, program in (("manager", "job-manager"), ("worker", "grid-worker")):
+        wanted |= {f"{who}_key": f"gridmill/{digests[program]}/{program}", f"{who}_sha256": digests[program]}
+    expect("printed", dict(re.findall(r'^  (\w+) += "(.*)"$', printed.stdout, re.M)), wanted)
+    uploads = [f"aws s3 cp --only-show-errors /{program} s3://releases/gridmill/{digests[program]}/{program}" for program in digests]
+    expect("uploads", machine.calls("aws"), uploads)
+
+
+def main(folder, publish):
     boot = {path.stem: path.read_text() for path in pathlib.Path(folder).glob("*.sh")}
     for program, script in (("grid-worker", boot["minimal-spot"]), ("job-manager", boot["minimal-manager"])):
         a_program_of_the_right_digest_is_installed_with_its_settings(script, program)
@@ -157,7 +173,8 @@ def main(folder):
     the_first_manager_makes_a_certificate_and_the_next_one_takes_it(boot["complete-manager"])
     a_spot_notice_leaves_a_minute_and_a_half(boot["minimal-spot"])
     a_group_that_terminates_waits_for_the_worker(boot["minimal-spot"])
+    what_is_published_is_named_by_its_digest(publish)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
