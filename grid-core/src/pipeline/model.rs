@@ -9,6 +9,9 @@ use crate::ids::StageName;
 use crate::limits::{DEFAULT_GRACE, MAX_TIMEOUT};
 use crate::units::{self, Allowance, ByteSize};
 
+/// The pool of stages that name none.
+pub const DEFAULT_POOL: &str = "default";
+
 pub use crate::job::retry::rule::{RetryRule, RetryThen, RetryWhen};
 pub use crate::split::rule::SplitBy;
 
@@ -108,7 +111,7 @@ pub struct Stage {
     /// Run once per worker before the first item.
     #[serde(default)]
     pub setup: Option<Command>,
-    /// Workers that may serve it. Default: the pool `default`.
+    /// Workers that may serve it. Default: the pool [`DEFAULT_POOL`].
     pub pool: String,
     /// What an item needs of a machine.
     #[serde(default)]
@@ -363,7 +366,7 @@ impl Stage {
             input_as: InputAs::Stdin,
             env: BTreeMap::new(),
             setup: None,
-            pool: "default".to_owned(),
+            pool: DEFAULT_POOL.to_owned(),
             resources: Resources::default(),
             output: Output { format: Format::Text, name: None },
             cache: true,

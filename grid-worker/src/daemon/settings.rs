@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use grid_core::limits::MAX_HEARTBEAT;
+use grid_core::pipeline::DEFAULT_POOL;
 use infra::aws::WorkerSettings;
 use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
 
@@ -49,8 +50,9 @@ pub struct Settings {
     /// The queue of the workers' reports, by name or URL.
     #[arg(long, env = REPORT_QUEUE, value_name = "QUEUE")]
     pub report_queue: Option<String>,
-    /// The pool that this worker serves: stages say which one they want, and each has a task queue of its own.
-    #[arg(long, env = "GRIDMILL_POOL", default_value = "default", value_name = "NAME")]
+    /// The pool that this worker serves, as the manager shows it. A pool is a task queue of its own; managers hand out
+    /// tasks of the pool `default` only, and refuse jobs that want another one.
+    #[arg(long, env = "GRIDMILL_POOL", default_value = DEFAULT_POOL, value_name = "NAME")]
     pub pool: String,
     /// Tasks executed side by side; one a core unless said.
     #[arg(long, env = "GRIDMILL_SLOTS", value_name = "N", value_parser = value_parser!(u32).range(1..=4_096))]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grid_api::{PipelineSource, ProblemError, Registered, SubmitJob};
 use grid_core::limits::MAX_PIPELINE_BYTES;
-use grid_core::pipeline::{self, ItemSource, List, Pipeline};
+use grid_core::pipeline::{self, DEFAULT_POOL, ItemSource, List, Pipeline};
 
 use super::Api;
 use super::access::{Caller, shortened};
@@ -66,6 +66,7 @@ impl Checked {
         let inputs = body.inputs.into_iter().map(|(name, uris)| (name, uris.into_vec())).collect();
         let inputs = check_inputs(&pipeline, inputs, received, &mut faults);
         let lists = check_lists(&pipeline, body.lists, received, &mut faults);
+        check_pools(&pipeline, &mut faults);
         if faults.is_empty() { Ok(Self { pipeline, params, inputs, lists }) } else { Err(Refusal::invalid(faults)) }
     }
 }
@@ -135,6 +136,18 @@ fn check_params(
         }
     }
     (pipeline.resolve_params(given).unwrap_or_default(), faults)
+}
+
+/// A pool is a task queue of its own, and the manager has one queue: what it cannot hand out is refused, not given to workers
+/// that were not meant.
+fn check_pools(pipeline: &Pipeline, faults: &mut Vec<ProblemError>) {
+    for stage in pipeline.stages.iter().filter(|stage| stage.pool != DEFAULT_POOL) {
+        let words = format!(
+            "stage {} wants workers of the pool `{}`, and this grid has the pool `{DEFAULT_POOL}` only: leave `pool` out",
+            stage.name, stage.pool
+        );
+        faults.push(fault("#/pipeline", words));
+    }
 }
 
 fn check_inputs(

@@ -108,3 +108,14 @@ async fn a_ready_manager_says_so() {
     assert_eq!(site.get("/healthz").await.body, b"ok\n");
     assert_eq!(site.post("/healthz", &json!({})).await.problem().status, 405);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stage_whose_pool_nobody_serves_is_refused() {
+    let site = Site::new();
+    let pipeline = TWO.replace("run:", "pool: big, run:");
+    let refused = site.post("/v1/jobs", &json!({"pipeline": pipeline})).await.problem();
+    let message =
+        "stage work wants workers of the pool `big`, and this grid has the pool `default` only: leave `pool` out";
+    assert_eq!((refused.status, refused.errors[0].pointer.as_str()), (422, "#/pipeline"));
+    assert_eq!(refused.errors[0].message, message);
+}
