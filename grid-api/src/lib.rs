@@ -36,6 +36,9 @@ pub use readiness::{BackEnd, Readiness};
 pub use redrive::{JobStanding, Redrive, Redriven};
 #[cfg(feature = "openapi")]
 use schema::FailureSchema;
+#[cfg(feature = "openapi")]
+#[doc(hidden)]
+pub use schema::JobStateSchema;
 pub use story::{Attempt, AttemptEnd, Reuse, Story};
 pub use submit::{InputUris, ParamValue, PipelineSource, Registered, SubmitJob};
 pub use token::{CreateToken, NewToken, Scope, Token};
@@ -52,7 +55,7 @@ pub struct JobStatus {
     /// The pipeline's name.
     pub pipeline: String,
     /// Where it stands.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = JobStateSchema))]
     pub state: JobState,
     /// Why it stands there, where that needs a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,7 +144,7 @@ pub struct Receipt {
     /// The pipeline's name.
     pub pipeline: String,
     /// How it ended.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = JobStateSchema))]
     pub state: JobState,
     /// Why it ended so, where that needs a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -29,7 +29,7 @@ pub struct JobSummary {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub tenant: String,
     /// Where it stands.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::JobStateSchema))]
     pub state: JobState,
     /// RFC 3339.
     pub submitted: String,

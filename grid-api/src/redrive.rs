@@ -27,7 +27,7 @@ pub struct JobStanding {
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub job: JobId,
     /// Where it stands.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::JobStateSchema))]
     pub state: JobState,
 }
 
@@ -38,6 +38,6 @@ pub struct Redriven {
     /// Items that run again.
     pub items: u64,
     /// Where the job stands.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    #[cfg_attr(feature = "openapi", schema(value_type = crate::JobStateSchema))]
     pub state: JobState,
 }

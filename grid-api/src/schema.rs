@@ -20,3 +20,23 @@ pub(crate) struct FailureSchema {
     #[schema(required = false)]
     pub stderr: String,
 }
+
+/// Where a job stands.
+#[derive(utoipa::ToSchema)]
+#[schema(as = JobState, rename_all = "snake_case")]
+pub enum JobStateSchema {
+    /// Accepted; its items are being planned and executed.
+    Running,
+    /// Nothing more of it is handed out; what runs goes on to its end.
+    Paused,
+    /// Every item has ended; the receipt is being made.
+    Committing,
+    /// Done, and the receipt balances.
+    Succeeded,
+    /// A stage failed.
+    Failed,
+    /// Cancelled.
+    Cancelled,
+    /// The grid cannot go on with it; the job's message says why.
+    Quarantined,
+}

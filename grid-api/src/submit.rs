@@ -29,6 +29,10 @@ pub struct SubmitJob {
     pub lists: BTreeMap<String, String>,
     /// On whose behalf; the token's tenant without it. Only a token that is not bound to a tenant may choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
+    )]
     pub tenant: Option<String>,
 }
 

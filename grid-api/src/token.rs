@@ -37,6 +37,10 @@ pub struct CreateToken {
     pub scope: Scope,
     /// The tenant that it acts for; the caller's without it, which may be all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
+    )]
     pub tenant: Option<String>,
     /// What its owner calls it, at most 200 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct CreateUpload {
     /// The file's name; items see it in their dimension `file`.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 512))]
     pub name: String,
     /// Its size, at most 5 TiB.
     #[cfg_attr(feature = "openapi", schema(maximum = 5_497_558_138_880u64))]
     pub bytes: u64,
     /// On whose behalf; the token's tenant without it. Only a token that is not bound to a tenant may choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
+    )]
     pub tenant: Option<String>,
 }
 
@@ -49,6 +54,7 @@ pub struct PartUrl {
 #[serde(deny_unknown_fields)]
 pub struct CompleteUpload {
     /// Every part, with what its `PUT` answered.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub parts: Vec<UploadedPart>,
 }
 

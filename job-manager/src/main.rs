@@ -1,6 +1,8 @@
 //! `job-manager`: the daemon.
 
 use std::future::Future;
+use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use infra::aws::check;
 use infra::{Error, ErrorKind, Grid};
-use job_manager::http::{Api, router, serve};
+use job_manager::http::{Api, Starting, router, serve};
 use job_manager::settings::{LogFormat, Settings};
 use job_manager::{ManagerConfig, ManagerError, Progress, Role, manage, tokens};
 use tokio::net::TcpListener;
@@ -42,18 +44,43 @@ async fn main() -> ExitCode {
 
 async fn begin(settings: Settings) -> anyhow::Result<()> {
     log_to_stderr(&settings)?;
+    let places = settings.grid()?;
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        opened = open(&settings) => run(settings, opened?, stop.clone()).await,
+    let (listener, address) = listen(&settings).await?;
+    let starting = Starting::default();
+    let serving = serve(listener, starting.router(), settings.limits(), stop.clone());
+    let working = async {
+        let worked = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            opened = open(&settings, &places, &starting) => match opened {
+                Ok(grid) => manage_and_serve(&settings, &places, address, grid, &starting, &stop).await,
+                Err(error) => Err(error),
+            },
+        };
+        stop.cancel();
+        worked
+    };
+    let ((), worked) = tokio::join!(serving, working);
+    tracing::info!("stopped");
+    worked
+}
+
+async fn listen(settings: &Settings) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener.with_context(|| format!("failed to listen on {}", settings.listen))?;
+    let address = listener.local_addr().context("failed to tell the address that is listened on")?;
+    if let Some(file) = &settings.listen_file {
+        let written = std::fs::write(file, format!("{address}\n"));
+        written.with_context(|| format!("failed to write {}", file.display()))?;
     }
+    tracing::info!(%address, "listening");
+    Ok((listener, address))
 }
 
 /// Opens the grid, as soon as it can be reached.
-async fn open(settings: &Settings) -> anyhow::Result<Grid> {
-    let places = settings.grid()?;
-    let grid = patiently("open the grid", || infra::aws::open(&places)).await?;
+async fn open(settings: &Settings, places: &infra::aws::Settings, starting: &Starting) -> anyhow::Result<Grid> {
+    let grid = patiently("open the grid", starting, || infra::aws::open(places)).await?;
     if !settings.is_loopback() {
         let any = || async {
             tokens::any(&grid).await.map_err(|error| match error {
@@ -61,11 +88,11 @@ async fn open(settings: &Settings) -> anyhow::Result<Grid> {
                 other => Error::caused(ErrorKind::Invalid, "the rows of the tokens are damaged", other),
             })
         };
-        let has_tokens = patiently("look for tokens", any).await?;
+        let has_tokens = patiently("look for tokens", starting, any).await?;
         anyhow::ensure!(
             has_tokens,
-            "refusing to listen on {} as long as there is no token: make one with `gridmill token create --scope admin`, \
-             or listen on 127.0.0.1",
+            "refusing to serve {} as long as there is no token: make one with `gridmill token create --scope admin`, or \
+             listen on 127.0.0.1",
             settings.listen
         );
     }
@@ -73,11 +100,16 @@ async fn open(settings: &Settings) -> anyhow::Result<Grid> {
 }
 
 /// Tries again, later and later, what failed because something could not be reached.
-async fn patiently<T, F: Future<Output = infra::Result<T>>>(what: &str, call: impl Fn() -> F) -> anyhow::Result<T> {
+async fn patiently<T, F: Future<Output = infra::Result<T>>>(
+    what: &str,
+    starting: &Starting,
+    call: impl Fn() -> F,
+) -> anyhow::Result<T> {
     let mut wait = FIRST_WAIT;
     loop {
         match call().await {
             Err(error) if error.is_transient() => {
+                starting.waits_for(format!("{}: {error}", error.kind));
                 let error = anyhow::Error::new(error);
                 tracing::warn!("failed to {what}, trying again in {:.1} s: {error:#}", wait.as_secs_f64());
                 sleep(wait).await;
@@ -88,30 +120,22 @@ async fn patiently<T, F: Future<Output = infra::Result<T>>>(what: &str, call: im
     }
 }
 
-/// Leads and serves until `stop`.
-async fn run(settings: Settings, grid: Grid, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(settings.listen);
-    let listener = listener.await.with_context(|| format!("failed to listen on {}", settings.listen))?;
-    let address = listener.local_addr().context("failed to tell the address that is listened on")?;
-    if let Some(file) = &settings.listen_file {
-        let written = std::fs::write(file, format!("{address}\n"));
-        written.with_context(|| format!("failed to write {}", file.display()))?;
-    }
-    tracing::info!(%address, "listening");
-    let inputs = settings.inputs(&settings.grid()?);
+/// Takes part in the grid until `stop`.
+async fn manage_and_serve(
+    settings: &Settings,
+    places: &infra::aws::Settings,
+    address: SocketAddr,
+    grid: Grid,
+    starting: &Starting,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let (progress, seen_progress) = watch::channel(Progress::default());
     let (role, seen_role) = watch::channel(Role::default());
-    let api = Api::new(grid.clone(), settings.access(), inputs, stop.clone()).watching(seen_progress, seen_role);
-    let serving = serve(listener, router(Arc::new(api)), settings.limits(), stop.clone());
+    let api = Api::new(grid.clone(), settings.access(), settings.inputs(places), stop.clone());
+    starting.is_open(router(Arc::new(api.watching(seen_progress, seen_role))));
+    tracing::info!("the grid is open");
     let config = ManagerConfig { name: settings.name(address), seed: seed()?, ..ManagerConfig::default() };
-    let leading = async {
-        let led = manage(grid, config, progress, role, stop.clone()).await;
-        stop.cancel();
-        led.context("failed to lead")
-    };
-    let ((), led) = tokio::join!(serving, leading);
-    tracing::info!("stopped");
-    led
+    manage(grid, config, progress, role, stop.clone()).await.context("failed to lead")
 }
 
 /// Managers that start at the same moment must not draw the same pauses.
@@ -137,7 +161,8 @@ fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
 
 fn log_to_stderr(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log).with_context(|| format!("GRIDMILL_LOG is `{}`", settings.log))?;
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
     match settings.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -16,7 +16,7 @@ use super::problem::{Refusal, fault, step};
 /// A JSON body.
 pub(super) struct Body<T>(pub T);
 
-/// A JSON body that may be left out; nothing at all means the default.
+/// A JSON body that may be left out; nothing at all and `null` mean the default.
 pub(super) struct OptionalBody<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -36,7 +36,9 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         if is_json(&request) {
-            return parse(&read(request).await?).map(Self);
+            let bytes = read(request).await?;
+            let is_null = bytes.trim_ascii() == b"null";
+            return if is_null { Ok(Self(T::default())) } else { parse(&bytes).map(Self) };
         }
         match read(request).await?.is_empty() {
             true => Ok(Self(T::default())),

@@ -27,6 +27,7 @@ pub(super) struct ItemsQuery {
     #[param(inline)]
     state: Option<ItemState>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]+[.][0-9]+$")]
     cursor: Option<String>,
     /// Entries in a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -41,6 +42,7 @@ pub(super) struct DeadQuery {
     /// Only those of this stage.
     stage: Option<String>,
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]+[.][0-9]+$")]
     cursor: Option<String>,
     /// Entries in a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]

@@ -22,11 +22,12 @@ use crate::view::{JobFilter, JobView, list_jobs};
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only those in this state.
-    #[param(value_type = Option<String>, inline)]
+    #[param(value_type = Option<grid_api::JobStateSchema>, inline)]
     state: Option<JobState>,
     /// Only those of this tenant.
     tenant: Option<String>,
     /// `next_cursor` of the page before.
+    #[param(format = "uuid")]
     cursor: Option<String>,
     /// Entries in a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]

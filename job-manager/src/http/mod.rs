@@ -19,10 +19,12 @@ mod logs;
 mod metrics;
 mod multipart;
 mod outputs;
+mod page;
 mod pipelines;
 mod problem;
 mod query;
 mod serve;
+mod starting;
 mod starts;
 mod submission;
 mod submit;
@@ -46,6 +48,7 @@ pub use access::{Access, Names};
 pub use document::document;
 pub use inputs::{InputPolicy, OwnBucket};
 pub use serve::{Limits, serve};
+pub use starting::Starting;
 
 use health::LastLook;
 use metrics::Metrics;
@@ -90,6 +93,8 @@ impl Api {
 pub fn router(api: Arc<Api>) -> Router {
     let (router, _) = routes().split_for_parts();
     router
+        .route("/page.js", get(page::script))
+        .route("/page.css", get(page::style))
         .route("/v1/jobs/{id}/outputs/{*path}", get(outputs::get))
         .route("/v1/jobs/{id}/logs/{stage}/{*item}", get(logs::of_item))
         .fallback(no_such_path)
@@ -129,6 +134,7 @@ fn routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(document::openapi_json))
+        .routes(routes!(page::index))
 }
 
 async fn no_such_path() -> Refusal {

@@ -40,6 +40,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 #[into_params(parameter_in = Query)]
 pub(super) struct OutputsQuery {
     /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
     /// Entries in a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]

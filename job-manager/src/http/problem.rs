@@ -116,6 +116,13 @@ impl Refusal {
         Self::of(StatusCode::UNPROCESSABLE_ENTITY, Kind::IdempotencyKey, detail)
     }
 
+    /// The manager has not reached yet what it stands on.
+    pub fn not_ready() -> Self {
+        let detail = "the manager waits for what it stands on: /readyz says for what";
+        let refusal = Self::of(StatusCode::SERVICE_UNAVAILABLE, Kind::BackEnd, detail);
+        Self { header: Some((RETRY_AFTER, RETRY_AFTER_SECS)), ..refusal }
+    }
+
     /// Something is broken that no client can mend; the log has the cause.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = with_causes(error), "a request failed");
@@ -172,7 +179,7 @@ pub(super) fn complete(response: Response, request_id: &str) -> Response {
     let (mut parts, _) = response.into_parts();
     let known = parts.extensions.remove::<Problem>();
     let mut problem = known.unwrap_or_else(|| Refusal::plain(status, words_of(status)).problem());
-    problem.request_id = Some(request_id.to_owned());
+    problem.request_id = Some(request_id.to_owned()).filter(|id| !id.is_empty());
     let body = serde_json::to_vec(&problem).expect("a problem has string keys only");
     parts.headers.remove(axum::http::header::CONTENT_LENGTH);
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));

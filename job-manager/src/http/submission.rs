@@ -90,7 +90,7 @@ async fn kept(api: &Api, tenant: &str, registered: &Registered) -> Result<Pipeli
 /// Whether a pipeline or an event may be called so.
 pub(super) fn is_plain_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain) && !matches!(name, "." | "..")
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with('.')
 }
 
 /// The text of a pipeline file.

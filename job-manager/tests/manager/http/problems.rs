@@ -66,6 +66,8 @@ async fn bodies_that_cannot_be_read_are_told_apart() {
     assert_eq!(send(json, vec![b'[', 0xff, b']']).await, 400);
     assert_eq!(send(json, "[".repeat(100_000).into()).await, 400);
     assert_eq!(send(json, b"{\"params\": {\"a\": null}}".to_vec()).await, 422);
+    assert_eq!(send(json, b"[]".to_vec()).await, 422);
+    assert_eq!(send(json, b"null".to_vec()).await, 422);
     assert_eq!(send(json, vec![b' '; (4 << 20) + 1]).await, 413);
 }
 
@@ -118,4 +120,25 @@ async fn a_stage_whose_pool_nobody_serves_is_refused() {
         "stage work wants workers of the pool `big`, and this grid has the pool `default` only: leave `pool` out";
     assert_eq!((refused.status, refused.errors[0].pointer.as_str()), (422, "#/pipeline"));
     assert_eq!(refused.errors[0].message, message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_brings_all_that_it_needs_and_lets_nothing_else_in() {
+    let site = Site::closed();
+    let page = site.get("/").await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("unsafe") && !policy.contains("http"),
+        "{policy}"
+    );
+    let text = String::from_utf8(page.body).unwrap();
+    assert!(
+        !text.contains("http:") && !text.contains("https:") && !text.contains("<script>") && !text.contains("style=")
+    );
+    for (path, kind) in [("/page.js", "text/javascript; charset=utf-8"), ("/page.css", "text/css; charset=utf-8")] {
+        assert!(text.contains(path));
+        assert_eq!(site.get(path).await.headers["content-type"], kind);
+    }
+    let script = String::from_utf8(site.get("/page.js").await.body).unwrap();
+    assert!(!script.contains("innerHTML") && !script.contains("eval("));
 }

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::routing::{MethodRouter, get, post};
-use job_manager::http::{Limits, serve};
+use job_manager::http::{Limits, Starting, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -161,5 +161,22 @@ async fn what_is_no_http_ends_the_connection_and_nothing_else() {
     assert!(heard.starts_with("HTTP/1.1 400"), "{heard}");
     let good = format!("GET /v1/jobs/{job} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     assert!(server.say(&good).await.starts_with("HTTP/1.1 200"));
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_served_before_everything_else_is() {
+    let starting = Starting::default();
+    let server = Server::of(starting.router()).await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    assert!(server.say(&get("/healthz")).await.starts_with("HTTP/1.1 200"));
+    starting.waits_for("unavailable: the table".to_owned());
+    let ready = server.say(&get("/readyz")).await;
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("\"unavailable: the table\""), "{ready}");
+    let jobs = server.say(&get("/v1/jobs")).await;
+    assert!(jobs.starts_with("HTTP/1.1 503") && jobs.contains("application/problem+json"), "{jobs}");
+    starting.is_open(Site::new().router);
+    assert!(server.say(&get("/readyz")).await.starts_with("HTTP/1.1 200"));
+    assert!(server.say(&get("/v1/jobs")).await.starts_with("HTTP/1.1 200"));
     server.stop().await;
 }
