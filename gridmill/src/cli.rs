@@ -94,6 +94,9 @@ pub enum Command {
     /// Make, list and revoke the tokens by which a job manager knows who asks
     #[command(subcommand, after_help = help::TOKEN_EXAMPLES)]
     Token(TokenCommand),
+    /// Make a lost state table again, from the objects alone
+    #[command(long_about = help::REBUILD_ABOUT, after_help = help::REBUILD_EXAMPLES)]
+    Rebuild(RebuildArgs),
     /// Print the JSON Schema of the pipeline file, for editors
     #[command(after_help = "Example:\n  gridmill schema > gridmill.schema.json")]
     Schema,

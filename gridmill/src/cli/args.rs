@@ -104,6 +104,29 @@ pub struct ReplayArgs {
     pub state: StateArgs,
 }
 
+/// `gridmill rebuild`.
+#[derive(Args, Clone, Debug)]
+pub struct RebuildArgs {
+    #[command(flatten)]
+    pub state: StateArgs,
+
+    /// The grid on AWS that GRIDMILL_BUCKET, GRIDMILL_TABLE and the like name, as for job-manager
+    #[arg(long)]
+    pub aws: bool,
+
+    /// Leave the jobs that the table has as they are, and make again the others
+    #[arg(long, conflicts_with = "replace")]
+    pub missing: bool,
+
+    /// Write all jobs anew, also those that the table has
+    #[arg(long)]
+    pub replace: bool,
+
+    /// Jobs that have not ended wait for `gridmill resume`
+    #[arg(long)]
+    pub paused: bool,
+}
+
 /// `gridmill logs`.
 #[derive(Args, Clone, Debug)]
 pub struct LogsArgs {

@@ -80,6 +80,21 @@ Examples:
   gridmill why clean/part-3          by the item's name
   gridmill why 0193a 'clean/#3'      by its place in the stage, in an older job";
 
+/// What `rebuild` is about.
+pub const REBUILD_ABOUT: &str = "\
+Make a lost state table again, from the objects alone.
+
+Every job is made again from its submission, plans, manifests and receipt. Stop the job managers first. Workers may go \
+on: nothing is written before they have nothing in hand. What only the table knew is gone: API tokens, idempotency keys, \
+that a job was paused.";
+
+/// Of `rebuild`.
+pub const REBUILD_EXAMPLES: &str = "\
+Examples:
+  gridmill rebuild --state .gridmill     after state.db was lost
+  gridmill rebuild --aws --paused        look first, then `gridmill resume JOB`
+  gridmill rebuild --aws --missing       go on after an interruption";
+
 /// Of `logs`.
 pub const LOGS_EXAMPLES: &str = "\
 Examples:

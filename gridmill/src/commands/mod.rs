@@ -8,6 +8,7 @@ mod list;
 mod logs;
 mod outputs;
 mod plan;
+mod rebuild;
 mod receipt;
 mod redrive;
 mod replay;
@@ -66,6 +67,7 @@ fn execute(command: Command, console: Console) -> Outcome {
         Command::Logs(args) => logs::logs(&args, console),
         Command::Replay(args) => replay::replay(&args, console),
         Command::Outputs(args) => outputs::outputs(&args, console),
+        Command::Rebuild(args) => rebuild::rebuild(&args, console),
         Command::Guard { cookie } => {
             grid_worker::process::guard_main(&cookie);
             Ok(Exit::Done)
