@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::notify::Notifier;
 use crate::objects::ObjectStore;
 use crate::queue::TaskQueue;
 use crate::requests::Requests;
@@ -25,6 +26,8 @@ pub struct Grid {
     pub reports: Arc<dyn TaskQueue>,
     /// Rows.
     pub state: Arc<dyn StateStore>,
+    /// Queues of others.
+    pub notifier: Arc<dyn Notifier>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What was asked of services elsewhere; nothing on one machine.

@@ -16,6 +16,7 @@ pub mod inputs;
 pub mod keys;
 pub mod lru;
 pub mod memory;
+pub mod notify;
 pub mod objects;
 pub mod outputs;
 pub mod plan;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::clock::TokioClock;
 use crate::grid::{Grid, Sources};
+use crate::notify::MemoryNotifier;
 use crate::objects::{MemoryObjects, ObjectStore};
 use crate::queue::{DeadLetters, MemoryQueue, QueueSettings};
 use crate::requests::Requests;
@@ -20,7 +21,8 @@ pub fn grid() -> Grid {
     let state: Arc<dyn StateStore> = Arc::new(MemoryState::new());
     let clock = Arc::new(TokioClock::starting_at(START_MS));
     let Queues { tasks, dead_tasks, reports } = Queues::new();
-    Grid { objects, sources, tasks, dead_tasks, reports, state, clock, requests: Requests::default() }
+    let (notifier, requests) = (Arc::new(MemoryNotifier::default()), Requests::default());
+    Grid { objects, sources, tasks, dead_tasks, reports, state, notifier, clock, requests }
 }
 
 /// The queues of a grid that lives in one process.

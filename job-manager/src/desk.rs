@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use grid_core::ids::{AttemptKey, JobId, StageName, WorkerId};
 use grid_core::items::plan::Group;
-use grid_core::job::{Applied, Ending, Job, Message, TaskPhase};
+use grid_core::job::{Applied, Ending, Job, JobState, Message, TaskPhase};
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS, QUEUE_BATCH};
 use grid_core::wire::{Manifest, to_ascii_json};
 use grid_core::{layout, random::Random};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::ManagerError;
 use crate::finish::{finish, tombstone};
 use crate::lease::check_lead;
+use crate::notices::{Notices, refused_queue};
 use crate::reconcile::Surroundings;
 use crate::reuse::Reuse;
 use crate::submit::encode;
@@ -52,6 +53,8 @@ pub(crate) struct Desk {
     /// Reports whose news is in the job and not yet in its rows.
     acks: Vec<Receipt>,
     unsaved_since: Option<Instant>,
+    /// What others are to be told before the rows are written.
+    notices: Notices,
     /// What earlier jobs have for this one.
     reuse: Reuse,
     /// There is room again, without anybody reporting it.
@@ -65,8 +68,12 @@ impl Desk {
     pub async fn take_on(grid: &Grid, mut table: JobTable, listed: u64) -> Result<Self, ManagerError> {
         let reuse = if table.job.state().is_final() { Reuse::default() } else { Reuse::look(grid, &table.job).await? };
         reuse.stages().for_each(|stage| table.job.expect_reuse(stage));
+        if let Some(why) = refused_queue(grid, &table.job) {
+            table.job.fail(why, grid.clock.now_ms());
+        }
         Ok(Self {
             table,
+            notices: Notices::default(),
             listed,
             planning: BTreeSet::new(),
             acks: Vec::new(),
@@ -149,6 +156,7 @@ impl Desk {
         match self.table.job.apply(manifest, now_ms, &mut || random.unit()) {
             Applied::Counted => {
                 tracing::debug!(stage = %manifest.stage, attempt = %manifest.key(), "counted");
+                self.notices.note(&self.table.job, manifest);
                 self.unsaved_since.get_or_insert_with(Instant::now);
             }
             Applied::Stale => {}
@@ -172,14 +180,18 @@ impl Desk {
         random: &mut Random,
     ) -> Result<bool, ManagerError> {
         self.is_eager = false;
-        if let Some(ending) = self.table.job.settle(grid.clock.now_ms()) {
+        let ending = self.table.job.settle(grid.clock.now_ms());
+        let has_due = self.table.job.out().any(|(_, task)| task.phase == TaskPhase::Due);
+        if !(ending.is_some() || self.table.job.state().is_final() || has_due || flush_due) {
+            return Ok(false);
+        }
+        if !self.tell_others(grid).await? {
+            return Ok(false);
+        }
+        if let Some(ending) = ending {
             self.end(grid, ending).await?;
         }
         let is_over = self.table.job.state().is_final();
-        let has_due = self.table.job.out().any(|(_, task)| task.phase == TaskPhase::Due);
-        if !(is_over || has_due || flush_due) {
-            return Ok(false);
-        }
         if self.table.save(grid, epoch).await? == Saved::Unsure {
             check_lead(grid, epoch).await?;
             self.reload(grid).await?;
@@ -194,6 +206,20 @@ impl Desk {
         Ok(is_over)
     }
 
+    /// Tells others what was committed. `Ok(false)` when they cannot be told now: then no row may say that it was.
+    async fn tell_others(&mut self, grid: &Grid) -> Result<bool, ManagerError> {
+        if self.notices.tell(grid, &self.table.job).await? {
+            return Ok(true);
+        }
+        if self.table.job.state() == JobState::Cancelled {
+            // Nobody waits for it any longer: what others were not told of does not count.
+            self.reload(grid).await?;
+            return Ok(true);
+        }
+        self.unsaved_since = Some(Instant::now());
+        Ok(false)
+    }
+
     async fn end(&mut self, grid: &Grid, ending: Ending) -> Result<(), ManagerError> {
         match ending {
             Ending::Commit | Ending::Over => {}
@@ -204,6 +230,9 @@ impl Desk {
 
     /// Writes what changed, whether or not anything waits for it.
     pub async fn close(&mut self, grid: &Grid, epoch: u64) -> Result<(), ManagerError> {
+        if !self.tell_others(grid).await? {
+            return Ok(());
+        }
         if let Some(ending) = self.table.job.owed() {
             self.end(grid, ending).await?;
         }
@@ -328,6 +357,7 @@ impl Desk {
         self.planning.clear();
         // Their news may not be in the rows: they come again.
         self.acks.clear();
+        self.notices.clear();
         self.unsaved_since = None;
         Ok(())
     }

@@ -16,6 +16,7 @@ mod lead;
 mod leader;
 mod lease;
 mod manage;
+mod notices;
 mod pause;
 pub mod pipelines;
 pub mod planner;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
-use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
+use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, NOTIFY_QUEUES, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
 
 use crate::http::{Access, InputPolicy, Limits, Names, OwnBucket};
 
@@ -59,6 +59,10 @@ pub struct Settings {
     /// The table of rows.
     #[arg(long, env = TABLE, value_name = "TABLE")]
     pub table: Option<String>,
+    /// The queues that pipelines may have events put on (`notify`), by name, URL or ARN, as they name them; one that ends in
+    /// `*` stands for all that begin so. None, without it.
+    #[arg(long, env = NOTIFY_QUEUES, value_name = "QUEUE,..")]
+    pub notify_queues: Option<String>,
 }
 
 /// How the log is written.
@@ -85,6 +89,7 @@ impl Settings {
             DEAD_TASK_QUEUE => &self.dead_task_queue,
             REPORT_QUEUE => &self.report_queue,
             TABLE => &self.table,
+            NOTIFY_QUEUES => &self.notify_queues,
             _ => &None,
         };
         value.clone()

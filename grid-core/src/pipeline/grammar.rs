@@ -189,7 +189,7 @@ pub(crate) static STAGE: Section = Section {
         may("resources", Shape::Section(&RESOURCES), "What an item needs of a machine."),
         not_built("checkpoint", "Keeps CHECKPOINT_DIR between attempts."),
         may("output", Shape::Section(&OUTPUT), "What outputs are called."),
-        not_built("notify", "Puts every completed task on a queue."),
+        may("notify", Shape::Section(&NOTIFY), "Puts an event on a queue of yours for every task that is committed."),
         may("cache", Shape::Boolean, "Take results of earlier jobs with the same identity. Default: true."),
         may("retry", Shape::Section(&RETRY), "What is tried again."),
         may("timeout", Shape::Duration, "The longest time an item may run. Default and maximum: 11h."),
@@ -199,6 +199,9 @@ pub(crate) static STAGE: Section = Section {
         may("max_failures", Shape::Allowance, "Dead letters after which the job is stopped at once."),
     ],
 };
+
+pub(crate) static NOTIFY: Section =
+    Section { what: "`notify`", keys: &[must("queue", Shape::Text, "The queue: its name, its URL or its ARN.")] };
 
 /// The keys of a stage of which there is exactly one.
 pub(crate) const SOURCES: [&str; 8] = ["split", "matrix", "range", "list", "each", "group", "all", "tasks"];

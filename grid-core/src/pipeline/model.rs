@@ -120,6 +120,9 @@ pub struct Stage {
     pub output: Output,
     /// Whether results of earlier jobs with the same identity are taken. Default: yes.
     pub cache: bool,
+    /// Who is told of every task of it that is committed. Default: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
     /// What is tried again. Default: 3 attempts; 1 s, then twice as long up to 60 s, all of it drawn at random.
     pub retry: Retry,
     /// Longest time an item may run (`per: bundle`: the process). Default and maximum: [`MAX_TIMEOUT`].
@@ -347,6 +350,13 @@ pub enum OnFailure {
     Cancel,
 }
 
+/// Who is told of the tasks of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// The queue: its name, its URL or its ARN. The grid says which ones may be named.
+    pub queue: String,
+}
+
 impl Default for Retry {
     fn default() -> Self {
         let (initial, max) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -370,6 +380,7 @@ impl Stage {
             resources: Resources::default(),
             output: Output { format: Format::Text, name: None },
             cache: true,
+            notify: None,
             retry: Retry::default(),
             timeout: MAX_TIMEOUT,
             grace: DEFAULT_GRACE,

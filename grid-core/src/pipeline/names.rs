@@ -6,6 +6,9 @@ const MAX_STAGE_NAME: usize = 64;
 /// Longest name of a pipeline or pool.
 const MAX_PLAIN_NAME: usize = 128;
 
+/// Longest name, URL or ARN of a queue.
+const MAX_QUEUE: usize = 512;
+
 /// `[A-Za-z_][A-Za-z0-9_]*`: parameters, dimensions, environment variables.
 pub(crate) fn is_identifier(name: &str) -> bool {
     begins_with_letter(name) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -24,6 +27,11 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
         && !name.is_empty()
         && !name.starts_with(['.', '-'])
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// Visible ASCII, at most 512: the name, URL or ARN of a queue.
+pub(crate) fn is_queue(name: &str) -> bool {
+    name.len() <= MAX_QUEUE && !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic())
 }
 
 fn begins_with_letter(name: &str) -> bool {

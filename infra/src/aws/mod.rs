@@ -13,6 +13,7 @@ pub use self::settings::{Settings, WorkerSettings};
 use self::settings::{BUCKET, DEAD_TASK_QUEUE, REPORT_QUEUE, TABLE, TASK_QUEUE};
 use crate::clock::SystemClock;
 use crate::grid::{Grid, Sources, WorkerGrid};
+use crate::notify::SqsNotifier;
 use crate::objects::{ObjectStore, S3Objects, S3Sources, probe};
 use crate::queue::SqsQueue;
 use crate::state::{DynamoState, RowKey, StateStore};
@@ -29,6 +30,9 @@ pub async fn open(settings: &Settings) -> Result<Grid> {
     let dead_tasks = open_queue(&clients, DEAD_TASK_QUEUE, &settings.dead_task_queue).await?;
     let state = DynamoState::new(clients.dynamodb.clone(), &settings.table);
     state.get(&RowKey { partition: "PROBE".to_owned(), sort: "PROBE".to_owned() }).await.map_err(by(TABLE))?;
+    let own = [&parts.tasks, &parts.reports, &dead_tasks].map(|queue| queue.url().to_owned()).to_vec();
+    let allowed = settings.notify_queues.clone();
+    let notifier = SqsNotifier::new(clients.sqs.clone(), allowed, own, settings.worker.base_uri());
     Ok(Grid {
         objects: parts.objects,
         sources: parts.sources,
@@ -36,6 +40,7 @@ pub async fn open(settings: &Settings) -> Result<Grid> {
         dead_tasks: Arc::new(dead_tasks),
         reports: Arc::new(parts.reports),
         state: Arc::new(state),
+        notifier: Arc::new(notifier),
         clock: Arc::new(SystemClock),
         requests: clients.requests,
     })

@@ -14,6 +14,9 @@ pub const DEAD_TASK_QUEUE: &str = "GRIDMILL_DEAD_TASK_QUEUE";
 pub const REPORT_QUEUE: &str = "GRIDMILL_REPORT_QUEUE";
 /// The table of rows.
 pub const TABLE: &str = "GRIDMILL_TABLE";
+/// The queues that pipelines may have events put on, separated by commas; `*` at the end stands for the rest. Without it
+/// there are none.
+pub const NOTIFY_QUEUES: &str = "GRIDMILL_NOTIFY_QUEUES";
 
 /// What a worker must be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct Settings {
     pub dead_task_queue: String,
     /// [`TABLE`]
     pub table: String,
+    /// [`NOTIFY_QUEUES`]
+    pub notify_queues: Vec<String>,
 }
 
 impl WorkerSettings {
@@ -44,6 +49,14 @@ impl WorkerSettings {
     pub fn from_vars(var: impl Fn(&str) -> Option<String>) -> Result<Self> {
         require(&var, &[BUCKET, TASK_QUEUE, REPORT_QUEUE])?;
         Ok(Self::read(&var))
+    }
+
+    /// What the grid's objects are named by outside of it, before their keys.
+    pub fn base_uri(&self) -> String {
+        match self.prefix.as_deref().map(|prefix| prefix.trim_matches('/')) {
+            None | Some("") => format!("s3://{}/", self.bucket),
+            Some(prefix) => format!("s3://{}/{prefix}/", self.bucket),
+        }
     }
 
     fn read(var: &impl Fn(&str) -> Option<String>) -> Self {
@@ -64,8 +77,13 @@ impl Settings {
             worker: WorkerSettings::read(&var),
             dead_task_queue: value(&var, DEAD_TASK_QUEUE).unwrap_or_default(),
             table: value(&var, TABLE).unwrap_or_default(),
+            notify_queues: list(&value(&var, NOTIFY_QUEUES).unwrap_or_default()),
         })
     }
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }
 
 /// An empty variable is one that is not set.
@@ -112,8 +130,14 @@ mod tests {
             report_queue: "r".to_owned(),
         };
         assert_eq!(WorkerSettings::from_vars(vars(&set)).unwrap(), worker);
-        let all = [&set[..], &[(DEAD_TASK_QUEUE, "d"), (TABLE, "s"), (PREFIX, "")]].concat();
-        let settings = Settings { worker, dead_task_queue: "d".to_owned(), table: "s".to_owned() };
+        let all =
+            [&set[..], &[(DEAD_TASK_QUEUE, "d"), (TABLE, "s"), (PREFIX, ""), (NOTIFY_QUEUES, "a, b-*,")]].concat();
+        let settings = Settings {
+            worker,
+            dead_task_queue: "d".to_owned(),
+            table: "s".to_owned(),
+            notify_queues: vec!["a".into(), "b-*".into()],
+        };
         assert_eq!(Settings::from_vars(vars(&all)).unwrap(), settings);
     }
 }

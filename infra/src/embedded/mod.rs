@@ -13,6 +13,7 @@ use self::lock::Lock;
 use crate::clock::SystemClock;
 use crate::grid::{Grid, Sources};
 use crate::memory::Queues;
+use crate::notify::FileNotifier;
 use crate::objects::{FolderObjects, ObjectStore, io_error, sync_folder, write_durably};
 use crate::requests::Requests;
 use crate::state::{SqliteState, StateStore};
@@ -55,7 +56,8 @@ impl StateDir {
             objects.probe()?;
         }
         let state = SqliteState::open(state_file(&dir))?;
-        Ok((Self { dir, _lock: lock }, grid(Arc::new(objects), Arc::new(state))))
+        let grid = grid(&dir, Arc::new(objects), Arc::new(state));
+        Ok((Self { dir, _lock: lock }, grid))
     }
 
     /// The folder, as an absolute path.
@@ -80,7 +82,7 @@ pub fn open_read_only(dir: &Path) -> Result<Grid> {
         return Err(Error::new(ErrorKind::NotFound, context));
     }
     let objects = FolderObjects::read_only(objects_dir(dir));
-    Ok(grid(Arc::new(objects), Arc::new(SqliteState::open_read_only(state_file)?)))
+    Ok(grid(dir, Arc::new(objects), Arc::new(SqliteState::open_read_only(state_file)?)))
 }
 
 /// The process that runs the grid of a state folder now, if there is one.
@@ -88,12 +90,13 @@ pub fn owner(dir: &Path) -> Option<u32> {
     lock::owner(dir)
 }
 
-fn grid(objects: Arc<dyn ObjectStore>, state: Arc<dyn StateStore>) -> Grid {
+fn grid(dir: &Path, objects: Arc<dyn ObjectStore>, state: Arc<dyn StateStore>) -> Grid {
     let files = Arc::new(FolderObjects::read_only("/"));
     let sources = Sources::default().with("file", files).with("grid", objects.clone());
     let Queues { tasks, dead_tasks, reports } = Queues::new();
     let (clock, requests) = (Arc::new(SystemClock), Requests::default());
-    Grid { objects, sources, tasks, dead_tasks, reports, state, clock, requests }
+    let notifier = Arc::new(FileNotifier::new(dir, objects_dir(dir)));
+    Grid { objects, sources, tasks, dead_tasks, reports, state, notifier, clock, requests }
 }
 
 fn objects_dir(dir: &Path) -> PathBuf {

@@ -154,6 +154,24 @@ fn check_files(manifest: &Manifest) -> std::result::Result<(), String> {
     Ok(())
 }
 
+impl Piece {
+    /// The key of the object that holds the bytes: of packed data, or of the manifest itself.
+    pub fn object(&self) -> &str {
+        match &self.home {
+            Home::Inline { manifest, .. } => manifest,
+            Home::Object(key) => key,
+        }
+    }
+
+    /// Where in that object they begin; `None` in a manifest, which holds them as text or in base64.
+    pub fn offset(&self) -> Option<u64> {
+        match &self.home {
+            Home::Inline { .. } => None,
+            Home::Object(_) => Some(self.start),
+        }
+    }
+}
+
 /// Joins pieces that lie one after the other, in the order given.
 pub(super) fn runs(pieces: &[Piece]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();

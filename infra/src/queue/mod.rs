@@ -1,7 +1,7 @@
 //! Queues: messages that are delivered at least once. SQS, or memory that is stricter than SQS.
 
 mod memory;
-mod rules;
+pub(crate) mod rules;
 #[cfg(feature = "aws")]
 mod sqs;
 

@@ -14,7 +14,7 @@ pub(super) fn check_receive(max: usize, lease: Duration) -> Result<()> {
     check_batch(max)
 }
 
-pub(super) fn check_batch(entries: usize) -> Result<()> {
+pub(crate) fn check_batch(entries: usize) -> Result<()> {
     if entries > QUEUE_BATCH {
         let context = format!("a queue takes at most {QUEUE_BATCH} messages a call, not {entries}");
         return Err(Error::new(ErrorKind::Invalid, context));
@@ -30,7 +30,7 @@ pub(super) fn check_lease(lease: Duration) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn check_body(body: &str) -> Result<()> {
+pub(crate) fn check_body(body: &str) -> Result<()> {
     let fault = if body.is_empty() {
         "is empty".to_owned()
     } else if body.len() > MAX_MESSAGE_BYTES {

@@ -6,5 +6,6 @@ mod control;
 mod deaths;
 mod http;
 mod lead;
+mod notify;
 mod rebuild;
 mod yard;

@@ -8,7 +8,7 @@ use super::{Reader, Use};
 use crate::ids::StageName;
 use crate::limits::MAX_TIMEOUT;
 use crate::pipeline::grammar;
-use crate::pipeline::model::{Command, InputAs, ItemSource, Per, Resources, Stage, Template};
+use crate::pipeline::model::{Command, InputAs, ItemSource, Notify, Per, Resources, Stage, Template};
 use crate::pipeline::names;
 use crate::pipeline::tree::{Entry, Node, Span, Value};
 
@@ -124,6 +124,7 @@ impl Reader<'_, '_> {
         if let Some(entry) = fields.entry("output") {
             self.output(entry, draft);
         }
+        draft.stage.notify = fields.entry("notify").and_then(|entry| self.notify(entry));
         draft.stage.cache = fields.node("cache").and_then(|node| self.boolean(node)).unwrap_or(true);
     }
 
@@ -154,6 +155,13 @@ impl Reader<'_, '_> {
             memory: fields.node("memory").and_then(|node| self.size(node)),
             disk: fields.node("disk").and_then(|node| self.size(node)),
         }
+    }
+
+    fn notify(&mut self, entry: &Entry) -> Option<Notify> {
+        let fields = self.fields(&entry.value, &entry.key_span, &grammar::NOTIFY)?;
+        let rule = "its name, its URL or its ARN: visible ASCII, at most 512 characters";
+        let queue = fields.node("queue").and_then(|node| self.name(node, "a queue", names::is_queue, rule))?;
+        Some(Notify { queue })
     }
 
     fn cpus(&mut self, node: &Node) -> Option<f64> {

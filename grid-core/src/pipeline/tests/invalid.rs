@@ -159,9 +159,9 @@ fn what_is_not_built_yet_is_refused_by_name() {
     check_stages(&[
         ("tasks: f.ndjson\nrun: x", &["8:5 `tasks` is not built yet"]),
         (
-            "range: 1..2\nrun: x\nnotify: {queue: q}\ncheckpoint: {interval: 1m}\noutput: {shuffle: {by: a, partitions: 3}}",
+            "range: 1..2\nrun: x\nnotify: {queue: a b}\ncheckpoint: {interval: 1m}\noutput: {shuffle: {by: a, partitions: 3}}",
             &[
-                "10:5 `notify` is not built yet",
+                "10:21 `a b` cannot be a queue [allowed are its name, its URL or its ARN: visible ASCII, at most 512 characters]",
                 "11:5 `checkpoint` is not built yet",
                 "12:14 `shuffle` is not built yet",
             ],

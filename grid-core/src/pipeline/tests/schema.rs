@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::job::retry::rule::{RULE, WHEN};
 use crate::pipeline::grammar::{
-    self, BACKOFF, INPUT, Key, Need, OUTPUT, PARAM, PIPELINE, RANGE_KEYS, RESOURCES, RETRY, SKIP, STAGE, Section, Word,
+    self, BACKOFF, INPUT, Key, NOTIFY, Need, OUTPUT, PARAM, PIPELINE, RANGE_KEYS, RESOURCES, RETRY, SKIP, STAGE,
+    Section, Word,
 };
 use crate::pipeline::model::{Format, InputAs, OnFailure, ParamType, Per};
 use crate::pipeline::schema;
@@ -47,6 +48,7 @@ fn every_key_that_the_parser_knows_is_in_the_schema_and_no_other() {
     ];
     let mut expected: Vec<BTreeSet<&str>> = sections.iter().map(|section| section.names().collect()).collect();
     expected.push(SKIP.names().collect());
+    expected.push(NOTIFY.names().collect());
     expected.sort();
     let mut keys: Vec<BTreeSet<&str>> = found.iter().map(|(keys, _)| keys.clone()).collect();
     keys.sort();
@@ -79,7 +81,7 @@ fn a_stage_has_one_source_and_one_action() {
     assert_eq!(required(1), ["run"]);
     let later: Vec<&str> =
         STAGE.keys.iter().filter(|key: &&Key| key.need == Need::NotBuilt).map(|key| key.name).collect();
-    assert_eq!(later, ["tasks", "step", "checkpoint", "notify"]);
+    assert_eq!(later, ["tasks", "step", "checkpoint"]);
 }
 
 #[test]
