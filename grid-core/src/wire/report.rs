@@ -58,7 +58,7 @@ pub struct Heartbeat {
     /// Parallel places it has; 0 once it drains.
     pub slots: u32,
     /// Seconds to the next heartbeat at the latest while something runs there;
-    /// [`IDLE_HEARTBEATS`](crate::limits::IDLE_HEARTBEATS) times as many while nothing does.
+    /// [`IDLE_HEARTBEATS`] times as many while nothing does.
     pub interval_secs: f64,
     /// What runs there.
     pub running: Vec<RunningTask>,
