@@ -1,6 +1,7 @@
 //! A whole grid in one process, for flows: embedded back ends in a folder, the real manager, a real worker, real
 //! processes. And [`recorder`], for flows against servers.
 
+pub mod fleet;
 pub mod recorder;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,176 @@
+//! A grid of real processes: managers and workers against a server that speaks AWS's language, on names that nobody else
+//! uses. Each program's log is kept in the grid's folder; where a test fails, that is named and left there.
+
+mod daemon;
+mod http;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+pub use self::daemon::Daemon;
+pub use self::http::{Answer, get, post};
+
+/// How long a lease of these workers lasts, seconds: the shortest that leaves room for a slow machine.
+const LEASE_SECS: u64 = 10;
+
+/// The names of a grid, and a folder for what its programs say.
+pub struct Fleet {
+    folder: tempfile::TempDir,
+    env: Vec<(String, String)>,
+    programs: PathBuf,
+}
+
+impl Fleet {
+    /// Makes bucket, queues and table on the server that `AWS_ENDPOINT_URL` names.
+    pub fn new() -> anyhow::Result<Self> {
+        let server = std::env::var("AWS_ENDPOINT_URL").context("AWS_ENDPOINT_URL names no server")?;
+        let folder = tempfile::tempdir()?;
+        let name = folder.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+        let env = [
+            ("AWS_ENDPOINT_URL", server),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("GRIDMILL_BUCKET", format!("fleet-{name}")),
+            ("GRIDMILL_TASK_QUEUE", format!("fleet-{name}-tasks")),
+            ("GRIDMILL_DEAD_TASK_QUEUE", format!("fleet-{name}-dead-tasks")),
+            ("GRIDMILL_REPORT_QUEUE", format!("fleet-{name}-reports")),
+            ("GRIDMILL_DEAD_REPORT_QUEUE", format!("fleet-{name}-dead-reports")),
+            ("GRIDMILL_TABLE", format!("fleet-{name}")),
+        ];
+        let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let fleet = Self { folder, env, programs: programs()? };
+        fleet.create()?;
+        Ok(fleet)
+    }
+
+    /// A path in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.path(name), content)?)
+    }
+
+    /// Starts a manager and waits until it serves.
+    pub fn manager(&self, name: &str) -> anyhow::Result<Daemon> {
+        let mut command = self.command("job-manager");
+        command.args(["--listen", "127.0.0.1:0", "--name", name, "--log-format", "json"]);
+        Daemon::start(command, &self.path(name), "listening")
+    }
+
+    /// Starts a worker of two slots and waits until it works.
+    pub fn worker(&self, name: &str) -> anyhow::Result<Daemon> {
+        let mut command = self.command("grid-worker");
+        let lease = LEASE_SECS.to_string();
+        command.args(["--slots", "2", "--lease-secs", &lease, "--heartbeat-secs", "2", "--log-format", "json"]);
+        command.arg("--scratch").arg(self.path("scratch"));
+        Daemon::start(command, &self.path(name), "working")
+    }
+
+    /// What `gridmill` answers, run in the grid's folder.
+    pub fn gridmill(&self, words: &[&str]) -> anyhow::Result<Output> {
+        let mut command = self.command("gridmill");
+        Ok(command.args(words).stdin(Stdio::null()).output()?)
+    }
+
+    /// Like [`gridmill`](Self::gridmill), where it has to end with status 0.
+    pub fn succeeds(&self, words: &[&str]) -> anyhow::Result<String> {
+        let output = self.gridmill(words)?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "gridmill {}: {}\n{stderr}", words.join(" "), output.status);
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Waits for the end of a job: asks one manager after the other for its events, since any of them may be killed.
+    pub fn end_of(&self, managers: &dyn Fn() -> Vec<String>, job: &str, within: Duration) -> anyhow::Result<Value> {
+        let give_up = std::time::Instant::now() + within;
+        loop {
+            for address in managers() {
+                // A manager that is killed ends the stream; the next one tells from the beginning.
+                if let Ok(Some(end)) = http::last_event(&address, &format!("/v1/jobs/{job}/events"), within) {
+                    return Ok(end);
+                }
+            }
+            ensure!(
+                std::time::Instant::now() < give_up,
+                "job {job} has not ended; see {}",
+                self.folder.path().display()
+            );
+        }
+    }
+
+    /// The settings by which this process opens the grid itself.
+    pub fn settings(&self) -> anyhow::Result<infra::aws::Settings> {
+        let value = |name: &str| self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        Ok(infra::aws::Settings::from_vars(value)?)
+    }
+
+    /// Another table, with nothing in it, in place of the one that there was.
+    pub fn lose_table(&mut self) -> anyhow::Result<()> {
+        for (name, value) in &mut self.env {
+            if name == "GRIDMILL_TABLE" {
+                value.push_str("-again");
+            }
+        }
+        self.create()
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.current_dir(self.folder.path()).envs(self.env.iter().cloned());
+        for inherited in ["GRIDMILL_MANAGER", "GRIDMILL_TOKEN", "GRIDMILL_STATE", "GRIDMILL_LISTEN", "RUST_LOG"] {
+            command.env_remove(inherited);
+        }
+        command
+    }
+
+    fn create(&self) -> anyhow::Result<()> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let emulators = match std::env::var_os("GRIDMILL_EMULATORS") {
+            Some(folder) => PathBuf::from(folder),
+            None => self.programs.join("../emulators"),
+        };
+        let mut command = Command::new(emulators.join("localstack/bin/python"));
+        command.arg(root.join("localstack/create.py")).envs(self.env.iter().cloned());
+        let output = command.output().context("failed to start localstack/create.py: run `localstack/up` first")?;
+        ensure!(output.status.success(), "localstack/create.py: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
+/// Where cargo has put our programs: beside this test.
+fn programs() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.parent().and_then(Path::parent).context("a test lies in target/PROFILE/deps")?;
+    for program in ["job-manager", "grid-worker", "gridmill"] {
+        let path = folder.join(program);
+        ensure!(path.exists(), "{} is missing: cargo build -p gridmill -p job-manager -p grid-worker", path.display());
+    }
+    Ok(folder.to_owned())
+}
+
+/// The content of all files below a folder, by relative path.
+pub fn tree(folder: &Path) -> anyhow::Result<std::collections::BTreeMap<String, Vec<u8>>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).with_context(|| format!("failed to read {}", next.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(folder)?.to_string_lossy().into_owned();
+                found.insert(name, std::fs::read(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}
