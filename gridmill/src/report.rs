@@ -1,11 +1,13 @@
 //! What is said when a job has ended: its balance, where its outputs lie, what failed and where to look further.
 
+use std::env;
 use std::path::Path;
 
 use grid_api::{DeadLetter, JobState, JobStatus, Receipt, StageReceipt};
 use grid_core::pipeline::{ItemSource, Pipeline, Stage};
 use jiff::Timestamp;
 
+use crate::client::Address;
 use crate::console::{Column, table};
 use crate::deliver::StageDelivery;
 use crate::place::Place;
@@ -132,9 +134,18 @@ pub fn look_further(letter: &DeadLetter, place: &Place) -> String {
 
 /// What leads another command to the same place.
 pub fn flags(place: &Place) -> String {
+    let named = env::var("GRIDMILL_MANAGER").ok().filter(|url| !url.is_empty());
+    flags_beside(place, named.as_deref())
+}
+
+/// The same where the environment names that manager, or none.
+fn flags_beside(place: &Place, named: Option<&str>) -> String {
     match place {
-        Place::Here(here) if here.state == Path::new(".gridmill") => String::new(),
+        Place::Here(here) if here.state == Path::new(".gridmill") && named.is_none() => String::new(),
         Place::Here(here) => format!(" --state {}", quoted(&here.state.display().to_string())),
+        Place::There(client) if named.is_some_and(|url| Address::parse(url).as_ref() == Ok(client.address())) => {
+            String::new()
+        }
         Place::There(client) => format!(" --manager {}", quoted(&client.address().to_string())),
     }
 }
@@ -156,7 +167,7 @@ mod tests {
     use grid_core::reason::{Failure, Reason};
 
     use super::*;
-    use crate::client::{Address, Client, PlainHttp};
+    use crate::client::{Client, PlainHttp};
     use crate::place::Here;
 
     fn stage(name: &str, items: u64, dead: u64) -> StageReceipt {
@@ -263,8 +274,13 @@ clean/claims.csv,7 (#7, attempt 2): the command ended with exit status 3
         assert!(elsewhere.contains("gridmill logs 'clean/#7' --state 'my state'"), "{elsewhere}");
         let address = Address::parse("https://grid.example").expect("it is one");
         let client = Client::new(address, None, PlainHttp::Loopback).expect("it needs no token");
-        let there = look_further(&letter(), &Place::There(Box::new(client)));
-        assert!(there.contains("gridmill dead --manager https://grid.example") && !there.contains("replay"), "{there}");
+        let there = Place::There(Box::new(client));
+        assert!(!look_further(&letter(), &there).contains("replay"));
+        let flags = [None, Some("https://grid.example"), Some("https://other.example")];
+        let flags = flags.map(|named| (flags_beside(&there, named), flags_beside(&at(".gridmill"), named)));
+        let (manager, state) = (" --manager https://grid.example".to_owned(), " --state .gridmill".to_owned());
+        let none = String::new;
+        assert_eq!(flags, [(manager.clone(), none()), (none(), state.clone()), (manager, state)]);
     }
 
     #[test]

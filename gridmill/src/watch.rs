@@ -13,6 +13,7 @@ use crate::console::Console;
 use crate::exit::{Fault, Outcome};
 use crate::place::{Here, Place};
 use crate::progress::Display;
+use crate::report;
 use crate::runner::Runner;
 use crate::signals::Interrupts;
 
@@ -41,7 +42,7 @@ pub async fn watch(place: &Place, job: &JobId, console: Console) -> Outcome<Watc
     let (publish, published) = watch::channel(Progress::default());
     let display = Display::new(console);
     let shown = tokio::spawn(display.clone().show(job.clone(), published));
-    let look = Look { job, publish, display };
+    let look = Look { job, publish, display, patience: OUT_OF_REACH };
     let watched = tokio::select! {
         ended = look.until_final(place) => ended.map(Watched::Ended),
         () = interrupts.next() => Ok(Watched::Interrupted),
@@ -50,7 +51,9 @@ pub async fn watch(place: &Place, job: &JobId, console: Console) -> Outcome<Watc
     drop(look);
     let _ = shown.await;
     if let Ok(Watched::Interrupted) = watched {
-        console.say(format!("job {job} goes on without this command: `gridmill status {job} --watch` looks again"));
+        let flags = report::flags(place);
+        console
+            .say(format!("job {job} goes on without this command: `gridmill status {job} --watch{flags}` looks again"));
     }
     watched
 }
@@ -60,6 +63,8 @@ struct Look<'a> {
     job: &'a JobId,
     publish: watch::Sender<Progress>,
     display: Display,
+    /// Between two tries to reach a manager.
+    patience: Patience,
 }
 
 /// How long a manager has been out of reach.
@@ -140,10 +145,10 @@ impl Look<'_> {
     async fn bear(&self, trouble: &mut Trouble, error: Option<ClientError>) -> Outcome<()> {
         trouble.failed = trouble.failed.saturating_add(1);
         let Some(error) = error else {
-            sleep(OUT_OF_REACH.first.mul_f64(chance())).await;
+            sleep(self.patience.first.mul_f64(chance())).await;
             return Ok(());
         };
-        let wait = OUT_OF_REACH.wait(Repeat::Harmless, trouble.failed, &error, chance());
+        let wait = self.patience.wait(Repeat::Harmless, trouble.failed, &error, chance());
         match wait.filter(|_| trouble.heard.elapsed() < OUTAGE) {
             None => Err(error.into()),
             Some(wait) => {
@@ -155,5 +160,46 @@ impl Look<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use grid_api::JobState;
+
+    use super::*;
+    use crate::client::tests::client;
+    use crate::client::tests::scripted::{Act, Scripted, answer};
+    use crate::exit::Exit;
+
+    const QUIET: Console = Console { json: false, bars: false, colours: false };
+
+    fn event(id: u32, state: &str) -> Act {
+        let data = format!(r#"{{"job":"0190","pipeline":"p","state":"{state}","submitted":"","stages":[]}}"#);
+        answer(200, &[], &format!("id: {id}\ndata: {data}\n\n"))
+    }
+
+    async fn listen(server: &Scripted) -> Outcome<JobStatus> {
+        let patience = Patience { tries: u32::MAX, first: Duration::ZERO, longest: Duration::ZERO };
+        let publish = watch::channel(Progress::default()).0;
+        let look = Look { job: &JobId::new("0190"), publish, display: Display::new(QUIET), patience };
+        look.by_listening(&client(server)).await
+    }
+
+    #[tokio::test]
+    async fn a_manager_that_goes_and_comes_back_is_heard_to_the_end() {
+        let acts = [event(1, "running"), Act::HangUp, answer(503, &[], ""), event(2, "succeeded")];
+        let server = Scripted::start(acts).await;
+        assert_eq!(listen(&server).await.unwrap().state, JobState::Succeeded);
+        let heard: Vec<Option<String>> =
+            server.asked().iter().map(|asked| asked.header("last-event-id").map(str::to_owned)).collect();
+        assert_eq!(heard, [None, Some("1".into()), Some("1".into()), Some("1".into())]);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_not_there_is_not_waited_for() {
+        let server = Scripted::start([answer(404, &[], "")]).await;
+        assert_eq!(listen(&server).await.unwrap_err().exit, Exit::Usage);
+        server.asked();
     }
 }

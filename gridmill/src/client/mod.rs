@@ -15,7 +15,7 @@ mod pieces;
 mod proxy;
 mod retry;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod transport;
 mod uploads;
 

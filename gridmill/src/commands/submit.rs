@@ -52,7 +52,8 @@ pub fn submit(args: &SubmitArgs, console: Console) -> Outcome {
             true => console.document(&accepted)?,
             false => {
                 answer(|out| writeln!(out, "{}", accepted.job))?;
-                console.say(format!("accepted: `gridmill status {} --watch` shows its progress", accepted.job));
+                let flags = report::flags(&Place::There(Box::new(client)));
+                console.say(format!("accepted: `gridmill status {} --watch{flags}` shows its progress", accepted.job));
             }
         }
         Ok(Exit::Done)

@@ -23,6 +23,9 @@ use lines::Lines;
 /// Between two looks at what the manager publishes.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// After so long without news it is shown that there are none.
+const STALE: Duration = Duration::from_secs(2);
+
 /// Where a job is shown, and what else is said meanwhile.
 #[derive(Clone, Debug)]
 pub struct Display {
@@ -58,12 +61,19 @@ impl Display {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = end_of(job.clone(), published.clone());
         tokio::pin!(end);
+        let mut drawn: Option<Instant> = None;
         loop {
             tokio::select! {
                 _ = looks.tick() => {}
                 () = &mut end => {}
             }
-            let over = published.has_changed().is_err();
+            let changed = published.has_changed();
+            let over = changed.is_err();
+            // A pace that is told once a second would seem to fall in between.
+            if matches!(changed, Ok(false)) && drawn.is_some_and(|drawn| drawn.elapsed() < STALE) {
+                continue;
+            }
+            drawn = Some(Instant::now());
             let status = published.borrow_and_update().jobs.get(&job).cloned();
             match (&status, &mut view) {
                 (None, _) => {}

@@ -3,7 +3,7 @@
 mod downloads;
 mod proxies;
 mod requests;
-mod scripted;
+pub mod scripted;
 mod streams;
 mod uploads;
 
@@ -14,10 +14,10 @@ use scripted::Scripted;
 use super::{Address, Client, Patience, PlainHttp, Token};
 
 /// Waits that take no time.
-const AT_ONCE: Patience = Patience { tries: 3, first: Duration::ZERO, longest: Duration::ZERO };
+pub const AT_ONCE: Patience = Patience { tries: 3, first: Duration::ZERO, longest: Duration::ZERO };
 
 /// A client of that server, with a token.
-fn client(server: &Scripted) -> Client {
+pub fn client(server: &Scripted) -> Client {
     let address = Address::parse(&server.address()).unwrap();
     let token = Token::new("grd_a_secret").unwrap();
     Client::new(address, Some(token), PlainHttp::Loopback).unwrap().with_patience(AT_ONCE)
