@@ -6,8 +6,12 @@ use grid_core::ids::{AttemptKey, JobId, StageName, WorkerId};
 use grid_core::items::plan::Group;
 use grid_core::job::{Applied, Ending, Job, JobState, Message, TaskPhase};
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS, QUEUE_BATCH};
+use grid_core::pipeline::ItemSource;
+use grid_core::split::Slice;
+use grid_core::submission::Submission;
 use grid_core::wire::{Manifest, to_ascii_json};
 use grid_core::{layout, random::Random};
+use infra::plan::PlanReader;
 use infra::queue::Receipt;
 use infra::{ErrorKind, Grid};
 use tokio::time::Instant;
@@ -341,12 +345,23 @@ impl Desk {
         why: &str,
         random: &mut Random,
     ) -> Result<(), ManagerError> {
-        let Some(lost) = self.job().lost_manifest(stage, key, why) else { return Ok(()) };
+        let bytes_in = self.bytes_in(grid, stage, key).await?;
+        let Some(lost) = self.job().lost_manifest(stage, key, bytes_in, why) else { return Ok(()) };
         create_once(grid, &layout::manifest(&lost.job, stage, key), encode(&lost)).await?;
         if let Some(manifest) = read_manifest(grid, &lost.job, stage, key).await? {
             self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
         }
         Ok(())
+    }
+
+    /// Bytes of the job's input in a task that is out: they count as read, whoever gives up on them.
+    async fn bytes_in(&self, grid: &Grid, stage: &StageName, key: AttemptKey) -> Result<u64, ManagerError> {
+        let Submission { job, pipeline, .. } = &**self.job().submission();
+        let cuts_input = pipeline.stage(stage).is_some_and(|stage| matches!(stage.items, ItemSource::Split(_)));
+        let Some(task) = self.job().out_task(stage, key).filter(|_| cuts_input) else { return Ok(0) };
+        let plans = PlanReader::new(grid.objects.clone());
+        let slices = plans.slices(job, stage, task.first, task.count).await?;
+        Ok(slices.iter().map(Slice::bytes).sum())
     }
 
     /// Reads the job again: what it holds beyond its rows is not to be relied on.

@@ -54,10 +54,16 @@ impl Job {
         Applied::Counted
     }
 
-    /// The failure of an attempt that nobody is left to report: the manager writes its manifest from this.
-    pub fn lost_manifest(&self, stage: &StageName, key: AttemptKey, why: &str) -> Option<Manifest> {
-        let index = self.index_of(stage)?;
-        let task = self.stages[index].out.get(&key.first).filter(|task| task.attempt == key.attempt)?;
+    /// The attempt of a task that is out.
+    pub fn out_task(&self, stage: &StageName, key: AttemptKey) -> Option<&OutTask> {
+        let book = &self.stages[self.index_of(stage)?];
+        book.out.get(&key.first).filter(|task| task.attempt == key.attempt)
+    }
+
+    /// The failure of an attempt that nobody is left to report: the manager writes its manifest from this. `bytes_in` is
+    /// the input of all its items.
+    pub fn lost_manifest(&self, stage: &StageName, key: AttemptKey, bytes_in: u64, why: &str) -> Option<Manifest> {
+        let task = self.out_task(stage, key)?;
         let failure = Failure::new(Reason::LeaseLost, why);
         Some(Manifest {
             v: crate::limits::WIRE_VERSION,
@@ -69,9 +75,9 @@ impl Job {
             worker: crate::ids::WorkerId::new("manager"),
             started_ms: 0,
             busy_us: 0,
-            bytes_in: 0,
+            bytes_in,
             outputs: Default::default(),
-            failed: vec![ItemFailure { first: task.first, count: task.count, bytes_in: 0, failure }],
+            failed: vec![ItemFailure { first: task.first, count: task.count, bytes_in, failure }],
             unrun: Vec::new(),
             log: None,
             params: BTreeMap::new(),
