@@ -1,0 +1,265 @@
+//! What must have come out: every item's result follows from those of the items that it reads, by arithmetic that shares
+//! nothing with the grid.
+
+use std::collections::BTreeMap;
+
+use grid_core::ids::{ItemIndex, JobId, StageName};
+use grid_core::job::{Job, JobState};
+use grid_core::reason::Blame;
+use grid_core::wire::{Manifest, OutputRef};
+use infra::Grid;
+use infra::outputs::OutputReader;
+
+use crate::workload::{self, Source, Temper, Workload};
+
+/// Everything that a job left.
+#[derive(Debug)]
+pub struct Left {
+    job: Job,
+    /// For each stage, what its items wrote, by the first item; one entry for several where they cannot be told apart.
+    values: Vec<BTreeMap<ItemIndex, (u32, Vec<u64>)>>,
+    /// Whether a redrive has made bad items good.
+    was_mended: bool,
+    /// Items that were given up on through the fault of machines alone.
+    pub excused: u64,
+}
+
+/// An item's place: its stage, and its index there.
+type Place = (usize, ItemIndex);
+
+impl Left {
+    /// Reads what the job left, through the readers that people use.
+    pub async fn read(grid: &Grid, job: Job, was_mended: bool) -> Result<Self, String> {
+        let reader = OutputReader::new(grid.objects.clone());
+        let mut values = Vec::new();
+        for stage in &job.submission().pipeline.stages {
+            values.push(read_stage(&reader, &job, &stage.name).await?);
+        }
+        Ok(Self { job, values, was_mended, excused: 0 })
+    }
+
+    /// What is wrong with it; `why` finds the manifest in which an item failed.
+    pub fn faults(
+        &mut self,
+        workload: &Workload,
+        why: &dyn Fn(&StageName, ItemIndex) -> Option<Manifest>,
+    ) -> Vec<String> {
+        let mut faults = Vec::new();
+        for stage in 0..workload.stages.len() {
+            faults.extend(self.value_faults(workload, stage));
+            for item in 0..self.items(stage) {
+                faults.extend(self.outcome_fault(workload, stage, item, why));
+            }
+        }
+        faults.extend(self.end_fault(workload));
+        faults
+    }
+
+    fn name(&self, stage: usize) -> StageName {
+        self.job.submission().pipeline.stages[stage].name.clone()
+    }
+
+    fn items(&self, stage: usize) -> u32 {
+        self.job.view()[stage].items as u32
+    }
+
+    fn is_ok(&self, (stage, item): Place) -> bool {
+        self.job.is_ok(&self.name(stage), item)
+    }
+
+    fn value(&self, (stage, item): Place) -> Option<&Vec<u64>> {
+        self.values[stage].get(&item).filter(|(count, _)| *count == 1).map(|(_, value)| value)
+    }
+
+    /// The items of a stage that others read.
+    fn outputs(&self, workload: &Workload, stage: usize) -> Vec<Place> {
+        let items = self.items(stage);
+        match workload.stages[stage].source {
+            Source::All(..) => (items.saturating_sub(1)..items).map(|item| (stage, item)).collect(),
+            _ => (0..items).map(|item| (stage, item)).collect(),
+        }
+    }
+
+    fn read_by(&self, workload: &Workload, stage: usize) -> Vec<Place> {
+        workload.stages[stage].upstream().iter().flat_map(|up| self.outputs(workload, *up)).collect()
+    }
+
+    fn value_faults(&self, workload: &Workload, stage: usize) -> Vec<String> {
+        let plan = &workload.stages[stage];
+        let mut faults = Vec::new();
+        let mut expect = |item: u32, expected: Vec<u64>, found: Option<&Vec<u64>>| {
+            if found.is_some_and(|found| *found != expected) {
+                faults.push(format!("S10: item {item} of {} is {found:?}, not {expected:?}", plan.name));
+            }
+        };
+        let concat = |places: &[Place]| -> Vec<u64> {
+            places.iter().filter_map(|place| self.value(*place)).flatten().copied().collect()
+        };
+        match &plan.source {
+            Source::Range(_) | Source::Matrix(..) | Source::List(_) => {
+                for (first, (count, found)) in &self.values[stage] {
+                    let expected = (*first..first + count).flat_map(|item| workload.made(stage, item)).collect();
+                    expect(*first, expected, Some(found));
+                }
+            }
+            Source::Split(_) => {
+                let is_whole = self.job.ok_items(&self.name(stage)).len() == u64::from(self.items(stage));
+                let found = self.values[stage].values().flat_map(|(_, value)| value).copied().collect();
+                let expected = workload.mapped(stage, &workload.files.concat());
+                if is_whole && self.job.view()[stage].planned {
+                    expect(0, expected, Some(&found));
+                }
+            }
+            Source::Each(_) => {
+                for (item, up) in self.read_by(workload, stage).into_iter().enumerate() {
+                    let expected = self.value(up).map(|value| workload.mapped(stage, value)).unwrap_or_default();
+                    expect(item as u32, expected, self.value((stage, item as u32)));
+                }
+            }
+            Source::Group(_, by) => {
+                for (item, members) in self.groups(workload, stage, by).into_iter().enumerate() {
+                    let expected = workload.mapped(stage, &concat(&members));
+                    expect(item as u32, expected, self.value((stage, item as u32)));
+                }
+            }
+            Source::All(..) => {
+                let Some(root) = self.items(stage).checked_sub(1) else { return faults };
+                let read = self.read_by(workload, stage);
+                let is_bundled = read.iter().any(|(up, _)| workload.stages[*up].per_bundle);
+                if !is_bundled {
+                    expect(root, concat(&read), self.value((stage, root)));
+                } else if let Some(found) = self.value((stage, root)) {
+                    let ups = plan.upstream().iter().flat_map(|up| self.whole(workload, *up)).collect();
+                    expect(root, ups, Some(found));
+                }
+            }
+        }
+        faults
+    }
+
+    /// Everything that a stage has for others, bundles included.
+    fn whole(&self, workload: &Workload, stage: usize) -> Vec<u64> {
+        match workload.stages[stage].source {
+            Source::All(..) => {
+                self.outputs(workload, stage).iter().filter_map(|at| self.value(*at)).flatten().copied().collect()
+            }
+            _ => self.values[stage].values().flat_map(|(_, value)| value).copied().collect(),
+        }
+    }
+
+    /// The members of each group, in the order in which its value shows first; none where only the plan knows them.
+    fn groups(&self, workload: &Workload, stage: usize, by: &str) -> Vec<Vec<Place>> {
+        let mut groups: Vec<(String, Vec<Place>)> = Vec::new();
+        for place in self.read_by(workload, stage) {
+            let Some(value) = self.key(workload, place, by) else { return Vec::new() };
+            match groups.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, members)) => members.push(place),
+                None => groups.push((value, vec![place])),
+            }
+        }
+        groups.into_iter().map(|(_, members)| members).collect()
+    }
+
+    /// An item's value of a dimension.
+    fn key(&self, workload: &Workload, (stage, item): Place, by: &str) -> Option<String> {
+        match &workload.stages[stage].source {
+            Source::Range(_) => Some((item + 1).to_string()),
+            Source::List(_) => Some(format!("v{item}")),
+            Source::Matrix(_, b) if by == "a" => Some((item / b).to_string()),
+            Source::Matrix(_, b) => Some((item % b).to_string()),
+            Source::Each(_) => self.key(workload, *self.read_by(workload, stage).get(item as usize)?, by),
+            Source::Group(_, own) => {
+                let groups = self.groups(workload, stage, own);
+                self.key(workload, *groups.get(item as usize)?.first()?, by)
+            }
+            Source::Split(_) | Source::All(..) => None,
+        }
+    }
+
+    /// Whether an item may have ended as it did.
+    fn outcome_fault(
+        &mut self,
+        workload: &Workload,
+        stage: usize,
+        item: ItemIndex,
+        why: &dyn Fn(&StageName, ItemIndex) -> Option<Manifest>,
+    ) -> Option<String> {
+        let name = self.name(stage);
+        let temper = workload.temper(stage, item, false);
+        let wrong = |how: &str| Some(format!("S10: item {item} of {name}, which is {temper:?}, {how}"));
+        let up = match workload.stages[stage].source {
+            Source::Each(_) => self.read_by(workload, stage).get(item as usize).copied(),
+            _ => None,
+        };
+        let has_input = up.is_none_or(|up| self.is_ok(up));
+        if self.is_ok((stage, item)) {
+            if !has_input {
+                return wrong("was done without its input");
+            }
+            let is_plausible = temper.is_good() || self.was_mended;
+            return if is_plausible { None } else { wrong("was done") };
+        }
+        if self.job.dead(&name).contains(&item) {
+            if matches!(temper, Temper::Sour | Temper::Poison) {
+                return None;
+            }
+            let manifest = why(&name, item);
+            let failures = manifest.iter().flat_map(|manifest| &manifest.failed);
+            let mut mine = failures.filter(|failed| (failed.first..failed.first + failed.count).contains(&item));
+            if mine.next_back().is_some_and(|failed| failed.failure.reason.blame() == Blame::Machine) {
+                self.excused += 1;
+                return None;
+            }
+            return wrong("was given up on");
+        }
+        if self.job.skipped(&name).contains(&item) {
+            let gathers = matches!(workload.stages[stage].source, Source::Group(..) | Source::All(..));
+            return if temper == Temper::Needless || !has_input || gathers { None } else { wrong("was left out") };
+        }
+        match self.job.state() {
+            JobState::Failed | JobState::Cancelled => None,
+            state => wrong(&format!("has no end in a job that is {}", state.as_str())),
+        }
+    }
+
+    fn end_fault(&self, workload: &Workload) -> Option<String> {
+        let mut failed = (0..workload.stages.len())
+            .filter(|stage| self.job.dead(&self.name(*stage)).len() > workload.stages[*stage].skip_limit as usize);
+        let failed = failed.next();
+        match (self.job.state(), failed) {
+            (JobState::Succeeded, Some(stage)) => Some(format!("S6: the job succeeded, and s{stage} failed")),
+            (JobState::Failed, None) => Some(format!("S6: the job failed, and no stage did: {:?}", self.job.message())),
+            (JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => None,
+            (state, _) => Some(format!("L1: the job is {}: {:?}", state.as_str(), self.job.message())),
+        }
+    }
+}
+
+async fn read_stage(
+    reader: &OutputReader,
+    job: &Job,
+    stage: &StageName,
+) -> Result<BTreeMap<ItemIndex, (u32, Vec<u64>)>, String> {
+    let id: &JobId = &job.submission().job;
+    let failed = |error: infra::Error| format!("S2: the outputs of {stage} cannot be read: {error}");
+    let mut values = BTreeMap::new();
+    let items = job.view().into_iter().zip(&job.submission().pipeline.stages);
+    let count = items.filter(|(_, spec)| spec.name == *stage).map(|(view, _)| view.items as u32).sum();
+    for key in job.committed(stage).map(|committed| committed.covering(0..count)).unwrap_or_default() {
+        let at = OutputRef { stage: stage.clone(), key };
+        let committed = reader.manifest(id, &at).await.map_err(failed)?;
+        let is_bundled = committed.manifest.outputs.bundled;
+        for (first, count) in committed.items().to_vec() {
+            let each = if is_bundled { count } else { 1 };
+            for item in (first..first + count).step_by(each as usize) {
+                let piece = committed.stdout(item);
+                let bytes = match piece {
+                    Some(piece) => reader.read(&[piece]).await.map_err(failed)?.concat(),
+                    None => Vec::new(),
+                };
+                values.insert(item, (each, workload::parse(&bytes)));
+            }
+        }
+    }
+    Ok(values)
+}

@@ -1,0 +1,160 @@
+//! What happened in a run. A run in which nothing went wrong has shown nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Something that ought to happen now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Event {
+    /// A call took effect after its caller had given up, or was dead.
+    LateCall,
+    /// A call took effect and its answer was lost.
+    AnswerLost,
+    /// A call got no answer and had no effect.
+    CallLost,
+    /// A call was refused for being too fast.
+    Throttled,
+    /// The manifest of an attempt was there already.
+    CommitRace,
+    /// A message was received once more.
+    Redelivery,
+    /// A message went to the dead tasks.
+    DeadTask,
+    /// A lease was over when it was to be extended.
+    LeaseLost,
+    /// A task was sent that was sent before.
+    Resend,
+    /// A leader had no news of a task, and sent it again.
+    SentAgain,
+    /// A delete was confirmed and did not stick.
+    DeleteUndone,
+    /// A manifest says that one of several items is to blame.
+    BlameUnknown,
+    /// An attempt gave items back that were not run.
+    GivenBack,
+    /// A later attempt than the first was sent.
+    Retry,
+    /// A result of an earlier job was taken.
+    Reuse,
+    /// A row was not written: it had another version, or a later epoch.
+    RowRefused,
+    /// A manager took the lead from another.
+    Failover,
+    /// A manager was killed.
+    ManagerKilled,
+    /// A worker was killed.
+    WorkerKilled,
+    /// A worker was told to drain.
+    Spot,
+    /// An actor was frozen.
+    Frozen,
+    /// An actor was cut off.
+    CutOff,
+    /// An item killed its worker.
+    Poison,
+    /// A disk was full.
+    DiskFull,
+    /// A job was cancelled.
+    Cancelled,
+    /// A job was paused.
+    Paused,
+    /// Failed items were run again.
+    Redriven,
+    /// A job was submitted once more.
+    Resubmitted,
+    /// A job failed.
+    JobFailed,
+    /// A job succeeded.
+    JobSucceeded,
+    /// An item was given up on.
+    ItemDead,
+    /// An item was left out.
+    ItemSkipped,
+    /// An item was given up on through the fault of machines alone.
+    Excused,
+    /// An execution began.
+    Execution,
+    /// An attempt was recorded.
+    Attempt,
+    /// A call to a back end.
+    Call,
+}
+
+/// How often what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally(BTreeMap<Event, u64>);
+
+impl Tally {
+    /// One more.
+    pub fn note(&mut self, event: Event) {
+        *self.0.entry(event).or_default() += 1;
+    }
+
+    /// How often it happened.
+    pub fn of(&self, event: Event) -> u64 {
+        self.0.get(&event).copied().unwrap_or(0)
+    }
+
+    /// Adds what happened in another run.
+    pub fn add(&mut self, other: &Self) {
+        for (event, count) in &other.0 {
+            *self.0.entry(*event).or_default() += count;
+        }
+    }
+
+    /// What never happened, of what should in a large enough set of runs.
+    pub fn missing(&self) -> Vec<Event> {
+        Event::ALL.into_iter().filter(|event| self.of(*event) == 0).collect()
+    }
+}
+
+impl Event {
+    /// Every event.
+    pub const ALL: [Self; 36] = [
+        Self::LateCall,
+        Self::AnswerLost,
+        Self::CallLost,
+        Self::Throttled,
+        Self::CommitRace,
+        Self::Redelivery,
+        Self::DeadTask,
+        Self::LeaseLost,
+        Self::Resend,
+        Self::SentAgain,
+        Self::DeleteUndone,
+        Self::BlameUnknown,
+        Self::GivenBack,
+        Self::Retry,
+        Self::Reuse,
+        Self::RowRefused,
+        Self::Failover,
+        Self::ManagerKilled,
+        Self::WorkerKilled,
+        Self::Spot,
+        Self::Frozen,
+        Self::CutOff,
+        Self::Poison,
+        Self::DiskFull,
+        Self::Cancelled,
+        Self::Paused,
+        Self::Redriven,
+        Self::Resubmitted,
+        Self::JobFailed,
+        Self::JobSucceeded,
+        Self::ItemDead,
+        Self::ItemSkipped,
+        Self::Excused,
+        Self::Execution,
+        Self::Attempt,
+        Self::Call,
+    ];
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for event in Event::ALL {
+            writeln!(f, "{:>12}  {event:?}", self.of(event))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! Messages: rows before messages and inputs before those who read them (S3), commits before deletes (S8), rows before
+//! the deletes of reports (S9).
+
+use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName};
+use grid_core::layout;
+use grid_core::wire::{Completion, Report, TaskInputs, TaskMessage};
+use infra::queue::{Depth, Receipt, Received};
+use infra::{ErrorKind, Result};
+
+use super::{Watch, ended};
+use crate::net::{ActorId, QueueName};
+use crate::tally::Event;
+
+impl Watch {
+    /// Messages were sent.
+    pub fn saw_send(&mut self, actor: ActorId, queue: QueueName, bodies: &[String], done: &Result<Vec<Result<()>>>) {
+        for body in bodies {
+            self.note(actor, "send", queue.as_str(), body.as_bytes(), &ended(done));
+        }
+        if queue == QueueName::Tasks && done.is_ok() {
+            for body in bodies {
+                match serde_json::from_str::<TaskMessage>(body) {
+                    Ok(task) => self.sent_task(&task),
+                    Err(error) => self.violated("S3", format!("a task message cannot be read: {error}")),
+                }
+            }
+        }
+    }
+
+    /// Messages were received.
+    pub fn saw_receive(&mut self, actor: ActorId, queue: QueueName, done: &Result<Vec<Received>>) {
+        self.note(actor, "receive", queue.as_str(), b"", &ended(done));
+        for received in done.iter().flatten() {
+            self.note(actor, "receives", &received.receipt.0, received.body.as_bytes(), &received.receives);
+            if received.receives > 1 && queue == QueueName::Tasks {
+                self.tally.note(Event::Redelivery);
+            }
+            if queue == QueueName::DeadTasks {
+                self.tally.note(Event::DeadTask);
+            }
+            self.receipts.insert((queue, received.receipt.clone()), received.body.clone());
+        }
+    }
+
+    /// Messages were deleted.
+    pub fn saw_acknowledge(
+        &mut self,
+        actor: ActorId,
+        queue: QueueName,
+        receipts: &[Receipt],
+        done: &Result<Vec<Result<()>>>,
+    ) {
+        for receipt in receipts {
+            self.note(actor, "delete", &receipt.0, b"", &ended(done));
+        }
+        let Ok(answers) = done else { return };
+        let deleted: Vec<String> = (receipts.iter().zip(answers))
+            .filter(|(_, answer)| answer.is_ok())
+            .filter_map(|(receipt, _)| self.receipts.get(&(queue, receipt.clone())).cloned())
+            .collect();
+        for body in deleted {
+            match queue {
+                QueueName::Tasks => self.deleted_task(&body),
+                // That a message is dead tells nothing of its task.
+                QueueName::DeadTasks => {}
+                QueueName::Reports => self.deleted_report(&body),
+            }
+        }
+    }
+
+    /// Leases were extended.
+    pub fn saw_extend(&mut self, actor: ActorId, queue: QueueName, done: &Result<Vec<Result<()>>>) {
+        self.note(actor, "extend", queue.as_str(), b"", &ended(done));
+        for answer in done.iter().flatten() {
+            if matches!(answer, Err(error) if error.kind == ErrorKind::NotFound) {
+                self.tally.note(Event::LeaseLost);
+            }
+        }
+    }
+
+    /// A queue told how deep it is: what it told before, if it `is_old`.
+    pub fn saw_depth(&mut self, actor: ActorId, queue: QueueName, is_old: bool, done: Result<Depth>) -> Result<Depth> {
+        self.note(actor, "depth", queue.as_str(), b"", &ended(&done));
+        let depth = done?;
+        match self.depths.get(&queue) {
+            Some(old) if is_old => Ok(*old),
+            _ => {
+                self.depths.insert(queue, depth);
+                Ok(depth)
+            }
+        }
+    }
+
+    fn sent_task(&mut self, task: &TaskMessage) {
+        let attempt = (task.job.clone(), task.stage.clone(), task.key());
+        if !self.sent.insert(attempt) {
+            self.tally.note(Event::Resend);
+            return;
+        }
+        self.tally.note(Event::Attempt);
+        if task.attempt > 1 {
+            self.tally.note(Event::Retry);
+        }
+        let name = format!("{} {}", task.stage, task.key());
+        let is_recorded = (self.jobs.get(&task.job))
+            .and_then(|job| job.stages.get(&task.stage))
+            .is_some_and(|stage| stage.recorded.contains(&task.key()));
+        if !is_recorded {
+            self.violated("S3", format!("{name} was sent before it was recorded"));
+        }
+        if let Some(lacking) = self.lacking(task) {
+            self.violated("S3", format!("{name} was sent before {lacking}"));
+        }
+    }
+
+    /// What a task that was sent has to wait for.
+    fn lacking(&self, task: &TaskMessage) -> Option<String> {
+        let inputs = match &task.inputs {
+            TaskInputs::Listed(key) => match self.objects.get(key).map(|body| serde_json::from_slice(body)) {
+                Some(Ok(inputs)) => inputs,
+                Some(Err(_)) | None => return Some(format!("its inputs were listed in {key}")),
+            },
+            inputs => inputs.clone(),
+        };
+        let TaskInputs::Upstream { members, refs } = inputs else { return None };
+        let missing = |at: &&grid_core::wire::OutputRef| {
+            !self.objects.contains_key(&layout::manifest(&task.job, &at.stage, at.key))
+        };
+        if let Some(at) = refs.iter().find(missing) {
+            return Some(format!("the manifest {} of {}", at.key, at.stage));
+        }
+        let seen = self.jobs.get(&task.job)?;
+        let job = seen.job.as_ref().filter(|_| !seen.was_redriven)?;
+        for run in &members {
+            let (ok, dead, skipped) = (job.ok_items(&run.stage), job.dead(&run.stage), job.skipped(&run.stage));
+            for item in run.first..run.first + run.count {
+                let has_ended = ok.contains(item) || dead.contains(&item) || skipped.contains(&item);
+                if !has_ended {
+                    return Some(format!("item {item} of {} had ended", run.stage));
+                }
+                if ok.contains(item) && !self.is_named(&task.job, &run.stage, item, &refs) {
+                    return Some(format!("it named the result of item {item} of {}", run.stage));
+                }
+            }
+        }
+        None
+    }
+
+    fn is_named(&self, job: &JobId, stage: &StageName, item: ItemIndex, refs: &[grid_core::wire::OutputRef]) -> bool {
+        let committed = self.jobs.get(job).and_then(|job| job.stages.get(stage)?.committed.get(&item));
+        refs.iter().any(|at| at.stage == *stage && committed == Some(&at.key))
+    }
+
+    fn deleted_task(&mut self, body: &str) {
+        let Ok(task) = serde_json::from_str::<TaskMessage>(body) else { return };
+        if self.is_settled(&task.job, &task.stage, task.key()) {
+            return;
+        }
+        self.violated(
+            "S8",
+            format!("the message of {} {} was deleted, which is not committed", task.stage, task.key()),
+        );
+    }
+
+    /// Whether nothing is left to do for an attempt.
+    fn is_settled(&self, job: &JobId, stage: &StageName, key: AttemptKey) -> bool {
+        let Some(seen) = self.jobs.get(job) else { return false };
+        let is_committed = seen.stages.get(stage).is_some_and(|stage| stage.manifests.contains_key(&key));
+        let is_over = seen.job.as_ref().is_some_and(|job| !job.state().is_under_way());
+        is_committed || is_over
+    }
+
+    fn deleted_report(&mut self, body: &str) {
+        let Ok(Report::Completed(Completion { job, stage, key, .. })) = serde_json::from_str::<Report>(body) else {
+            return;
+        };
+        let Some(job) = self.jobs.get(&job).and_then(|seen| seen.job.as_ref()) else { return };
+        let is_out = job.out().any(|(of, task)| *of == stage && task.key() == key);
+        // The leader takes a job for over until it hears of the redrive, and then looks up whatever is out.
+        let is_revived = job.wished_redrive().is_some();
+        if is_out && job.state().is_under_way() && !is_revived {
+            self.violated("S9", format!("the report of {stage} {key} was deleted, and no row holds its news"));
+        }
+    }
+}

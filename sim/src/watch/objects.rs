@@ -1,0 +1,161 @@
+//! Objects: what is committed never changes (S1), and is committed once, after its data (S2).
+
+use bytes::Bytes;
+use grid_core::ids::{JobId, StageName};
+use grid_core::submission::Submission;
+use grid_core::wire::{Manifest, Pack};
+use infra::{Error, ErrorKind, Result};
+use std::sync::Arc;
+
+use super::{SeenJob, Watch, ended};
+use crate::net::ActorId;
+use crate::tally::Event;
+
+/// What an object is, by its key.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind<'key> {
+    Submission { job: &'key str },
+    Plan,
+    Manifest { job: &'key str, stage: &'key str },
+    Data,
+    Other,
+}
+
+fn kind(key: &str) -> Kind<'_> {
+    let parts: Vec<&str> = key.split('/').collect();
+    match parts.as_slice() {
+        ["jobs", job, "job.json"] => Kind::Submission { job },
+        ["jobs", _, _, "plan", ..] => Kind::Plan,
+        ["jobs", job, stage, "done", ..] => Kind::Manifest { job, stage },
+        ["jobs", _, _, "data" | "logs", ..] => Kind::Data,
+        _ => Kind::Other,
+    }
+}
+
+impl Watch {
+    /// A `create` took effect, or was refused.
+    pub fn saw_create(&mut self, actor: ActorId, key: &str, body: &Bytes, done: &Result<()>) {
+        self.note(actor, "create", key, body, &ended(done));
+        match done {
+            Ok(()) => self.written(key, body),
+            Err(Error { kind: ErrorKind::Conflict, .. }) if matches!(kind(key), Kind::Manifest { .. }) => {
+                self.tally.note(Event::CommitRace);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A `put` took effect.
+    pub fn saw_put(&mut self, actor: ActorId, key: &str, body: &Bytes, done: &Result<()>) {
+        self.note(actor, "put", key, body, &ended(done));
+        if done.is_ok() {
+            self.written(key, body);
+        }
+    }
+
+    /// A `delete` took effect.
+    pub fn saw_delete(&mut self, actor: ActorId, key: &str, done: &Result<()>) {
+        self.note(actor, "delete", key, b"", &ended(done));
+        if done.is_err() || self.objects.remove(key).is_none() {
+            return;
+        }
+        match kind(key) {
+            Kind::Submission { .. } | Kind::Plan | Kind::Manifest { .. } => {
+                self.violated("S1", format!("{key} was deleted"));
+            }
+            Kind::Data => {
+                if let Some(manifest) = self.named.get(key) {
+                    self.violated("S1", format!("{key} was deleted, which {manifest} names"));
+                }
+            }
+            Kind::Other => {}
+        }
+    }
+
+    /// The objects as they are now.
+    pub fn object(&self, key: &str) -> Option<&Bytes> {
+        self.objects.get(key)
+    }
+
+    fn written(&mut self, key: &str, body: &Bytes) {
+        let before = self.objects.insert(key.to_owned(), body.clone());
+        let has_changed = before.as_ref().is_some_and(|before| before != body);
+        match kind(key) {
+            Kind::Submission { .. } | Kind::Plan if has_changed => {
+                self.violated("S1", format!("{key} was written with another content"));
+            }
+            Kind::Submission { job } => self.submitted(job, body),
+            Kind::Manifest { .. } if before.is_some() => self.violated("S1", format!("{key} was written twice")),
+            Kind::Manifest { job, stage } => self.committed(&JobId::new(job), &StageName::new(stage), key, body),
+            Kind::Data if has_changed => {
+                if let Some(manifest) = self.named.get(key) {
+                    self.violated("S1", format!("{key} was changed, which {manifest} names"));
+                }
+            }
+            Kind::Plan | Kind::Data | Kind::Other => {}
+        }
+    }
+
+    fn submitted(&mut self, job: &str, body: &[u8]) {
+        match serde_json::from_slice::<Submission>(body) {
+            Ok(submission) => {
+                let submission = Arc::new(submission);
+                let seen = SeenJob { submission, job: None, stages: Default::default(), was_redriven: false };
+                self.jobs.insert(JobId::new(job), seen);
+            }
+            Err(error) => self.violated("S1", format!("the submission of {job} cannot be read: {error}")),
+        }
+    }
+
+    fn committed(&mut self, job: &JobId, stage: &StageName, key: &str, body: &[u8]) {
+        let manifest = match serde_json::from_slice::<Manifest>(body) {
+            Ok(manifest) => manifest,
+            Err(error) => return self.violated("S2", format!("{key} cannot be read: {error}")),
+        };
+        self.count(&manifest);
+        if let Pack::Object { key: data, start, len } = &manifest.outputs.pack {
+            match self.objects.get(data) {
+                Some(bytes) if start + len <= bytes.len() as u64 => {}
+                Some(bytes) => self.violated("S2", format!("{key} names {len} B of {data}, which has {}", bytes.len())),
+                None => self.violated("S2", format!("{key} names {data}, which is not there")),
+            }
+            self.named.insert(data.clone(), key.to_owned());
+        }
+        if let Some(log) = &manifest.log {
+            self.named.insert(log.clone(), key.to_owned());
+        }
+        let Some(seen) = self.jobs.get_mut(job) else {
+            return self.violated("S2", format!("{key} is of no job"));
+        };
+        let seen = seen.stages.entry(stage.clone()).or_default();
+        let attempt = manifest.key();
+        let mut twice = None;
+        for (first, count) in manifest.committed() {
+            for item in first..first + count {
+                if let Some(earlier) = seen.committed.insert(item, attempt) {
+                    twice = Some((item, earlier));
+                }
+            }
+        }
+        for failed in &manifest.failed {
+            seen.failed.extend(failed.first..failed.first + failed.count);
+        }
+        seen.manifests.insert(attempt, manifest);
+        if let Some((item, earlier)) = twice {
+            self.violated("S2", format!("item {item} of {stage} is committed by {earlier} and by {attempt}"));
+        }
+    }
+
+    fn count(&mut self, manifest: &Manifest) {
+        let tally = &mut self.tally;
+        if manifest.failed.iter().any(|failed| failed.count > 1) {
+            tally.note(Event::BlameUnknown);
+        }
+        if !manifest.unrun.is_empty() {
+            tally.note(Event::GivenBack);
+        }
+        if manifest.reused_from.is_some() {
+            tally.note(Event::Reuse);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Rows: what they say is so (S4), grows, and moves along legal ways only (S5, S6); one submission is one job (S7).
+
+use grid_api::Receipt;
+use grid_core::ids::{ItemIndex, JobId, StageName};
+use grid_core::job::{Job, JobState, StoredRow};
+use grid_core::layout;
+use grid_core::rows::{LEADER, SubmissionRow};
+use grid_core::wire::Manifest;
+use infra::state::{RowKey, Write};
+use infra::{ErrorKind, Result};
+
+use super::{Seen, Watch, ended};
+use crate::net::ActorId;
+use crate::tally::Event;
+
+impl Watch {
+    /// Rows were written, each by itself.
+    pub fn saw_writes(&mut self, actor: ActorId, writes: &[Write], answers: &[Result<u64>]) {
+        let mut jobs: Vec<JobId> = Vec::new();
+        for (write, answer) in writes.iter().zip(answers) {
+            self.saw_write(actor, write, answer);
+            let job = write.key.partition.strip_prefix("JOB#").map(JobId::new);
+            if let Some(job) = job.filter(|job| answer.is_ok() && !jobs.contains(job)) {
+                jobs.push(job);
+            }
+        }
+        jobs.iter().for_each(|job| self.check_job(job));
+    }
+
+    /// Rows were written together, or not.
+    pub fn saw_transaction(&mut self, actor: ActorId, writes: &[Write], done: &Result<()>) {
+        for write in writes {
+            match done {
+                Ok(()) => self.saw_write(actor, write, &Ok(0)),
+                Err(_) => self.note(actor, "transact", &write.key.partition, b"", &ended(done)),
+            }
+        }
+    }
+
+    fn saw_write(&mut self, actor: ActorId, write: &Write, answer: &Result<u64>) {
+        let RowKey { partition, sort } = &write.key;
+        let name = format!("{partition}/{sort} e{}", write.epoch);
+        self.note(actor, "write", &name, write.body.as_deref().unwrap_or_default(), &ended(answer));
+        match answer {
+            Err(error) if error.kind == ErrorKind::Conflict => self.tally.note(Event::RowRefused),
+            Err(_) => {}
+            Ok(version) => self.wrote(write, *version),
+        }
+    }
+
+    fn wrote(&mut self, write: &Write, version: u64) {
+        let key = &write.key;
+        let Some(body) = &write.body else {
+            self.rows.remove(key);
+            return;
+        };
+        let before = self.rows.get(key).map(|row| (row.version, row.epoch));
+        let version = if version > 0 { version } else { before.map_or(1, |(version, _)| version + 1) };
+        if let Some((_, epoch)) = before
+            && epoch > write.epoch
+        {
+            self.violated("S5", format!("{}/{} was written in an epoch that is over", key.partition, key.sort));
+        }
+        if key.partition == LEADER {
+            self.new_leader(body);
+        }
+        if let Some(digest) = key.partition.strip_prefix("SUBMISSION#") {
+            self.new_job_of(digest, body);
+        }
+        self.rows.insert(key.clone(), Seen { version, epoch: write.epoch, body: body.clone() });
+    }
+
+    fn new_leader(&mut self, body: &[u8]) {
+        let epoch = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).ok()?.get("epoch")?.as_u64();
+        let key = RowKey { partition: LEADER.to_owned(), sort: LEADER.to_owned() };
+        let before = self.rows.get(&key).and_then(|row| epoch(&row.body));
+        match (before, epoch(body)) {
+            (Some(before), Some(now)) if now > before => self.tally.note(Event::Failover),
+            (Some(before), Some(now)) if now < before => self.violated("S5", "the leader's epoch went back".to_owned()),
+            _ => {}
+        }
+    }
+
+    /// A submission becomes a second job only when the first one is over.
+    fn new_job_of(&mut self, digest: &str, body: &[u8]) {
+        let Ok(SubmissionRow { job }) = serde_json::from_slice::<SubmissionRow>(body) else { return };
+        let jobs = self.submissions.entry(digest.to_owned()).or_default();
+        let others: Vec<JobId> = jobs.iter().filter(|other| **other != job).cloned().collect();
+        jobs.insert(job);
+        for other in others {
+            let state = self.jobs.get(&other).and_then(|seen| seen.job.as_ref()).map(Job::state);
+            if !state.is_some_and(JobState::is_final) {
+                self.violated("S7", format!("a submission became another job while {other} was {state:?}"));
+            }
+        }
+    }
+
+    fn check_job(&mut self, id: &JobId) {
+        let rows = self.rows_of(id);
+        let Some(seen) = self.jobs.get_mut(id) else {
+            return self.violated("S5", format!("rows were written of {id}, of which there is no submission"));
+        };
+        let now = match Job::load(seen.submission.clone(), &rows) {
+            Ok(job) => job,
+            Err(error) => return self.violated("S5", format!("rows of {id}: {error}")),
+        };
+        for (stage, task) in now.out() {
+            if task.resends > 0 {
+                self.tally.note(Event::SentAgain);
+            }
+            seen.stages.entry(stage.clone()).or_default().recorded.insert(task.key());
+        }
+        seen.was_redriven |= now.wished_redrive().is_some();
+        let before = seen.job.take();
+        let faults = self.faults(id, before.as_ref(), &now);
+        if let Some(seen) = self.jobs.get_mut(id) {
+            seen.job = Some(now);
+        }
+        faults.into_iter().for_each(|(rule, what)| self.violated(rule, what));
+    }
+
+    fn rows_of(&self, id: &JobId) -> Vec<StoredRow> {
+        let partition = grid_core::rows::job_partition(id);
+        let from = RowKey { partition: partition.clone(), sort: String::new() };
+        let rows = self.rows.range(from..).take_while(|(key, _)| key.partition == partition);
+        rows.map(|(key, row)| StoredRow { sort: key.sort.clone(), body: row.body.clone() }).collect()
+    }
+
+    fn faults(&self, id: &JobId, before: Option<&Job>, now: &Job) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let stages: Vec<StageName> = now.submission().pipeline.stages.iter().map(|stage| stage.name.clone()).collect();
+        for stage in &stages {
+            faults.extend(self.stage_faults(id, before, now, stage));
+        }
+        let was = before.map_or(JobState::Running, Job::state);
+        if was != now.state() && !is_legal(was, now) {
+            faults.push(("S5", format!("the job went from {} to {}", was.as_str(), now.state().as_str())));
+        }
+        if now.state().is_final() && now.owed().is_none() {
+            faults.extend(self.end_faults(id, now));
+        }
+        faults
+    }
+
+    fn stage_faults(
+        &self,
+        id: &JobId,
+        before: Option<&Job>,
+        now: &Job,
+        stage: &StageName,
+    ) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let ok = now.ok_items(stage);
+        let was_ok = before.map(|job| job.ok_items(stage)).unwrap_or_default();
+        if ok == was_ok && before.is_some_and(|job| job.dead(stage) == now.dead(stage)) {
+            return faults;
+        }
+        if let Some(item) = (&was_ok - &ok).min() {
+            faults.push(("S4", format!("item {item} of {stage} was committed and is not any more")));
+        }
+        let seen = self.jobs.get(id).and_then(|seen| seen.stages.get(stage));
+        for item in &ok - &was_ok {
+            let attempt = seen.and_then(|seen| seen.committed.get(&item));
+            let named = now.committed(stage).map(|committed| committed.covering(item..item + 1)).unwrap_or_default();
+            match attempt {
+                None => faults.push(("S4", format!("item {item} of {stage} is said to be committed and is not"))),
+                // It may name more: a reader finds out which of them holds the item.
+                Some(attempt) if !named.contains(attempt) => {
+                    faults.push((
+                        "S4",
+                        format!(
+                            "item {item} of {stage} was committed by {attempt}, which its rows do not name: {named:?}"
+                        ),
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        for item in now.dead(stage) {
+            if ok.contains(item) {
+                faults.push(("S4", format!("item {item} of {stage} is committed and given up on")));
+            }
+            if !seen.is_some_and(|seen| seen.failed.contains(&item)) {
+                faults.push(("S6", format!("item {item} of {stage} was given up on, and no manifest says why")));
+            }
+        }
+        faults
+    }
+
+    /// The receipt of a job that is over (S5, S6).
+    fn end_faults(&self, id: &JobId, now: &Job) -> Vec<(&'static str, String)> {
+        let Some(body) = self.objects.get(&layout::receipt(id)) else {
+            return vec![("S5", format!("{id} is {} without a receipt", now.state().as_str()))];
+        };
+        let receipt: Receipt = match serde_json::from_slice(body) {
+            Ok(receipt) => receipt,
+            Err(error) => return vec![("S5", format!("the receipt of {id} cannot be read: {error}"))],
+        };
+        let mut faults = Vec::new();
+        if receipt.state != now.state() {
+            faults
+                .push(("S6", format!("{id} is {}, its receipt says {}", now.state().as_str(), receipt.state.as_str())));
+        }
+        if now.state() == JobState::Succeeded && !receipt.balanced {
+            faults.push(("S5", format!("{id} succeeded and does not balance: {:?}", receipt.faults)));
+        }
+        for stage in &receipt.stages {
+            let ended = stage.ok + stage.skipped + stage.dead;
+            if now.state() == JobState::Succeeded && ended != stage.items {
+                faults.push(("S5", format!("{} of {} items of {} ended in a success", ended, stage.items, stage.name)));
+            }
+        }
+        if now.state() == JobState::Failed && receipt.stages.iter().all(|stage| stage.dead == 0) {
+            faults.push(("S6", format!("{id} failed, and no item did")));
+        }
+        faults
+    }
+}
+
+fn is_legal(was: JobState, now: &Job) -> bool {
+    match (was, now.state()) {
+        (_, JobState::Quarantined) => false,
+        (JobState::Running | JobState::Paused, _) => true,
+        (JobState::Committing, to) => to == JobState::Succeeded,
+        (JobState::Failed | JobState::Succeeded, to) => to == JobState::Running && now.wished_redrive().is_some(),
+        (JobState::Cancelled | JobState::Quarantined, _) => false,
+    }
+}
+
+impl Watch {
+    /// A job as its rows have it.
+    pub fn job(&self, id: &JobId) -> Option<&Job> {
+        self.jobs.get(id)?.job.as_ref()
+    }
+
+    /// The last manifest that says of an item that it failed.
+    pub fn last_failure(&self, id: &JobId, stage: &StageName, item: ItemIndex) -> Option<&Manifest> {
+        let manifests = &self.jobs.get(id)?.stages.get(stage)?.manifests;
+        let names = |manifest: &&Manifest| {
+            manifest.failed.iter().any(|failed| (failed.first..failed.first + failed.count).contains(&item))
+        };
+        manifests.values().filter(names).max_by_key(|manifest| manifest.attempt)
+    }
+
+    /// What must hold of a job when nothing moves any more.
+    pub fn check_end(&mut self, id: &JobId) {
+        let Some(job) = self.job(id) else { return };
+        let is_success = job.state() == JobState::Succeeded;
+        let faults = self.end_faults(id, job);
+        let counts: (u64, u64) =
+            job.view().iter().fold((0, 0), |(dead, skipped), stage| (dead + stage.dead, skipped + stage.skipped));
+        faults.into_iter().for_each(|(rule, what)| self.violated(rule, what));
+        self.tally.note(if is_success { Event::JobSucceeded } else { Event::JobFailed });
+        (0..counts.0).for_each(|_| self.tally.note(Event::ItemDead));
+        (0..counts.1).for_each(|_| self.tally.note(Event::ItemSkipped));
+    }
+}

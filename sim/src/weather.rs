@@ -1,0 +1,155 @@
+//! What goes wrong in one run, and how often: every seed draws its own.
+
+use std::time::Duration;
+
+use grid_core::random::Random;
+use infra::queue::QueueFaults;
+
+/// How often what goes wrong, 0 never and 1 always. The default is nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Weather {
+    /// A call takes long enough that its caller may give up; it takes effect at some time in between.
+    pub slow: f64,
+    /// A call has no effect and gets no answer.
+    pub call_lost: f64,
+    /// A call takes effect and gets no answer.
+    pub answer_lost: f64,
+    /// A call gets no answer, and takes effect much later.
+    pub late: f64,
+    /// A call is refused for being too fast.
+    pub throttled: f64,
+    /// A stream breaks off.
+    pub broken_stream: f64,
+    /// A delete is confirmed and has no effect.
+    pub delete_undone: f64,
+    /// A queue tells a depth of a while ago.
+    pub old_depth: f64,
+    /// Chances a tick, of each actor of the kind.
+    pub kill_worker: f64,
+    /// See there.
+    pub kill_manager: f64,
+    /// See there; managers too.
+    pub freeze: f64,
+    /// See there; managers too.
+    pub cut_off: f64,
+    /// See there.
+    pub spot: f64,
+    /// A task finds the disk full.
+    pub disk_full: f64,
+    /// An item runs for long.
+    pub sluggish: f64,
+    /// Clocks are wrong by up to so much.
+    pub skew: Duration,
+    /// Messages live no longer; without it as long as in SQS.
+    pub retention: Option<Duration>,
+    /// With so many messages in flight nothing more is received.
+    pub max_in_flight: Option<usize>,
+    /// What the three queues do.
+    pub queues: [QueueFaults; 3],
+    /// The longest that things go wrong.
+    pub lasts: Duration,
+}
+
+impl Weather {
+    /// Nothing goes wrong.
+    pub fn calm() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing goes wrong at all.
+    pub fn is_calm(&self) -> bool {
+        self.is_gentle() && self.queues.iter().all(|queue| queue.fail_entry == 0.0)
+    }
+
+    /// Whether nothing goes wrong, or nothing but single entries of batches, of which whoever sent them is told.
+    pub fn is_gentle(&self) -> bool {
+        let of_queues = |queue: &QueueFaults| queue.duplicate + queue.delay + queue.lose + queue.shuffle == 0.0;
+        let calls = [self.slow, self.call_lost, self.answer_lost, self.late, self.throttled, self.broken_stream];
+        let rest = [self.delete_undone, self.old_depth, self.freeze, self.cut_off, self.spot, self.disk_full];
+        let actors = [self.kill_worker, self.kill_manager, self.sluggish];
+        let is_still = calls.iter().chain(&rest).chain(&actors).all(|rate| *rate == 0.0);
+        is_still && self.queues.iter().all(of_queues) && self.retention.is_none() && self.max_in_flight.is_none()
+    }
+
+    /// Of everything that can go wrong, a part, each as strong as chance has it.
+    pub fn draw(random: &mut Random) -> Self {
+        if random.chance(0.05) {
+            return Self::calm();
+        }
+        if random.chance(0.05) {
+            let of = |seed| QueueFaults { seed, fail_entry: 0.2, ..QueueFaults::default() };
+            let queues = [of(random.next_u64()), QueueFaults::default(), of(random.next_u64())];
+            return Self { queues, lasts: Duration::from_secs(60), ..Self::calm() };
+        }
+        // Some seeds have one kind of fault alone: where all happen together, each hides behind the others.
+        let share = [0.1, 0.35, 0.7][random.below(3) as usize];
+        let mut some = |most: f64| {
+            let strength = random.unit() * random.unit() * most;
+            if random.chance(share) { strength } else { 0.0 }
+        };
+        let rates = [
+            some(0.3),
+            some(0.2),
+            some(0.2),
+            some(0.2),
+            some(0.3),
+            some(0.3),
+            some(0.5),
+            some(0.5),
+            some(0.03),
+            some(0.03),
+            some(0.02),
+            some(0.02),
+            some(0.01),
+            some(0.1),
+            some(0.2),
+        ];
+        let [slow, call_lost, answer_lost, late, throttled, broken_stream, delete_undone, old_depth, ..] = rates;
+        let [.., kill_worker, kill_manager, freeze, cut_off, spot, disk_full, sluggish] = rates;
+        let skew = if random.chance(0.3) { random.duration(Duration::from_secs(60)) } else { Duration::ZERO };
+        let retention =
+            random.chance(0.15).then(|| Duration::from_secs(20) + random.duration(Duration::from_secs(200)));
+        let max_in_flight = random.chance(0.1).then(|| 1 + random.below(4) as usize);
+        let queues = [queue(random, share), QueueFaults::default(), queue(random, share)];
+        let lasts = Duration::from_secs(15) + random.duration(Duration::from_secs(75));
+        Self {
+            slow,
+            call_lost,
+            answer_lost,
+            late,
+            throttled,
+            broken_stream,
+            delete_undone,
+            old_depth,
+            kill_worker,
+            kill_manager,
+            freeze,
+            cut_off,
+            spot,
+            disk_full,
+            sluggish,
+            skew,
+            retention,
+            max_in_flight,
+            queues,
+            lasts,
+        }
+    }
+}
+
+fn queue(random: &mut Random, share: f64) -> QueueFaults {
+    let seed = random.next_u64();
+    let mut some = |most: f64| {
+        let strength = random.unit() * most;
+        if random.chance(share) { strength } else { 0.0 }
+    };
+    QueueFaults {
+        seed,
+        duplicate: some(0.3),
+        delay: some(0.3),
+        max_delay: Duration::from_secs(20),
+        lose: some(0.1),
+        fail_entry: some(0.2),
+        shuffle: some(0.8),
+    }
+}

@@ -1,0 +1,192 @@
+//! Managers and workers: they live, suffer, die, and come again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use grid_core::ids::WorkerId;
+use grid_core::random::Random;
+use grid_worker::runner::Stop;
+use grid_worker::{Worker, WorkerConfig};
+use job_manager::{ManagerConfig, Progress, Role, manage};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::no_folder;
+use crate::net::{ActorId, Net};
+use crate::runner::SimRunner;
+use crate::tally::Event;
+use crate::weather::Weather;
+use crate::workload::Workload;
+
+/// How long a worker's lease lasts here.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// Everybody.
+pub(super) struct Crowd {
+    net: Arc<Net>,
+    workload: Arc<Workload>,
+    actors: Vec<Actor>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Manager,
+    Worker,
+}
+
+struct Actor {
+    id: ActorId,
+    name: String,
+    kind: Kind,
+    skew_ms: i64,
+    slots: u32,
+    lives: u64,
+    life: Option<Life>,
+    back_at: Instant,
+}
+
+struct Life {
+    task: JoinHandle<Result<(), String>>,
+    stop: Stop,
+    /// The machine is taken away then.
+    ends_at: Option<Instant>,
+}
+
+impl Crowd {
+    pub fn new(net: &Arc<Net>, workload: &Arc<Workload>, weather: &Weather, random: &mut Random) -> Self {
+        let workers = 1 + random.below(3) as usize;
+        let mut actors = Vec::new();
+        for place in 0..2 + workers {
+            let (kind, name) = match place {
+                0 | 1 => (Kind::Manager, format!("manager-{place}")),
+                _ => (Kind::Worker, format!("worker-{}", place - 2)),
+            };
+            let id = net.connect(&name);
+            let skew = weather.skew.as_millis() as u64;
+            let skew_ms = random.below(2 * skew + 1) as i64 - skew as i64;
+            let (slots, back_at) = (1 + random.below(4) as u32, Instant::now());
+            actors.push(Actor { id, name, kind, skew_ms, slots, lives: 0, life: None, back_at });
+        }
+        Self { net: net.clone(), workload: workload.clone(), actors }
+    }
+
+    /// What befalls everybody in one tick.
+    pub fn suffer(&mut self, weather: &Weather, random: &mut Random) {
+        let now = Instant::now();
+        for actor in &mut self.actors {
+            let (kill, killed) = match actor.kind {
+                Kind::Manager => (weather.kill_manager, Event::ManagerKilled),
+                Kind::Worker => (weather.kill_worker, Event::WorkerKilled),
+            };
+            let mut happens = |event, chance| {
+                let happens = random.chance(chance);
+                if happens {
+                    self.net.watch(|watch| watch.happened(event, actor.id));
+                }
+                happens
+            };
+            let (dies, freezes) = (happens(killed, kill), happens(Event::Frozen, weather.freeze));
+            let is_cut = happens(Event::CutOff, weather.cut_off);
+            let is_taken = actor.kind == Kind::Worker && happens(Event::Spot, weather.spot);
+            let mut some = |most: u64| Duration::from_millis(500 + random.below(most));
+            if freezes {
+                self.net.freeze(actor.id, now + some(40_000));
+            }
+            if is_cut {
+                self.net.cut_off(actor.id, now + some(40_000));
+            }
+            if is_taken && let Some(life) = &mut actor.life {
+                life.stop.drain.cancel();
+                life.ends_at = Some(now + some(20_000));
+            }
+            if dies {
+                actor.die(now + some(15_000));
+            }
+        }
+    }
+
+    /// Lets the doomed die, and the dead come again.
+    pub fn tend(&mut self, doomed: &[ActorId], random: &mut Random) {
+        let now = Instant::now();
+        for actor in &mut self.actors {
+            let is_over = actor.life.as_ref().and_then(|life| life.ends_at).is_some_and(|end| now >= end);
+            if is_over || doomed.contains(&actor.id) {
+                actor.die(now + Duration::from_millis(500 + random.below(2_000)));
+            }
+            if let Some(life) = &mut actor.life
+                && life.task.is_finished()
+            {
+                let ended = (&mut life.task).now_or_never();
+                actor.note_end(&self.net, ended);
+                actor.die(now + Duration::from_millis(500 + random.below(2_000)));
+            }
+            if actor.life.is_none() && now >= actor.back_at {
+                self.net.reconnect(actor.id);
+                actor.begin(&self.net, &self.workload, random);
+            }
+        }
+    }
+
+    /// All die, and nobody comes again.
+    pub fn leave(&mut self) {
+        for actor in &mut self.actors {
+            actor.die(Instant::now());
+        }
+    }
+}
+
+impl Actor {
+    /// As by `kill -9`.
+    fn die(&mut self, back_at: Instant) {
+        if let Some(life) = self.life.take() {
+            life.task.abort();
+            self.back_at = back_at;
+        }
+    }
+
+    fn begin(&mut self, net: &Arc<Net>, workload: &Arc<Workload>, random: &mut Random) {
+        self.lives += 1;
+        let (grid, seed, stop) = (net.grid(self.id, self.skew_ms), random.next_u64(), Stop::default());
+        let task = match self.kind {
+            Kind::Manager => {
+                let config = ManagerConfig { name: self.name.clone(), seed, ..ManagerConfig::default() };
+                let progress = watch::Sender::new(Progress::default());
+                let managing = manage(grid, config, progress, watch::Sender::new(Role::default()), stop.drain.clone());
+                tokio::spawn(async move { managing.await.map_err(|error| format!("{error:?}")) })
+            }
+            Kind::Worker => {
+                let config = WorkerConfig {
+                    worker: WorkerId::new(format!("{}-{}", self.name, self.lives)),
+                    pool: "default".into(),
+                    slots: self.slots,
+                    lease: LEASE,
+                    poll: Duration::from_secs(4),
+                    rest: Duration::ZERO,
+                    heartbeat: Duration::from_secs(2),
+                    patience: Duration::from_secs(120),
+                    scratch: no_folder(),
+                    seed,
+                };
+                let runner = SimRunner { workload: workload.clone(), net: net.clone(), actor: self.id };
+                let working = Worker::new(grid.for_worker(), Arc::new(runner), config).run(stop.clone());
+                tokio::spawn(async move { working.await.map_err(|error| format!("{error:?}")) })
+            }
+        };
+        self.life = Some(Life { task, stop, ends_at: None });
+    }
+
+    /// Nobody ends without having been told, but a worker whose disk is full.
+    fn note_end(&self, net: &Net, ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) {
+        let is_told = self.life.as_ref().is_some_and(|life| life.stop.drain.is_cancelled());
+        let why = match ended {
+            Some(Ok(Ok(()))) if is_told => return,
+            Some(Ok(Err(error))) if self.kind == Kind::Worker && error.contains("Full") => return,
+            Some(Ok(Err(error))) => error,
+            Some(Err(error)) => error.to_string(),
+            Some(Ok(Ok(()))) | None => "it was not told to".to_owned(),
+        };
+        net.watch(|watch| watch.violated("L1", format!("{} ended: {why}", self.name)));
+    }
+}

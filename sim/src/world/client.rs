@@ -1,0 +1,110 @@
+//! What people do: submit, wish, submit once more. They try again until they have an answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grid_core::ids::JobId;
+use grid_core::pipeline;
+use infra::inputs::{PinOptions, pin_object};
+use infra::{Grid, inputs};
+use job_manager::control::{self, ControlError};
+use job_manager::{ManagerError, RetryDead, SubmitRequest, submit};
+use tokio::time::sleep;
+
+use crate::workload::Workload;
+
+/// Before something is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Something that is wished of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Cancel,
+    Pause,
+    Resume,
+    /// Failed items run again, and are made good.
+    Redrive,
+}
+
+/// How a wish was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Fulfilled,
+    Refused,
+}
+
+/// Submits a workload; with `changed`, stages from there on have another command.
+pub(super) async fn submit_it(
+    grid: Grid,
+    workload: std::sync::Arc<Workload>,
+    changed: Option<usize>,
+) -> Result<JobId, String> {
+    loop {
+        let request = match request(&grid, &workload, changed).await {
+            Ok(request) => request,
+            Err(Trouble::Passing) => {
+                sleep(AGAIN).await;
+                continue;
+            }
+            Err(Trouble::Lasting(why)) => return Err(why),
+        };
+        match submit(&grid, request, RetryDead::IfFailed).await {
+            Ok(submitted) => return Ok(submitted.job().clone()),
+            Err(error) if is_passing(&error) => sleep(AGAIN).await,
+            Err(error) => return Err(format!("submit: {error:?}")),
+        }
+    }
+}
+
+enum Trouble {
+    Passing,
+    Lasting(String),
+}
+
+async fn request(grid: &Grid, workload: &Workload, changed: Option<usize>) -> Result<SubmitRequest, Trouble> {
+    let text = workload.pipeline(changed);
+    let pipeline =
+        pipeline::parse(&text, "sim.yaml").map_err(|faults| Trouble::Lasting(format!("{faults}\n{text}")))?;
+    let params = pipeline.resolve_params(&BTreeMap::new()).map_err(|faults| Trouble::Lasting(faults.join("; ")))?;
+    let mut pinned = BTreeMap::new();
+    if workload.reads_input() {
+        let mut files = Vec::new();
+        for name in workload.input().keys() {
+            match pin_object(&grid.sources, &format!("grid://input/{name}"), name, PinOptions::default()).await {
+                Ok(file) => files.push(file),
+                Err(inputs::InputError::Store(error)) if error.is_transient() => return Err(Trouble::Passing),
+                Err(error) => return Err(Trouble::Lasting(error.to_string())),
+            }
+        }
+        pinned.insert("numbers".to_owned(), files);
+    }
+    let (lists, programs) = (BTreeMap::new(), BTreeMap::new());
+    Ok(SubmitRequest { pipeline, params, inputs: pinned, lists, workdir: "/".into(), programs })
+}
+
+/// A conflict is somebody who was first, perhaps an earlier try of the same: looking again tells.
+fn is_passing(error: &ManagerError) -> bool {
+    match error {
+        ManagerError::Store(error) => error.is_transient() || error.kind == infra::ErrorKind::Conflict,
+        _ => false,
+    }
+}
+
+/// Wishes something of a job until there is an answer.
+pub(super) async fn wish(grid: Grid, job: JobId, wish: Wish) -> Result<Answer, String> {
+    let set = BTreeMap::from([("mend".to_owned(), "true".to_owned())]);
+    loop {
+        let answer = match wish {
+            Wish::Cancel => control::cancel(&grid, &job).await.map(|_| ()),
+            Wish::Pause => control::pause(&grid, &job).await.map(|_| ()),
+            Wish::Resume => control::resume(&grid, &job).await.map(|_| ()),
+            Wish::Redrive => control::redrive(&grid, &job, None, &set).await.map(|_| ()),
+        };
+        match answer {
+            Ok(()) => return Ok(Answer::Fulfilled),
+            Err(ControlError::Conflict { .. }) => return Ok(Answer::Refused),
+            Err(ControlError::Manager(error)) if is_passing(&error) => sleep(AGAIN).await,
+            Err(error) => return Err(format!("{wish:?}: {error:?}")),
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! One run: a grid, those who work on it, and what befalls them.
+
+mod actors;
+mod client;
+mod script;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use grid_core::ids::JobId;
+use grid_core::limits::MAX_RECEIVES;
+use grid_core::random::Random;
+use infra::memory::grid;
+use infra::queue::{DeadLetters, MemoryQueue, QueueSettings};
+use infra::{Grid, Result};
+use tokio::time::{Instant, sleep};
+
+use self::actors::Crowd;
+use self::script::Script;
+use crate::clock::SimClock;
+use crate::mutant::Mutant;
+use crate::net::{CallPlan, Net};
+use crate::reference::Left;
+use crate::tally::{Event, Tally};
+use crate::weather::Weather;
+use crate::workload::Workload;
+
+/// Between two looks at the world.
+const TICK: Duration = Duration::from_millis(250);
+
+/// After the last fault, a job ends within this (L1) and the queues are empty within this (L2).
+const PATIENCE: Duration = Duration::from_secs(1_500);
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Decides everything.
+    pub seed: u64,
+    /// What goes wrong.
+    pub weather: Weather,
+    /// What is computed.
+    pub workload: Workload,
+    /// One call that meets a fate of its own.
+    pub plan: Option<CallPlan>,
+    /// What is broken.
+    pub mutant: Option<Mutant>,
+    /// People wish things of the job.
+    pub has_wishes: bool,
+    /// Keep a trace for people.
+    pub is_readable: bool,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// What must never be, and was.
+    pub violations: Vec<String>,
+    /// What happened.
+    pub tally: Tally,
+    /// The same for the same seed.
+    pub digest: u64,
+    /// The calls that were made.
+    pub calls: u64,
+    /// The trace for people.
+    pub trace: Vec<String>,
+    /// Virtual time that went by.
+    pub took: Duration,
+}
+
+impl Setup {
+    /// The run of a seed.
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::from_seed(seed);
+        let weather = Weather::draw(&mut random);
+        let workload = Workload::draw(random.next_u64());
+        Self { seed, weather, workload, plan: None, mutant: None, has_wishes: true, is_readable: false }
+    }
+
+    /// Runs it to its end, on a runtime of its own.
+    pub fn run(self) -> Outcome {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime needs nothing but memory").block_on(async { World::new(self).run().await })
+    }
+}
+
+/// A run under way.
+struct World {
+    setup: Setup,
+    random: Random,
+    start: Instant,
+    net: Arc<Net>,
+    queues: [Arc<MemoryQueue>; 3],
+    workload: Arc<Workload>,
+    crowd: Crowd,
+    script: Script,
+    calm_since: Option<Instant>,
+}
+
+impl World {
+    fn new(setup: Setup) -> Self {
+        let mut random = Random::from_seed(setup.seed ^ 0x0011_d00d);
+        let clock = SimClock::new();
+        let (truth, queues) = back_ends(&setup.weather, &clock);
+        let net = Net::new(truth, clock, random.next_u64(), &setup);
+        let workload = Arc::new(setup.workload.clone());
+        let crowd = Crowd::new(&net, &workload, &setup.weather, &mut random);
+        let client = net.connect("client");
+        let script = Script::draw(client, net.grid(client, 0), workload.clone(), setup.has_wishes, &mut random);
+        Self { setup, random, start: Instant::now(), net, queues, workload, crowd, script, calm_since: None }
+    }
+
+    async fn run(mut self) -> Outcome {
+        if let Err(error) = self.store_input().await {
+            self.net.watch(|watch| watch.violated("setup", error.to_string()));
+        }
+        let mut ended = false;
+        while !ended && self.net.watch(|watch| watch.violations().is_empty()) {
+            sleep(TICK).await;
+            self.tick();
+            ended = self.script.step(&self.net, self.start.elapsed()) && self.is_quiet().await;
+            self.check_patience();
+        }
+        self.calm();
+        self.crowd.leave();
+        self.net.settle().await;
+        if ended {
+            self.check_end().await;
+        }
+        self.outcome()
+    }
+
+    fn tick(&mut self) {
+        if self.calm_since.is_none() {
+            if self.start.elapsed() >= self.setup.weather.lasts {
+                self.calm();
+            } else {
+                self.crowd.suffer(&self.setup.weather, &mut self.random);
+            }
+        }
+        let doomed = self.net.doomed();
+        self.script.die_if_in(&doomed);
+        self.crowd.tend(&doomed, &mut self.random);
+    }
+
+    fn calm(&mut self) {
+        if self.calm_since.is_none() {
+            self.calm_since = Some(Instant::now());
+            self.net.calm();
+            self.queues.iter().for_each(|queue| queue.calm());
+        }
+    }
+
+    /// Whether every message has met its end (L2). Reports keep coming, but none stays.
+    async fn is_quiet(&mut self) -> bool {
+        if self.calm_since.is_none() {
+            return false;
+        }
+        let truth = self.net.truth().clone();
+        for queue in [&truth.tasks, &truth.dead_tasks] {
+            match queue.depth().await {
+                Ok(depth) if depth.waiting + depth.in_flight == 0 => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn check_patience(&mut self) {
+        let is_over = self.calm_since.is_some_and(|since| since.elapsed() > PATIENCE);
+        if is_over {
+            let waits_for = self.script.waits_for();
+            let rule = if waits_for.is_some() { "L1" } else { "L2" };
+            let what = waits_for.unwrap_or_else(|| "messages are left that nobody ends".to_owned());
+            self.net.watch(|watch| watch.violated(rule, what));
+        }
+    }
+
+    async fn check_end(&mut self) {
+        for (id, workload_is_mended) in self.script.jobs() {
+            let Some(job) = self.net.watch(|watch| watch.job(&id).cloned()) else { continue };
+            let faults = match Left::read(self.net.truth(), job, workload_is_mended).await {
+                Err(fault) => vec![fault],
+                Ok(mut left) => {
+                    let why = |stage: &_, item| self.net.watch(|watch| watch.last_failure(&id, stage, item).cloned());
+                    let faults = left.faults(&self.workload, &why);
+                    (0..left.excused).for_each(|_| self.net.note(Event::Excused));
+                    faults
+                }
+            };
+            self.net.watch(|watch| {
+                faults.into_iter().for_each(|fault| watch.violated("result", fault));
+                watch.check_end(&id);
+                if self.setup.plan.is_none() {
+                    watch.check_thrift(&self.setup.weather);
+                }
+            });
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        let (seed, calls, took) = (self.setup.seed, self.net.calls(), self.start.elapsed());
+        self.net.watch(|watch| Outcome {
+            seed,
+            violations: watch.violations().to_vec(),
+            tally: watch.tally.clone(),
+            digest: watch.trace.digest(),
+            calls,
+            trace: watch.trace.lines().to_vec(),
+            took,
+        })
+    }
+
+    async fn store_input(&self) -> Result<()> {
+        for (name, text) in self.workload.input() {
+            self.net.truth().objects.put(&format!("input/{name}"), text.into_bytes().into()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (took, calls) = (self.took.as_secs(), self.calls);
+        write!(f, "seed {}: {calls} calls, {took} s, trace {:016x}", self.seed, self.digest)?;
+        self.violations.iter().try_for_each(|violation| write!(f, "\n  {violation}"))
+    }
+}
+
+/// The back ends as they are, but for what the queues do wrong by themselves.
+fn back_ends(weather: &Weather, clock: &SimClock) -> (Grid, [Arc<MemoryQueue>; 3]) {
+    let usual = QueueSettings::default();
+    let settings = |faults| QueueSettings {
+        retention: weather.retention.unwrap_or(usual.retention),
+        max_in_flight: weather.max_in_flight.unwrap_or(usual.max_in_flight),
+        faults,
+        dead_letters: None,
+    };
+    let [tasks, dead, reports] = weather.queues;
+    let dead = Arc::new(MemoryQueue::new(settings(dead)));
+    let dead_letters = Some(DeadLetters { max_receives: MAX_RECEIVES, queue: dead.clone() });
+    let tasks = Arc::new(MemoryQueue::new(QueueSettings { dead_letters, ..settings(tasks) }));
+    let reports = Arc::new(MemoryQueue::new(settings(reports)));
+    let (clock, queues) = (Arc::new(clock.clone()), [tasks.clone(), dead.clone(), reports.clone()]);
+    (Grid { tasks, dead_tasks: dead, reports, clock, ..grid() }, queues)
+}
+
+/// Workers have no use for a folder here.
+fn no_folder() -> PathBuf {
+    PathBuf::new()
+}
+
+/// A job, and whether its bad items were made good.
+type Done = (JobId, bool);
