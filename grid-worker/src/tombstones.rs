@@ -35,9 +35,10 @@ impl Tombstones {
         self.get(job).is_some_and(|seen| seen.is_cancelled)
     }
 
-    fn is_settled(&self, job: &JobId, now: Instant) -> Option<bool> {
-        // Also a tombstone is looked for again: a redrive takes it away.
-        self.get(job).filter(|seen| now < seen.at + self.fresh_for).map(|seen| seen.is_cancelled)
+    /// That a job runs is believed for a while; a tombstone is looked for every time. A redrive takes it away, and the
+    /// message of an item that is run again would be lost by an old memory.
+    fn is_known_to_run(&self, job: &JobId, now: Instant) -> bool {
+        self.get(job).is_some_and(|seen| !seen.is_cancelled && now < seen.at + self.fresh_for)
     }
 
     fn get(&self, job: &JobId) -> Option<Seen> {
@@ -53,8 +54,8 @@ impl Tombstones {
 /// then kept but not counted.
 pub(crate) async fn is_cancelled(context: &Context, job: &JobId) -> bool {
     let now = Instant::now();
-    if let Some(known) = context.tombstones.is_settled(job, now) {
-        return known;
+    if context.tombstones.is_known_to_run(job, now) {
+        return false;
     }
     match context.grid.objects.head(&layout::tombstone(job)).await {
         Ok(_) => {

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use grid_core::layout;
-use grid_core::wire::Pack;
+use grid_core::wire::{Pack, TaskMessage};
 use infra::queue::Depth;
 
 use crate::scripted::{Scripted, writes};
@@ -111,4 +111,19 @@ async fn heartbeats_say_what_runs_and_how_far_it_is() {
     let done: Vec<u32> = heartbeats.iter().flat_map(|beat| &beat.running).map(|task| task.items_done).collect();
     assert!(done.is_sorted() && done.contains(&0) && done.contains(&4), "{done:?}");
     assert_eq!(heartbeats.iter().map(|beat| beat.slots).max(), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_run_again_is_not_taken_for_cancelled_any_more() {
+    let yard = slow().await;
+    let tombstone = layout::tombstone(&job());
+    yard.put(&tombstone, "").await;
+    let worker = yard.start("w");
+    yard.send(&task("s", 0, 1)).await;
+    yard.idle().await;
+    yard.grid.objects.delete(&tombstone).await.unwrap();
+    yard.send(&TaskMessage { attempt: 2, ..task("s", 0, 1) }).await;
+    yard.idle().await;
+    worker.drain().await.unwrap();
+    assert_eq!(yard.said().await.completions, [completion("s", 0, 2)]);
 }
