@@ -6,8 +6,9 @@ use axum::body::Body;
 use axum::http::Method;
 use grid_core::ids::JobId;
 use grid_core::rows::{JOBS, JobRow};
+use infra::ErrorKind;
 use infra::faults::{FaultyState, StoreFaults};
-use infra::state::{Expect, RowKey, Write};
+use infra::state::{Expect, Row, RowKey, StateStore, Write};
 use serde_json::json;
 
 use super::site::{Site, TWO, request};
@@ -87,6 +88,39 @@ async fn a_back_end_that_fails_is_named_as_such_and_told_in_our_words() {
     let down: Vec<&str> = readiness.back_ends.iter().filter(|it| !it.ready).map(|it| it.name.as_str()).collect();
     assert_eq!((readiness.ready, down), (false, vec!["state"]));
     assert_eq!(site.get("/healthz").await.status.as_u16(), 200);
+}
+
+/// A table that takes no more rows.
+#[derive(Debug)]
+struct FullState(Arc<dyn StateStore>);
+
+#[async_trait::async_trait]
+impl StateStore for FullState {
+    async fn get(&self, key: &RowKey) -> infra::Result<Option<Row>> {
+        self.0.get(key).await
+    }
+
+    async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> infra::Result<Vec<Row>> {
+        self.0.query(partition, prefix, after, limit).await
+    }
+
+    async fn write(&self, _: Vec<Write>) -> infra::Result<Vec<infra::Result<u64>>> {
+        Err(infra::Error::new(ErrorKind::Full, "the table is full"))
+    }
+
+    async fn transact(&self, _: Vec<Write>) -> infra::Result<()> {
+        Err(infra::Error::new(ErrorKind::Full, "the table is full"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_without_room_is_told_apart_from_one_that_does_not_answer() {
+    let mut grid = infra::memory::grid();
+    grid.state = Arc::new(FullState(grid.state.clone()));
+    let site = Site::on(grid, Site::this_machine());
+    let problem = site.post("/v1/jobs", &json!({"pipeline": TWO})).await.problem();
+    assert_eq!((problem.status, problem.kind.as_str()), (507, "urn:gridmill:problem:back-end"));
+    assert_eq!(site.get("/v1/jobs").await.status.as_u16(), 200);
 }
 
 #[tokio::test(start_paused = true)]
