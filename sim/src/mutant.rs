@@ -28,8 +28,6 @@ pub enum Mutant {
     FailedEntriesIgnored,
     /// Rows are written whatever version they have.
     NoVersions,
-    /// A wish is written over whatever state the job is in.
-    BlindWish,
     /// The lead is taken whoever has it.
     BlindLead,
     /// What was written to the rows is acted on before it is known to be there.
@@ -52,8 +50,6 @@ pub enum Mutant {
     NotListed,
     /// The receipt is not written.
     NoReceipt,
-    /// A manager that loads a job sees only the first of its rows.
-    RowsCutShort,
 }
 
 impl Mutant {
@@ -71,7 +67,7 @@ impl Mutant {
             | Self::UnconfirmedRows
             | Self::NotListed
             | Self::NoReceipt => 5,
-            Self::FailedEntriesIgnored | Self::BlindLead | Self::SubmissionNotUnique => 200,
+            Self::NoVersions | Self::TruncationIgnored | Self::InputsNotStored => 300,
             _ => 100,
         }
     }

@@ -116,10 +116,9 @@ impl Net {
     /// The condition on which a row is written.
     pub(super) async fn conditions(&self, mut writes: Vec<Write>) -> Vec<Write> {
         for write in &mut writes {
-            let RowKey { partition, sort } = &write.key;
+            let RowKey { partition, .. } = &write.key;
             let is_blind = match self.mutant {
                 Some(Mutant::NoVersions) => partition.starts_with("JOB#"),
-                Some(Mutant::BlindWish) => sort == "META",
                 Some(Mutant::BlindLead) => partition == "LEADER",
                 Some(Mutant::SubmissionNotUnique) => partition.starts_with("SUBMISSION#"),
                 _ => false,

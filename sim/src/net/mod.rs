@@ -147,6 +147,7 @@ impl Net {
             reports: Arc::new(link.queue(QueueName::Reports)),
             state: Arc::new(link),
             clock: Arc::new(self.clock.skewed(skew_ms)),
+            notifier: self.truth.notifier.clone(),
             requests: self.truth.requests.clone(),
         }
     }
