@@ -26,8 +26,8 @@ pub struct Params {
     pub boot: Duration,
     /// Slot time of a task of which nothing is known.
     pub task: Duration,
-    /// Estimates of task times are taken this many times longer. 1.5 costs 4 to 6 % more machine-hours than 1.2, and
-    /// makes no fewer jobs late (`bench/scaling`).
+    /// Estimates of task times are taken this many times longer. 1.5 costs 2 to 6 % more machine-hours than 1.2, and
+    /// makes hardly fewer jobs late (`bench/scaling`).
     pub safety: f64,
     /// Between the end of a task and the start of the next one: a decision's interval, a poll, a heartbeat.
     pub slack: Duration,
