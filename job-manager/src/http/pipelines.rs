@@ -34,7 +34,7 @@ pub(super) struct VersionQuery {
 
 /// Keeps a pipeline under a name, as a new version unless it is the newest one already.
 #[utoipa::path(put, path = "/v1/pipelines/{name}", tag = "pipelines", security(("token" = ["submit"])),
-    params(("name" = String, Path, description = "1 to 64 letters, digits, `-`, `_` and `.`")), request_body = PutPipeline,
+    params(("name" = String, Path, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length = 64, description = "1 to 64 letters, digits, `-`, `_` and `.`")), request_body = PutPipeline,
     responses((status = 201, description = "a new version", body = PipelineVersion),
         (status = 200, description = "the newest version is this already", body = PipelineVersion),
         Common, WithBody, OfSubmission))]

@@ -22,7 +22,7 @@ use crate::pipelines;
 /// Starts a job of every pipeline whose newest version is bound to the event, each with the same parameters and inputs.
 /// When one of them cannot be started with these, none is. With an `Idempotency-Key`, a repeat starts nothing.
 #[utoipa::path(post, path = "/v1/events/{type}", tag = "pipelines", security(("token" = ["submit"])),
-    params(("type" = String, Path, description = "1 to 64 letters, digits, `-`, `_` and `.`"),
+    params(("type" = String, Path, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length = 64, description = "1 to 64 letters, digits, `-`, `_` and `.`"),
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, min_length = 1,
             description = "of the client's choice: the same key means the same jobs")),
     request_body = Option<Event>,
