@@ -396,6 +396,17 @@ fn interrupt(child: &Child) {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
+/// Interrupts until it ends: a signal shortly after another one is the same wish.
+fn insist(child: &mut Child) -> Option<i32> {
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        interrupt(child);
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn two_runs_on_one_state_folder_are_refused_and_an_interrupted_one_resumes() {
     let yard = Yard::new(GATED);
@@ -406,8 +417,7 @@ fn two_runs_on_one_state_folder_are_refused_and_an_interrupted_one_resumes() {
     assert!(stderr(&second).contains("in use"), "{}", stderr(&second));
     interrupt(&first);
     until(&mut first, "finishing what runs");
-    interrupt(&first);
-    assert_eq!(first.wait().unwrap().code(), Some(130));
+    assert_eq!(insist(&mut first), Some(130));
     let (standing, _) = yard.answer("status");
     assert!(standing.contains("interrupted; run the same command again"), "{standing}");
     yard.write("gate", "");
@@ -424,8 +434,7 @@ fn an_unfinished_job_is_not_gone_on_with_beside_another_one() {
     until(&mut first, "job ");
     interrupt(&first);
     until(&mut first, "finishing what runs");
-    interrupt(&first);
-    assert_eq!(first.wait().unwrap().code(), Some(130));
+    assert_eq!(insist(&mut first), Some(130));
     yard.write("gate", "");
     yard.write("other.yaml", "name: other\nstages:\n  say: {range: 1..3, run: echo $GRIDMILL_ITEM}\n");
     let other = yard.gridmill("run other.yaml");
