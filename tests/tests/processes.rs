@@ -166,30 +166,6 @@ fn a_task_message_that_is_delivered_twice_changes_nothing() -> anyhow::Result<()
     Ok(())
 }
 
-fn a_job_is_cancelled_and_another_one_redriven() -> anyhow::Result<()> {
-    let fleet = Fleet::new()?;
-    let manager = fleet.manager("manager")?;
-    let _worker = fleet.worker("worker")?;
-    let url = format!("http://{}", manager.address);
-    let slow = submit(&manager, &numbered(500, "sleep 1; echo slow"))?;
-    until(&manager.address, &slow, |status| stage(status, 0, "running") > 0)?;
-    fleet.succeeds(&["cancel", &slow, "--manager", &url])?;
-    until(&manager.address, &slow, |status| status["state"] == "cancelled")?;
-
-    fleet.write("gate", "")?;
-    let gate = fleet.path("gate");
-    let run = format!("test $GRIDMILL_KEY_ITEM -lt 4 || test ! -e {}; echo $GRIDMILL_KEY_ITEM", gate.display());
-    let gated = numbered(5, &run).replace("range: 1..5,", "range: 1..5, retry: {attempts: 1},");
-    let job = submit(&manager, &gated)?;
-    let failed = fleet.end_of(&|| vec![manager.address.clone()], &job, MINUTES)?;
-    assert_eq!((&failed["state"], stage(&failed, 0, "dead")), (&json!("failed"), 2), "{failed}");
-    std::fs::remove_file(gate)?;
-    fleet.succeeds(&["redrive", &job, "--where", "stage=work", "--manager", &url])?;
-    let end = until(&manager.address, &job, |status| status["state"] == "succeeded")?;
-    assert_eq!((stage(&end, 0, "ok"), stage(&end, 1, "ok")), (5, 1), "{end}");
-    Ok(())
-}
-
 fn a_job_of_a_hundred_thousand_items_balances() -> anyhow::Result<()> {
     let fleet = Fleet::new()?;
     let manager = fleet.manager("manager")?;
@@ -199,23 +175,6 @@ fn a_job_of_a_hundred_thousand_items_balances() -> anyhow::Result<()> {
     let end = fleet.end_of(&|| vec![manager.address.clone()], &job, MINUTES)?;
     assert_eq!((&end["state"], stage(&end, 0, "ok")), (&json!("succeeded"), 100_000), "{end}");
     assert_eq!(receipt(&manager.address, &job)?["balanced"], true);
-    Ok(())
-}
-
-fn a_table_that_is_lost_is_made_again_and_the_job_goes_on() -> anyhow::Result<()> {
-    let mut fleet = Fleet::new()?;
-    let manager = fleet.manager("manager")?;
-    let worker = fleet.worker("worker")?;
-    let pipeline = numbered(200, "sleep 0.05; echo $GRIDMILL_KEY_ITEM");
-    let job = submit(&manager, &pipeline)?;
-    until(&manager.address, &job, |status| stage(status, 0, "ok") > 20)?;
-    manager.kill()?;
-    fleet.lose_table()?;
-    fleet.succeeds(&["rebuild", "--aws"])?;
-    let manager = fleet.manager("manager-again")?;
-    let end = fleet.end_of(&|| vec![manager.address.clone()], &job, MINUTES)?;
-    assert_eq!((&end["state"], stage(&end, 0, "ok")), (&json!("succeeded"), 200), "{end}");
-    drop(worker);
     Ok(())
 }
 
@@ -235,8 +194,6 @@ mod ministack {
         a_submitted_pipeline_gives_the_bytes_of_a_local_run
         whoever_is_killed_the_outputs_are_those_of_a_local_run
         a_task_message_that_is_delivered_twice_changes_nothing
-        a_job_is_cancelled_and_another_one_redriven
         a_job_of_a_hundred_thousand_items_balances
-        a_table_that_is_lost_is_made_again_and_the_job_goes_on
     }
 }
