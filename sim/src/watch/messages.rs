@@ -167,7 +167,9 @@ impl Watch {
         let Some(seen) = self.jobs.get(job) else { return false };
         let is_committed = seen.stages.get(stage).is_some_and(|stage| stage.manifests.contains_key(&key));
         let is_over = seen.job.as_ref().is_some_and(|job| !job.state().is_under_way());
-        is_committed || is_over
+        // It is written before the rows say so, and goes after they say otherwise.
+        let has_tombstone = self.objects.contains_key(&layout::tombstone(job));
+        is_committed || is_over || has_tombstone
     }
 
     fn deleted_report(&mut self, body: &str) {
