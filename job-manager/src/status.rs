@@ -43,7 +43,8 @@ fn stage_status(job: &Job, name: &StageName, view: StageView) -> StageStatus {
         skipped: view.skipped,
         dead: view.dead,
         failed: job.is_failed(name),
-        running: view.running,
+        // What runs on after a cancelled job's end is no part of it.
+        running: if job.state().is_final() { 0 } else { view.running },
         attempts: view.attempts,
         failures: view.failures,
         bytes_planned: view.bytes_planned,

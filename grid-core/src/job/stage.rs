@@ -208,7 +208,8 @@ impl StageBook {
 
     pub fn view(&self) -> StageView {
         let total = self.total();
-        let is_running = |task: &&OutTask| matches!(task.phase, TaskPhase::Sent { .. });
+        // Rows do not say how far a task is: to those who only read them, what is out is handed out.
+        let is_running = |task: &&OutTask| matches!(task.phase, TaskPhase::Sent { .. } | TaskPhase::Unknown);
         StageView {
             items: u64::from(self.planned.items),
             planned: self.planned.complete,

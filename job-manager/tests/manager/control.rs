@@ -11,6 +11,7 @@ use infra::faults::{FaultyState, StoreFaults};
 use infra::queue::{MemoryQueue, QueueFaults, QueueSettings};
 use infra::{Grid, memory};
 use job_manager::control::{self, ControlError, Redriven};
+use job_manager::view::JobView;
 use tokio::time::{Instant, sleep};
 
 use crate::yard::{Leader, Yard};
@@ -21,6 +22,11 @@ const MANY: &str = "name: many\nstages:\n  work: {range: 1..1000, run: [\"true\"
 /// Lets everybody do what there is to do now; no reconcile is due within it.
 async fn moment() {
     sleep(Duration::from_millis(10)).await;
+}
+
+/// Items that run, as the table says.
+async fn running(yard: &Yard, job: &JobId) -> u64 {
+    JobView::open(&yard.grid, job).await.unwrap().status.stages[0].running
 }
 
 fn is_conflict(answer: &Result<JobState, ControlError>, expected: JobState) -> bool {
@@ -35,8 +41,11 @@ async fn a_cancelled_job_hands_out_nothing_and_its_workers_are_told_at_once() {
     moment().await;
     let out = yard.tasks().await;
     assert!(!out.is_empty());
+    let items_out: u64 = out.iter().map(|task| u64::from(task.count)).sum();
+    assert_eq!(running(&yard, &job).await, items_out, "also to those who do not lead");
     assert_eq!(control::cancel(&yard.grid, &job).await.unwrap(), JobState::Cancelled);
     moment().await;
+    assert_eq!(running(&yard, &job).await, 0);
     assert!(yard.has_tombstone(&job).await);
     let receipt = yard.receipt(&job).await;
     assert_eq!((receipt.state, receipt.stages[0].ok, receipt.stages[0].not_run), (JobState::Cancelled, 0, 1000));
