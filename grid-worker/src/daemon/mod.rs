@@ -20,6 +20,7 @@ use infra::aws::check::{Role, write_check};
 use infra::grid::WorkerGrid;
 use tokio::time::sleep;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use uuid::Uuid;
 
 use self::scratch::Scratch;
@@ -50,7 +51,10 @@ enum Fault {
 
 /// Runs a worker until it is told to stop.
 pub fn start(settings: Settings) -> ExitCode {
-    start_log(settings.log_format);
+    if let Err(error) = start_log(&settings) {
+        eprintln!("error: GRIDMILL_LOG is `{}`: {error}", settings.log);
+        return ExitCode::from(2);
+    }
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -158,11 +162,12 @@ fn config(settings: &Settings, life: Uuid, scratch: &Scratch) -> WorkerConfig {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(settings: &Settings) -> Result<(), ParseError> {
+    let filter = EnvFilter::try_new(&settings.log)?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
+    match settings.log_format {
         LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         LogFormat::Json => log.json().with_ansi(false).init(),
     }
+    Ok(())
 }

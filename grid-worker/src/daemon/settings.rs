@@ -78,7 +78,10 @@ pub struct Settings {
     /// that begin with AWS_ or GRIDMILL_ are never handed on.
     #[arg(long, env = "GRIDMILL_PASS_ENV", value_name = "NAME,..", value_delimiter = ',')]
     pub pass_env: Vec<String>,
-    /// How the log is written, on standard error; RUST_LOG says what of it.
+    /// What is logged, such as `info` or `grid_worker=debug`.
+    #[arg(long, env = "GRIDMILL_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+    /// How the log is written, to standard error.
     #[arg(long, env = "GRIDMILL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
     /// Look at what a worker needs - settings, rights, bucket, queues - say what is wrong, and end.
