@@ -6,7 +6,8 @@ mod http;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -16,6 +17,9 @@ pub use self::http::{Answer, get, post};
 
 /// How long a lease of these workers lasts, seconds: the shortest that leaves room for a slow machine.
 const LEASE_SECS: u64 = 10;
+
+/// How long a manager may take until its back ends have answered.
+const READY_WITHIN: Duration = Duration::from_secs(120);
 
 /// The names of a grid, and a folder for what its programs say.
 pub struct Fleet {
@@ -59,11 +63,25 @@ impl Fleet {
         Ok(std::fs::write(self.path(name), content)?)
     }
 
-    /// Starts a manager and waits until it serves.
+    /// Starts a manager and waits until it is ready.
     pub fn manager(&self, name: &str) -> anyhow::Result<Daemon> {
         let mut command = self.command("job-manager");
         command.args(["--listen", "127.0.0.1:0", "--name", name, "--log-format", "json"]);
-        Daemon::start(command, &self.path(name), "listening")
+        let manager = Daemon::start(command, &self.path(name), "listening")?;
+        // It listens before its back ends have answered, and says so to whoever asks for more.
+        let give_up = Instant::now() + READY_WITHIN;
+        loop {
+            let answer = get(&manager.address, "/readyz")?;
+            if answer.status == 200 {
+                return Ok(manager);
+            }
+            ensure!(
+                Instant::now() < give_up,
+                "{name} does not become ready: {}",
+                String::from_utf8_lossy(&answer.body)
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Starts a worker of two slots and waits until it works.
@@ -91,7 +109,7 @@ impl Fleet {
 
     /// Waits for the end of a job: asks one manager after the other for its events, since any of them may be killed.
     pub fn end_of(&self, managers: &dyn Fn() -> Vec<String>, job: &str, within: Duration) -> anyhow::Result<Value> {
-        let give_up = std::time::Instant::now() + within;
+        let give_up = Instant::now() + within;
         loop {
             for address in managers() {
                 // A manager that is killed ends the stream; the next one tells from the beginning.
@@ -99,11 +117,7 @@ impl Fleet {
                     return Ok(end);
                 }
             }
-            ensure!(
-                std::time::Instant::now() < give_up,
-                "job {job} has not ended; see {}",
-                self.folder.path().display()
-            );
+            ensure!(Instant::now() < give_up, "job {job} has not ended; see {}", self.folder.path().display());
         }
     }
 
