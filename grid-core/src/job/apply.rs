@@ -1,6 +1,6 @@
 //! A manifest was found: what it commits, and what becomes of what failed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::bits::Outcome;
@@ -186,17 +186,8 @@ impl Job {
         }
         for Piece { first, count, spent, until_ms, .. } in joined {
             let phase = TaskPhase::Waiting { until_ms };
-            let (attempt, set) = (task.attempt + 1, task.set);
-            self.stages[index].put_out(OutTask {
-                first,
-                count,
-                attempt,
-                spent,
-                resends: 0,
-                died: BTreeSet::new(),
-                set,
-                phase,
-            });
+            let again = OutTask { spent, set: task.set, phase, ..OutTask::due(first, count, task.attempt + 1) };
+            self.stages[index].put_out(again);
         }
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::bundle::Tuning;
 use super::gather::Members;
-use super::retry::Spent;
 use super::stage::{OutTask, TaskPhase};
 use super::state::{Job, JobState};
 use crate::ids::{AttemptKey, ItemIndex, StageName, WorkerId};
@@ -40,18 +39,7 @@ impl Job {
                 && let Some((first, count)) = self.next_bundle(index, tuning, not_handed_out)
             {
                 not_handed_out = not_handed_out.saturating_sub(u64::from(count));
-                let spent = Spent { memory_factor: 1.0, ..Spent::default() };
-                let task = OutTask {
-                    first,
-                    count,
-                    attempt: 1,
-                    spent,
-                    resends: 0,
-                    died: BTreeSet::new(),
-                    set: None,
-                    phase: TaskPhase::Due,
-                };
-                self.stages[index].put_out(task);
+                self.stages[index].put_out(OutTask::due(first, count, 1));
                 left -= 1;
             }
         }

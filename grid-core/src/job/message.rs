@@ -1,10 +1,8 @@
 //! What the messages of tasks say.
 
 use super::gather::Members;
-use super::retry::Spent;
 use super::stage::{OutTask, TaskPhase};
 use super::state::{Job, JobState};
-use std::collections::BTreeSet;
 
 use crate::ids::{ItemIndex, StageItems, StageName};
 use crate::layout;
@@ -59,18 +57,7 @@ impl Job {
     /// The groups of the job must be known ([`Job::grouped`]). `None` when there is no such item.
     pub fn task_of(&self, stage: &StageName, item: ItemIndex, attempt: u32) -> Option<TaskMessage> {
         let index = self.index_of(stage).filter(|index| item < self.stages[*index].planned.items)?;
-        let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
-        let task = OutTask {
-            first: item,
-            count: 1,
-            attempt,
-            spent,
-            resends: 0,
-            died: BTreeSet::new(),
-            set: None,
-            phase: TaskPhase::Due,
-        };
-        let Message { task, listed } = self.message_of(index, &task);
+        let Message { task, listed } = self.message_of(index, &OutTask::due(item, 1, attempt));
         Some(match listed {
             Some((_, inputs)) => TaskMessage { inputs, ..task },
             None => task,

@@ -5,7 +5,7 @@
 //! attempts have not ended, and which tasks were out. Of those, the ones whose messages are still there can be told
 //! ([`Recall::handed_out`]); the items of the others are ready again, so nobody may be working on them any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bits::Outcome;
@@ -150,18 +150,8 @@ impl Recall {
         }
         let spent = self.cut_out(index, first, end, attempt)?;
         self.revive(index, first, end);
-        let spent = spent.unwrap_or(Spent { memory_factor: 1.0, ..Spent::default() });
-        let phase = TaskPhase::Due;
-        self.job.stages[index].put_out(OutTask {
-            first,
-            count,
-            attempt,
-            spent,
-            resends: 0,
-            died: BTreeSet::new(),
-            set,
-            phase,
-        });
+        let spent = spent.unwrap_or_default();
+        self.job.stages[index].put_out(OutTask { spent, set, ..OutTask::due(first, count, attempt) });
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bits::Outcome;
 use super::meta::Redrive;
 use super::retry::Spent;
-use super::stage::{OutTask, TaskPhase};
+use super::stage::OutTask;
 use super::state::Job;
 use crate::ids::{ItemIndex, StageName};
 use crate::limits::{MAX_SETS, SHARD_ITEMS};
@@ -61,17 +61,7 @@ impl Job {
             let tally = self.stages[index].tally_mut(*item);
             tally.bytes_in = tally.bytes_in.saturating_sub(last.bytes_in);
             let spent = Spent { memory_factor: memory_factor.unwrap_or(1.0), ..Spent::default() };
-            let (attempt, phase) = (last.attempt + 1, TaskPhase::Due);
-            self.stages[index].put_out(OutTask {
-                first: *item,
-                count: 1,
-                attempt,
-                spent,
-                resends: 0,
-                died: BTreeSet::new(),
-                set,
-                phase,
-            });
+            self.stages[index].put_out(OutTask { spent, set, ..OutTask::due(*item, 1, last.attempt + 1) });
             self.revive_readers(index, *item, &mut revived);
         }
         self.stopping = None;

@@ -56,6 +56,12 @@ pub enum TaskPhase {
 }
 
 impl OutTask {
+    /// A task that is to be sent, and on which nothing was spent yet.
+    pub fn due(first: ItemIndex, count: u32, attempt: u32) -> Self {
+        let (spent, died) = (Spent::default(), BTreeSet::new());
+        Self { first, count, attempt, spent, resends: 0, died, set: None, phase: TaskPhase::Due }
+    }
+
     /// The attempt's name within its stage.
     pub fn key(&self) -> AttemptKey {
         AttemptKey { first: self.first, attempt: self.attempt }

@@ -10,7 +10,7 @@ use crate::reason::{Blame, Failure, Reason};
 pub type Draw<'a> = &'a mut dyn FnMut() -> f64;
 
 /// What was spent on an item before the failure in question.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spent {
     /// Failures charged to the user's attempts.
     pub failures: u32,
@@ -18,6 +18,13 @@ pub struct Spent {
     pub deaths: u32,
     /// The memory limit was multiplied by this.
     pub memory_factor: f64,
+}
+
+/// Nothing.
+impl Default for Spent {
+    fn default() -> Self {
+        Self { failures: 0, deaths: 0, memory_factor: 1.0 }
+    }
 }
 
 /// What becomes of failed items.
