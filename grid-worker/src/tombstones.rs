@@ -20,9 +20,10 @@ pub(crate) struct Tombstones {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    at: Instant,
-    is_cancelled: bool,
+enum Seen {
+    Cancelled,
+    /// There was no tombstone at this time.
+    NoneAt(Instant),
 }
 
 impl Tombstones {
@@ -32,13 +33,13 @@ impl Tombstones {
 
     /// Whether the job is known to be cancelled, without looking.
     pub(crate) fn knows(&self, job: &JobId) -> bool {
-        self.get(job).is_some_and(|seen| seen.is_cancelled)
+        matches!(self.get(job), Some(Seen::Cancelled))
     }
 
     /// That a job runs is believed for a while; a tombstone is looked for every time. A redrive takes it away, and the
     /// message of an item that is run again would be lost by an old memory.
     fn is_known_to_run(&self, job: &JobId, now: Instant) -> bool {
-        self.get(job).is_some_and(|seen| !seen.is_cancelled && now < seen.at + self.fresh_for)
+        matches!(self.get(job), Some(Seen::NoneAt(then)) if now < then + self.fresh_for)
     }
 
     fn get(&self, job: &JobId) -> Option<Seen> {
@@ -59,11 +60,11 @@ pub(crate) async fn is_cancelled(context: &Context, job: &JobId) -> bool {
     }
     match context.grid.objects.head(&layout::tombstone(job)).await {
         Ok(_) => {
-            context.tombstones.note(job, Seen { at: now, is_cancelled: true });
+            context.tombstones.note(job, Seen::Cancelled);
             true
         }
         Err(error) if error.kind == ErrorKind::NotFound => {
-            context.tombstones.note(job, Seen { at: now, is_cancelled: false });
+            context.tombstones.note(job, Seen::NoneAt(now));
             false
         }
         Err(error) => {
