@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
 /// What any program may need to run at all.
 const PLAIN: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"];
 
@@ -13,6 +15,12 @@ pub fn for_commands(vars: impl Iterator<Item = (OsString, OsString)>, passed: &[
         PLAIN.contains(&name) || name.starts_with("LC_") || passed.iter().any(|passed| passed.trim() == name)
     };
     vars.filter(|(name, _)| name.to_str().is_some_and(|name| is_wanted(name) && !is_ours(name))).collect()
+}
+
+/// Keeps memory and environment of this process from other processes of its user, as commands are: they cannot read its
+/// `/proc/PID/environ` any more, nor trace it, and it leaves no core dump.
+pub fn hide() -> rustix::io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
 }
 
 #[cfg(test)]
@@ -26,5 +34,11 @@ mod tests {
         let passed = ["JAVA_HOME", "AWS_SECRET_ACCESS_KEY", "GRIDMILL_BUCKET"].map(str::to_owned);
         let seen: Vec<_> = for_commands(vars, &passed).into_iter().map(|(name, _)| name).collect();
         assert_eq!(seen, ["PATH", "LC_ALL", "JAVA_HOME"]);
+    }
+
+    #[test]
+    fn a_hidden_process_cannot_be_looked_into() {
+        hide().unwrap();
+        assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
     }
 }

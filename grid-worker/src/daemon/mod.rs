@@ -85,6 +85,7 @@ pub fn check(settings: &Settings) -> ExitCode {
 }
 
 async fn run(settings: Settings) -> Result<(), Fault> {
+    environment::hide().context("failed to hide from the commands").map_err(Fault::Broken)?;
     let grid = settings.grid().map_err(|error| Fault::Usage(error.into()))?;
     let stop = Stop::default();
     let signals = Signals::listen().context("failed to listen for signals").map_err(Fault::Broken)?;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::environment::RUN;
 use super::orphans::{Held, Whose, carries};
 
 /// Scans in a row that must find nothing: a process is without environment for a moment while it is being started.
@@ -87,7 +86,8 @@ fn start(executable: &Path, arguments: &[String]) -> std::io::Result<(Child, Hel
     use std::os::unix::process::CommandExt;
     let guard = Command::new(executable)
         .args(arguments)
-        .env_remove(RUN)
+        // It needs no variables, and any command may read those of a process of the same user.
+        .env_clear()
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::piped())

@@ -121,11 +121,15 @@ async fn a_runner_to_be_killed() {
     let executable = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
     // The test program takes its cookie from the environment, since its arguments are filters.
     let script = format!("for COOKIE; do :; done; export COOKIE; set -- {executable}; {script}");
+    // Any command may read a guard's environment: it must have none.
+    let told = format!("{{ cp /proc/$$/environ {0}.new; mv {0}.new {0}; exit; }}", guard_pid.display());
+    let script = format!("test -z \"$(tr -d '\\0' < /proc/$$/environ)\" || {told}; {script}");
     runner.start_guard("/bin/sh".into(), vec!["-c".into(), script, "guard".into()]);
     let report = async {
         for file in [guard_pid, trial.workdir().join("pid")] {
             until_exists(file.clone()).await;
-            say(std::fs::read_to_string(file).unwrap().trim());
+            let pid: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+            say(pid);
         }
         std::future::pending::<()>().await;
     };
@@ -139,6 +143,6 @@ fn a_guard() {
 }
 
 #[allow(clippy::print_stdout, reason = "read by the test that started this process")]
-fn say(what: &str) {
+fn say(what: u32) {
     println!("says {what}");
 }
