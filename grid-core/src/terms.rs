@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::units::maybe_secs;
+
 /// On what terms a job runs. Nothing said, nothing asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// When its last task shall have ended, after the job was accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "deadline_secs", default, skip_serializing_if = "Option::is_none", with = "maybe_secs")]
     pub deadline: Option<Duration>,
     /// What it may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,11 +24,18 @@ pub struct Terms {
 /// What a job may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Dollars, above 0.
+    /// Dollars, at least [`LEAST_BUDGET`].
     pub usd: f64,
     /// What becomes of the job when it is spent.
+    #[serde(default)]
     pub on_exceed: OnExceed,
 }
+
+/// The smallest budget, in dollars: a cent.
+pub const LEAST_BUDGET: f64 = 0.01;
+
+/// The largest: what is more is a slip.
+pub const MOST_BUDGET: f64 = 1e9;
 
 /// What becomes of a job whose budget is spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +54,7 @@ pub enum OnExceed {
 pub struct Priority(i8);
 
 /// The highest priority, and the lowest one below zero: a thousand times the share is as good as all of it.
-const MOST: i8 = 5;
+pub(crate) const MOST: i8 = 5;
 
 impl Priority {
     /// None unless it is between -5 and 5.
@@ -134,6 +143,9 @@ mod tests {
         let written = serde_json::to_string(&terms).unwrap();
         assert_eq!(written, r#"{"budget":{"usd":2.5,"on_exceed":"cancel"},"priority":2}"#);
         assert_eq!(serde_json::from_str::<Terms>(&written).unwrap(), terms);
+        let due = Terms { deadline: Some(Duration::from_secs(90)), ..Terms::default() };
+        assert_eq!(serde_json::to_string(&due).unwrap(), r#"{"deadline_secs":90}"#);
+        assert_eq!(serde_json::from_str::<Terms>(r#"{"deadline_secs":90}"#).unwrap(), due);
         assert!(serde_json::from_str::<Terms>(r#"{"priority":6}"#).is_err());
     }
 

@@ -65,6 +65,26 @@ pub mod secs {
     }
 }
 
+/// As [`secs`], for what may be missing.
+pub mod maybe_secs {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Secs(#[serde(with = "super::secs")] Duration);
+
+    /// Whole where it is.
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        duration.map(Secs).serialize(serializer)
+    }
+
+    /// To the nanosecond, for durations of up to 100 days.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Secs>::deserialize(deserializer)?.map(|Secs(duration)| duration))
+    }
+}
+
 /// Reads a size; the error says what was expected.
 pub fn parse_size(text: &str) -> Result<ByteSize, String> {
     let text = text.trim();

@@ -10,6 +10,15 @@ use crate::ids::{AttemptKey, ItemIndex, StageName, WorkerId};
 use crate::limits::SHARD_ITEMS;
 use crate::pipeline::{ItemSource, OnFailure};
 
+/// What of a job could be handed out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ready {
+    /// Tasks, at most.
+    pub tasks: u64,
+    /// Seconds of slot time that the first of them is expected to take; none before any of its stage has ended.
+    pub task_secs: Option<f64>,
+}
+
 impl Job {
     /// Tasks that were handed out and have not ended: what the window of the manager counts.
     pub fn handed_out(&self) -> usize {
@@ -25,8 +34,7 @@ impl Job {
     /// ones, later stages before earlier ones, so that what was begun is finished first. Write the rows, then send what
     /// [`Job::due`] says.
     pub fn dispatch(&mut self, now_ms: u64, tuning: &Tuning, room: usize) -> usize {
-        let is_held = self.state != JobState::Running || self.redrive.is_some();
-        if is_held || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel)) {
+        if self.is_held() {
             return 0;
         }
         let mut left = room;
@@ -44,6 +52,34 @@ impl Job {
             }
         }
         room - left
+    }
+
+    /// What could be handed out now, at most: `tasks` counts one for every item that is ready, since how many make a task
+    /// is settled when it is handed out. None where nothing may be.
+    pub fn offer(&self, now_ms: u64, tuning: &Tuning) -> Option<Ready> {
+        if self.is_held() {
+            return None;
+        }
+        let mut ready = Ready { tasks: 0, task_secs: None };
+        for index in (0..self.stages.len()).rev() {
+            let book = &self.stages[index];
+            let is_due = |task: &&OutTask| matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms);
+            let again = book.out.values().filter(is_due).count() as u64;
+            let new = if self.can_begin(index) { book.ready.len() } else { 0 };
+            if ready.tasks == 0 && again + new > 0 {
+                let item_secs = book.pace.item_secs;
+                // Never more than a bundle's worth, unless an item alone takes longer.
+                ready.task_secs =
+                    item_secs.map(|secs| (secs * new.max(1) as f64).min(tuning.target.as_secs_f64()).max(secs));
+            }
+            ready.tasks += again + new;
+        }
+        (ready.tasks > 0).then_some(ready)
+    }
+
+    fn is_held(&self) -> bool {
+        let is_held = self.state != JobState::Running || self.redrive.is_some() || self.spent.is_some();
+        is_held || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel))
     }
 
     /// When the next waiting task may be tried again, Unix milliseconds.

@@ -34,7 +34,8 @@ impl Job {
         if self.has_phase(|phase| matches!(phase, TaskPhase::Due | TaskPhase::Sent { .. } | TaskPhase::Unknown)) {
             return None;
         }
-        if self.stopping != Some(OnFailure::Drain) && self.has_work() {
+        let is_closed = self.stopping == Some(OnFailure::Drain) || self.spent.is_some();
+        if !is_closed && self.has_work() {
             return None;
         }
         if self.stopping.is_some() {
@@ -44,6 +45,9 @@ impl Job {
             self.state = JobState::Committing;
             self.dirty = true;
             return Some(Ending::Commit);
+        }
+        if let Some(why) = self.spent.clone() {
+            return self.end(JobState::Failed, Some(why), now_ms, Ending::Over);
         }
         let stuck = Some("items are left that nothing can make ready: this is a fault of gridmill".to_owned());
         self.end(JobState::Quarantined, stuck, now_ms, Ending::Over)
@@ -80,7 +84,13 @@ impl Job {
         }
     }
 
-    fn end(&mut self, state: JobState, message: Option<String>, now_ms: u64, ending: Ending) -> Option<Ending> {
+    pub(super) fn end(
+        &mut self,
+        state: JobState,
+        message: Option<String>,
+        now_ms: u64,
+        ending: Ending,
+    ) -> Option<Ending> {
         (self.state, self.message, self.finished_ms, self.dirty) = (state, message, Some(now_ms), true);
         self.owed = Some(ending);
         self.owed

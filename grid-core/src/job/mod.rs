@@ -7,6 +7,7 @@
 mod apply;
 mod balance;
 mod bits;
+mod budget;
 mod bundle;
 mod chain;
 mod dispatch;
@@ -29,6 +30,7 @@ mod tree;
 pub use apply::Applied;
 pub use balance::{Balance, StageBalance};
 pub use bundle::{Pace, Tuning};
+pub use dispatch::Ready;
 pub use index::Committed;
 pub use lifecycle::Ending;
 pub use message::Message;

@@ -84,6 +84,8 @@ pub struct Job {
     pub(super) consumers: Vec<Vec<usize>>,
     /// Set once a stage has failed: what the pipeline says about the rest.
     pub(super) stopping: Option<OnFailure>,
+    /// Its budget is spent: why nothing more of it is handed out. Not written down: whoever hands out finds it again.
+    pub(super) spent: Option<String>,
 }
 
 impl Job {
@@ -101,6 +103,7 @@ impl Job {
             stages: vec![StageBook::default(); pipeline.stages.len()],
             consumers: consumers(pipeline),
             stopping: None,
+            spent: None,
             submission,
         };
         for index in 0..job.stages.len() {

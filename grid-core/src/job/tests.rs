@@ -1,5 +1,6 @@
 //! Whole jobs, driven by hand and by chance.
 
+mod budget;
 mod chance;
 mod world;
 

@@ -3,6 +3,7 @@
 
 use crate::job::retry::rule::RULE;
 use crate::split::rule::SPLIT;
+use crate::terms::{LEAST_BUDGET, MOST};
 
 /// A map with known keys.
 pub(crate) struct Section {
@@ -37,6 +38,8 @@ pub(crate) enum Shape {
     Boolean,
     /// A whole number of at least this.
     Integer(i64),
+    /// A whole number from the first to the second.
+    Between(i64, i64),
     /// A number of at least this.
     Number(f64),
     /// Text, number or boolean.
@@ -70,6 +73,8 @@ pub(crate) const STAGE_NAME: &str = "^[A-Za-z_][A-Za-z0-9_-]{0,63}$";
 pub(crate) const IDENTIFIER: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 /// Names of pipelines and pools.
 pub(crate) const PLAIN_NAME: &str = "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$";
+/// Names of tenants.
+pub(crate) const TENANT_NAME: &str = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$";
 const RANGE: &str = r"^\s*-?[0-9]+\s*\.\.\s*-?[0-9]+(\s+step\s+[0-9]+)?\s*$";
 /// A word.
 pub(crate) const fn word(name: &'static str) -> Word {
@@ -103,6 +108,7 @@ pub(crate) const OUTPUT_FORMATS: &[Word] = &[word("text"), word("csv"), word("nd
 pub(crate) const PER: &[Word] = &[word("item"), word("bundle"), word("worker")];
 pub(crate) const INPUT_AS: &[Word] = &[word("stdin"), word("file"), word("files")];
 pub(crate) const ON_FAILURE: &[Word] = &[word("continue"), word("drain"), word("cancel")];
+pub(crate) const ON_EXCEED: &[Word] = &[word("finish"), word("cancel")];
 pub(crate) const REASONS: &[Word] = &[
     word("exit"),
     word("signal"),
@@ -131,6 +137,34 @@ pub(crate) static PIPELINE: Section = Section {
         may("inputs", Shape::Map(STAGE_NAME, &Shape::Section(&INPUT)), "Inputs, given with `--input NAME=URI`."),
         must("stages", Shape::Map(STAGE_NAME, &Shape::Section(&STAGE)), "The stages, by name."),
         may("outputs", STAGE_REFS, "The stages whose outputs are delivered. Default: those that nothing consumes."),
+        may(
+            "deadline",
+            Shape::Duration,
+            "When the job shall be done, after it was accepted: machines come in time for it.",
+        ),
+        may("budget", Shape::Section(&BUDGET), "What the job may cost."),
+        may(
+            "priority",
+            Shape::Between(-(MOST as i64), MOST as i64),
+            "Against other jobs of the tenant: each step has twice the share of the one below. Default: 0.",
+        ),
+        may(
+            "tenant",
+            Shape::Named(TENANT_NAME),
+            "On whose behalf the job runs. Default: the tenant of who submits it.",
+        ),
+    ],
+};
+
+pub(crate) static BUDGET: Section = Section {
+    what: "`budget`",
+    keys: &[
+        must("usd", Shape::Number(LEAST_BUDGET), "How many dollars."),
+        may(
+            "on_exceed",
+            Shape::Word(ON_EXCEED),
+            "When they are spent: `finish` what runs and start nothing more, or `cancel`. Default: finish.",
+        ),
     ],
 };
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::StageName;
 use crate::limits::{DEFAULT_GRACE, MAX_TIMEOUT};
+use crate::terms::Terms;
 use crate::units::{self, Allowance, ByteSize};
 
 /// The pool of stages that name none.
@@ -30,6 +31,12 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// The stages whose outputs are delivered: as listed in `outputs:`, else those that nothing consumes.
     pub outputs: Vec<StageName>,
+    /// On what terms its jobs run. Of a job that was submitted: on what terms it does.
+    #[serde(default, skip_serializing_if = "Terms::is_empty")]
+    pub terms: Terms,
+    /// On whose behalf its jobs run, unless the submission says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }
 
 /// A parameter of the pipeline.
@@ -395,7 +402,8 @@ impl Pipeline {
     /// A pipeline of these stages, without parameters and inputs, that delivers nothing.
     pub fn new(name: impl Into<String>, stages: Vec<Stage>) -> Self {
         let (params, inputs) = (BTreeMap::new(), BTreeMap::new());
-        Self { name: name.into(), params, inputs, stages, outputs: Vec::new() }
+        let (outputs, terms, tenant) = (Vec::new(), Terms::default(), None);
+        Self { name: name.into(), params, inputs, stages, outputs, terms, tenant }
     }
 
     /// The stage of that name.

@@ -6,6 +6,9 @@ const MAX_STAGE_NAME: usize = 64;
 /// Longest name of a pipeline or pool.
 const MAX_PLAIN_NAME: usize = 128;
 
+/// Longest name of a tenant.
+const MAX_TENANT_NAME: usize = 64;
+
 /// Longest name, URL or ARN of a queue.
 const MAX_QUEUE: usize = 512;
 
@@ -26,6 +29,14 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
     name.len() <= MAX_PLAIN_NAME
         && !name.is_empty()
         && !name.starts_with(['.', '-'])
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+}
+
+/// `[A-Za-z0-9_-][A-Za-z0-9._-]*`, at most 64: tenants.
+pub(crate) fn is_tenant_name(name: &str) -> bool {
+    name.len() <= MAX_TENANT_NAME
+        && !name.is_empty()
+        && !name.starts_with('.')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 

@@ -63,6 +63,7 @@ fn shape(of: &Shape) -> Map<String, Value> {
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Integer(i64::MIN) => json!({ "type": "integer" }),
         Shape::Integer(least) => json!({ "type": "integer", "minimum": least }),
+        Shape::Between(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Shape::Number(least) => json!({ "type": "number", "minimum": least }),
         Shape::Scalar => json!({ "type": scalar }),
         Shape::Size => json!({ "type": ["string", "integer"], "examples": ["32MiB", "64KiB", "10GB"] }),

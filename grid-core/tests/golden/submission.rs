@@ -7,6 +7,7 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::pipeline::*;
 use grid_core::reason::Reason;
 use grid_core::submission::{Compression, PinnedFile, ProgramFile, Submission};
+use grid_core::terms::Terms;
 use grid_core::units::{Allowance, ByteSize};
 
 use crate::check::golden;
@@ -132,6 +133,8 @@ fn input(format: Format, header: bool, default: &[&str]) -> Input {
 
 fn pipeline() -> Pipeline {
     Pipeline {
+        terms: Terms::default(),
+        tenant: None,
         name: "year-end-report".into(),
         params: BTreeMap::from([
             ("full".into(), param(ParamType::Boolean, Some("false"), None)),

@@ -13,7 +13,7 @@ use crate::ids::StageName;
 use crate::split::rule::FOR_BINARY;
 
 /// Tells what is wrong between the parts; the pipeline, unless any fault was told at all.
-pub(super) fn check(draft: Draft, faults: &mut Collector<'_>) -> Option<Pipeline> {
+pub(super) fn check(mut draft: Draft, faults: &mut Collector<'_>) -> Option<Pipeline> {
     let graph = Graph::of(&draft.stages, faults);
     for stage in &draft.stages {
         check_input(stage, &draft, faults);
@@ -24,9 +24,11 @@ pub(super) fn check(draft: Draft, faults: &mut Collector<'_>) -> Option<Pipeline
     if !faults.is_empty() {
         return None;
     }
-    let mut stages: BTreeMap<usize, StageDraft> = draft.stages.into_iter().enumerate().collect();
+    let drafts = std::mem::take(&mut draft.stages);
+    let mut stages: BTreeMap<usize, StageDraft> = drafts.into_iter().enumerate().collect();
     let stages = graph.order.iter().filter_map(|at| stages.remove(at)).map(|draft| draft.stage).collect();
-    Some(Pipeline { name: draft.name, params: draft.params, inputs: draft.inputs, stages, outputs })
+    let Draft { name, params, inputs, terms, tenant, .. } = draft;
+    Some(Pipeline { name, params, inputs, stages, outputs, terms, tenant })
 }
 
 fn check_input(stage: &StageDraft, draft: &Draft, faults: &mut Collector<'_>) {

@@ -8,6 +8,7 @@ mod matrix;
 mod signal;
 mod source;
 mod stage;
+mod terms;
 mod trouble;
 mod values;
 
@@ -23,6 +24,7 @@ use super::model::{Input, Param};
 use super::names;
 use super::tree::{Entry, Node, Span, Value};
 use crate::limits::MAX_STAGES;
+use crate::terms::Terms;
 
 /// A pipeline whose parts are right each for itself.
 pub(super) struct Draft {
@@ -32,6 +34,8 @@ pub(super) struct Draft {
     pub stages: Vec<StageDraft>,
     /// As listed, when they are.
     pub outputs: Option<Vec<Named>>,
+    pub terms: Terms,
+    pub tenant: Option<String>,
 }
 
 /// Reads values and tells faults.
@@ -54,7 +58,8 @@ impl Reader<'_, '_> {
         let inputs = self.named(&fields, "inputs", "an input", names::is_stage_name, Self::input);
         let outputs = fields.node("outputs").map(|node| self.stage_names(node));
         let stages = self.stages(&fields);
-        Some(Draft { name: name.unwrap_or_default(), params, inputs, stages, outputs })
+        let (terms, tenant) = (self.terms(&fields), self.tenant(&fields));
+        Some(Draft { name: name.unwrap_or_default(), params, inputs, stages, outputs, terms, tenant })
     }
 
     fn stages(&mut self, fields: &Fields<'_>) -> Vec<StageDraft> {

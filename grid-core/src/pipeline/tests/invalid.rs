@@ -490,11 +490,15 @@ fn whole_files_are_checked() {
         ),
         (
             "[]",
-            &["1:1 the pipeline must be a map of keys [its keys are `name`, `params`, `inputs`, `stages`, `outputs`]"],
+            &[
+                "1:1 the pipeline must be a map of keys [its keys are `name`, `params`, `inputs`, `stages`, `outputs`, `deadline`, `budget`, `priority`, `tenant`]",
+            ],
         ),
         (
             "x",
-            &["1:1 the pipeline must be a map of keys [its keys are `name`, `params`, `inputs`, `stages`, `outputs`]"],
+            &[
+                "1:1 the pipeline must be a map of keys [its keys are `name`, `params`, `inputs`, `stages`, `outputs`, `deadline`, `budget`, `priority`, `tenant`]",
+            ],
         ),
         (
             "name: n\nstages:\n\ta: b",

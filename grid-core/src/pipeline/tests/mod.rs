@@ -3,6 +3,7 @@
 mod invalid;
 mod random;
 mod schema;
+mod terms;
 mod valid;
 
 /// The example of the interface.

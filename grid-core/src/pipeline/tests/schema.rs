@@ -31,8 +31,9 @@ fn every_key_that_the_parser_knows_is_in_the_schema_and_no_other() {
     let schema = schema();
     let mut found = Vec::new();
     objects(&schema, &mut found);
-    let sections: [&Section; 13] = [
+    let sections: [&Section; 14] = [
         &PIPELINE,
+        &grammar::BUDGET,
         &PARAM,
         &INPUT,
         &STAGE,

@@ -85,6 +85,8 @@ fn the_example_of_the_interface_is_understood() {
             plain("report", all, shell(&[text(r#"./report > "$GRIDMILL_OUTPUT_DIR/report.html""#)])),
         ],
         outputs: names(&["report"]),
+        terms: crate::terms::Terms::default(),
+        tenant: None,
     };
     assert_eq!(parsed(YEAR_END_REPORT), expected);
 }
