@@ -38,9 +38,9 @@ pub use redrive::{JobStanding, Redrive, Redriven};
 use schema::FailureSchema;
 #[cfg(feature = "openapi")]
 #[doc(hidden)]
-pub use schema::JobStateSchema;
+pub use schema::{JobStateSchema, OnExceedSchema};
 pub use story::{Attempt, AttemptEnd, Reuse, Story};
-pub use submit::{InputUris, ParamValue, PipelineSource, Registered, SubmitJob};
+pub use submit::{InputUris, ParamValue, PipelineSource, Registered, SubmitBudget, SubmitJob};
 pub use token::{CreateToken, NewToken, Scope, Token};
 pub use upload::{CompleteUpload, CreateUpload, PartUrl, Upload, UploadedFile, UploadedPart};
 pub use worker::{PoolStatus, RunningTask, WorkerStatus};

@@ -40,3 +40,13 @@ pub enum JobStateSchema {
     /// The grid cannot go on with it; the job's message says why.
     Quarantined,
 }
+
+/// What becomes of a job whose budget is spent.
+#[derive(utoipa::ToSchema)]
+#[schema(as = OnExceed, rename_all = "snake_case")]
+pub enum OnExceedSchema {
+    /// Nothing more is handed out; what runs may finish.
+    Finish,
+    /// It is cancelled, and what runs of it is killed.
+    Cancel,
+}

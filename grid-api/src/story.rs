@@ -23,6 +23,9 @@ pub struct Story {
     pub index: u32,
     /// What became of it, in words.
     pub outcome: String,
+    /// Why it waits although it could be handed out, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
     /// Its attempts, ascending.
     pub attempts: Vec<Attempt>,
     /// Whether its results are those of an earlier job.

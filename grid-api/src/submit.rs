@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use grid_core::terms::OnExceed;
 use serde::{Deserialize, Serialize};
+
+#[cfg(feature = "openapi")]
+use crate::schema::OnExceedSchema;
 
 /// The body of `POST /v1/jobs`, or its part `job` when files come along.
 ///
@@ -34,6 +38,32 @@ pub struct SubmitJob {
         schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$")
     )]
     pub tenant: Option<String>,
+    /// When the job shall be done, in seconds after it was accepted, in place of what the pipeline says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(exclusive_minimum = 0, maximum = 1e8))]
+    pub deadline_secs: Option<f64>,
+    /// What it may cost, in place of what the pipeline says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<SubmitBudget>,
+    /// Against other jobs of the tenant, in place of what the pipeline says: each step has twice the share of the one
+    /// below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = -5, maximum = 5))]
+    pub priority: Option<i64>,
+}
+
+/// What a job may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SubmitBudget {
+    /// Dollars.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0.01, maximum = 1e9))]
+    pub usd: f64,
+    /// What becomes of the job when they are spent. Default: `finish`.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = OnExceedSchema, required = false))]
+    pub on_exceed: OnExceed,
 }
 
 /// A pipeline, as text or as JSON.

@@ -1,5 +1,7 @@
 //! The rows of the state table that are not a job's own: names and bodies, in one place.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::JobId;
@@ -183,4 +185,31 @@ pub struct PipelineRow {
     pub on_events: Vec<String>,
     /// Unix milliseconds.
     pub created_ms: u64,
+}
+
+/// Partition and place of the row that says which jobs wait although they could go on.
+pub const WAITS: &str = "WAITS";
+
+/// Jobs with tasks that could be handed out and are not, as the leader saw it last: for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitsRow {
+    /// Why each waits.
+    pub jobs: BTreeMap<JobId, Wait>,
+}
+
+/// Why a job that could go on waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// It has its share of the slots; others have theirs.
+    Share,
+    /// Its tenant has as many tasks out as was agreed.
+    Quota {
+        /// So many.
+        max_out: u64,
+    },
+    /// Nearly everything that it runs fails: one task at a time shows whether it still does.
+    Suspended,
+    /// What runs of it may spend the rest of its budget.
+    Budget,
 }

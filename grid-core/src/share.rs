@@ -40,7 +40,7 @@ pub struct Offer {
 
 /// What is agreed with a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Agreement {
     /// Its share against those of others, above 0.
     pub weight: f64,

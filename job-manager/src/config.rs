@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grid_core::ids::JobId;
 use grid_core::job::Tuning;
+use grid_core::share::Agreements;
 
 /// How a manager goes about its work.
 #[derive(Clone, Debug)]
@@ -27,6 +28,10 @@ pub struct ManagerConfig {
     /// How long a leader that has gone without a word is waited for before another manager takes the lead. A leader renews
     /// its claim three times as often.
     pub lease: Duration,
+    /// What is agreed with tenants about their share of the slots.
+    pub agreements: Agreements,
+    /// What an hour of a slot costs, in dollars: budgets are kept by it.
+    pub usd_per_slot_hour: f64,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -43,6 +48,8 @@ impl Default for ManagerConfig {
             only: None,
             name: String::new(),
             lease: Duration::from_secs(15),
+            agreements: Agreements::new(),
+            usd_per_slot_hour: 0.0,
             seed: 0,
         }
     }

@@ -24,6 +24,7 @@ use crate::reconcile::Surroundings;
 use crate::reuse::Reuse;
 use crate::submit::encode;
 use crate::table::{JobTable, Saved};
+use crate::turns::Bill;
 
 /// News of a stage's plan.
 #[derive(Debug)]
@@ -65,6 +66,8 @@ pub(crate) struct Desk {
     pub is_eager: bool,
     /// Passes that failed in a row.
     pub strikes: u32,
+    /// What its tenant was charged for the tasks that are out.
+    pub bill: Bill,
 }
 
 impl Desk {
@@ -85,6 +88,7 @@ impl Desk {
             reuse,
             is_eager: false,
             strikes: 0,
+            bill: Bill::default(),
         })
     }
 
@@ -161,6 +165,7 @@ impl Desk {
             Applied::Counted => {
                 tracing::debug!(stage = %manifest.stage, attempt = %manifest.key(), "counted");
                 self.notices.note(&self.table.job, manifest);
+                self.bill.ended(manifest);
                 self.unsaved_since.get_or_insert_with(Instant::now);
             }
             Applied::Stale => {}

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use grid_api::JobStatus;
 use grid_core::ids::JobId;
-use grid_core::job::Tuning;
 use grid_core::limits::QUEUE_BATCH;
 use grid_core::random::Random;
 use grid_core::rows::ACTIVE;
@@ -27,6 +26,7 @@ use crate::roster::Roster;
 use crate::status::{Progress, status_of, unreadable};
 use crate::submit::deactivate;
 use crate::table::{JobTable, all_rows};
+use crate::turns::Turns;
 use crate::workers::Workers;
 
 /// The manager that leads, with everything that it looks after.
@@ -40,6 +40,7 @@ pub(crate) struct Leader {
     /// Somebody said so: the list of active jobs is read before its time.
     pub has_news_of_jobs: bool,
     pub epoch: u64,
+    pub turns: Turns,
     unreadable: BTreeSet<JobId>,
     progress: watch::Sender<Progress>,
     published: Option<Instant>,
@@ -68,6 +69,7 @@ impl Leader {
             random: Random::from_seed(config.seed),
             desks: BTreeMap::new(),
             has_news_of_jobs: false,
+            turns: Turns::default(),
             unreadable: BTreeSet::new(),
             published: None,
             next_reconcile: Instant::now(),
@@ -177,7 +179,7 @@ impl Leader {
     }
 
     /// A job with which the leader cannot go on must not hold up the others.
-    fn blame(&mut self, id: &JobId, error: &ManagerError) {
+    pub(crate) fn blame(&mut self, id: &JobId, error: &ManagerError) {
         let Some(desk) = self.desks.get_mut(id) else { return };
         desk.strikes += 1;
         let why = with_causes(error);
@@ -195,29 +197,6 @@ impl Leader {
             }
         }
         while self.helpers.try_join_next().is_some() {}
-    }
-
-    /// Keeps the queue shallow: a few tasks for every slot.
-    async fn dispatch(&mut self, now: Instant) -> Result<(), ManagerError> {
-        let slots = self.workers.slots(now).max(1);
-        let window = (slots * self.config.window_per_slot) as usize;
-        let mut out: usize = self.desks.values().map(|desk| desk.job().handed_out()).sum();
-        // Refilled in rounds, because every round is a durable write; never so late that a slot would wait.
-        if window.saturating_sub(out) < slots as usize && out > 0 {
-            return Ok(());
-        }
-        let tuning = Tuning { slots, ..self.config.tuning };
-        let now_ms = self.grid.clock.now_ms();
-        let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
-        for id in jobs {
-            let Some(desk) = self.desks.get_mut(&id) else { continue };
-            match desk.look_for_results(&self.grid).await {
-                Ok(()) => out += desk.table.job.dispatch(now_ms, &tuning, window.saturating_sub(out)),
-                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// When something is to be done even if nobody reports anything.

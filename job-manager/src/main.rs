@@ -134,7 +134,13 @@ async fn manage_and_serve(
     let api = Api::new(grid.clone(), settings.access(), settings.inputs(places), stop.clone());
     starting.is_open(router(Arc::new(api.watching(seen_progress, seen_role))));
     tracing::info!("the grid is open");
-    let config = ManagerConfig { name: settings.name(address), seed: seed()?, ..ManagerConfig::default() };
+    let config = ManagerConfig {
+        name: settings.name(address),
+        seed: seed()?,
+        agreements: settings.agreements()?,
+        usd_per_slot_hour: settings.usd_per_slot_hour,
+        ..ManagerConfig::default()
+    };
     manage(grid, config, progress, role, stop.clone()).await.context("failed to lead")
 }
 

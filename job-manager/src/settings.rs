@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use grid_core::share::Agreements;
 use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, NOTIFY_QUEUES, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
 
 use crate::http::{Access, InputPolicy, Limits, Names, OwnBucket};
@@ -32,6 +34,13 @@ pub struct Settings {
     /// Connections at a time.
     #[arg(long, env = "GRIDMILL_CONNECTIONS", default_value_t = Limits::default().connections, value_name = "N")]
     pub connections: usize,
+    /// A file that says what is agreed with tenants, as JSON: {"NAME": {"weight": 2, "max_out": 500}, ..}. A tenant that it
+    /// does not name has weight 1 and no limit.
+    #[arg(long, env = "GRIDMILL_TENANTS", value_name = "FILE")]
+    pub tenants: Option<PathBuf>,
+    /// What an hour of a slot costs, in dollars: the budgets of jobs are kept by it.
+    #[arg(long, env = "GRIDMILL_USD_PER_SLOT_HOUR", value_name = "USD", value_parser = price, default_value_t = USD_PER_SLOT_HOUR)]
+    pub usd_per_slot_hour: f64,
     /// How the log is written, to standard error.
     #[arg(long, env = "GRIDMILL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -64,6 +73,9 @@ pub struct Settings {
     #[arg(long, env = NOTIFY_QUEUES, value_name = "QUEUE,..")]
     pub notify_queues: Option<String>,
 }
+
+/// A vCPU of a c5 machine on demand in us-east-1, November 2025.
+const USD_PER_SLOT_HOUR: f64 = 0.0425;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -120,10 +132,33 @@ impl Settings {
         InputPolicy { allowed: self.allowed_inputs.clone(), own: Some(own) }
     }
 
+    /// What is agreed with tenants.
+    pub fn agreements(&self) -> anyhow::Result<Agreements> {
+        let Some(file) = &self.tenants else { return Ok(Agreements::new()) };
+        let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+        let agreements: Agreements = serde_json::from_str(&text)
+            .with_context(|| format!("{} does not say what is agreed with tenants", file.display()))?;
+        for (name, agreement) in &agreements {
+            anyhow::ensure!(
+                agreement.weight.is_finite() && agreement.weight > 0.0,
+                "{}: the weight of `{name}` is {}, and must be more than 0",
+                file.display(),
+                agreement.weight
+            );
+        }
+        Ok(agreements)
+    }
+
     /// What a client may keep waiting.
     pub fn limits(&self) -> Limits {
         Limits { connections: self.connections.max(1), ..Limits::default() }
     }
+}
+
+/// A price that is no slip.
+fn price(text: &str) -> Result<f64, String> {
+    let price = text.parse().ok().filter(|usd: &f64| (0.0..=1e4).contains(usd));
+    price.ok_or_else(|| format!("`{text}` is no price in dollars from 0 to 10000"))
 }
 
 /// A bucket or a folder in one, with its slash: without it, `s3://data` would let `s3://database/` pass.
@@ -159,6 +194,26 @@ mod tests {
             let refused = Settings::try_parse_from(["job-manager", "--allowed-inputs", wrong]);
             assert!(refused.is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_agreed_with_tenants_stands_in_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tenants.json");
+        let agreed = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            read(&["--tenants", file.to_str().unwrap()]).agreements()
+        };
+        let agreements = agreed(r#"{"finance": {"weight": 3}, "lab": {"max_out": 50}}"#).unwrap();
+        assert_eq!((agreements["finance"].weight, agreements["finance"].max_out), (3.0, None));
+        assert_eq!((agreements["lab"].weight, agreements["lab"].max_out), (1.0, Some(50)));
+        let refused = |text: &str| format!("{:#}", agreed(text).unwrap_err());
+        assert!(
+            refused(r#"{"finance": {"weight": 0}}"#).contains("the weight of `finance` is 0, and must be more than 0")
+        );
+        assert!(refused(r#"{"finance": {"wieght": 2}}"#).contains("wieght"));
+        assert!(read(&[]).agreements().unwrap().is_empty());
+        assert!(Settings::try_parse_from(["job-manager", "--usd-per-slot-hour", "-1"]).is_err());
     }
 
     #[test]

@@ -142,7 +142,8 @@ fn has_dead(job: &Job) -> bool {
 
 async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expect) -> Result<Submitted, ManagerError> {
     let job = new_job_id(grid.clock.as_ref());
-    let new = NewJob { job: job.clone(), request, program_files: Vec::new(), tenant: String::new(), once: None };
+    let tenant = request.pipeline.tenant.clone().unwrap_or_default();
+    let new = NewJob { job: job.clone(), request, program_files: Vec::new(), tenant, once: None };
     let submission = store(grid, new).await?;
     let mut rows = vec![write(&submission_partition(digest), "JOB", expect, &SubmissionRow { job: job.clone() })];
     rows.extend(entries(&submission, digest));

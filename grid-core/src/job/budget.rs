@@ -28,12 +28,11 @@ impl Job {
 
     /// Holds the job to its budget, as its terms say: nothing more of it is handed out, or it is cancelled. To be asked
     /// before tasks are handed out, and again whenever some have ended: what runs may turn out cheaper than it looked.
-    pub fn keep_to_budget(&mut self, usd_per_slot_hour: f64, now_ms: u64) {
+    ///
+    /// Answers how many dollars may still be handed out; infinite without a budget.
+    pub fn keep_to_budget(&mut self, usd_per_slot_hour: f64, now_ms: u64) -> f64 {
         let terms = self.submission.pipeline.terms;
-        let Some(budget) = terms.budget else { return };
-        if !self.state.is_under_way() {
-            return;
-        }
+        let Some(budget) = terms.budget.filter(|_| self.state.is_under_way()) else { return f64::INFINITY };
         let (spent, running) = (self.spent_usd(usd_per_slot_hour), self.running_usd(usd_per_slot_hour));
         let why = || {
             format!(
@@ -42,7 +41,10 @@ impl Job {
             )
         };
         match terms.budget_state(spent, running) {
-            BudgetState::Within(_) => self.spent = None,
+            BudgetState::Within(left) => {
+                self.spent = None;
+                return left;
+            }
             BudgetState::Exceeded(OnExceed::Finish) => self.spent = Some(why()),
             // What runs may still turn out cheaper: nobody is cancelled for an estimate.
             BudgetState::Exceeded(OnExceed::Cancel) if spent < budget.usd => self.spent = Some(why()),
@@ -50,5 +52,11 @@ impl Job {
                 self.end(JobState::Cancelled, Some(why()), now_ms, Ending::Stop);
             }
         }
+        0.0
+    }
+
+    /// Whether nothing more of it is handed out because of its budget.
+    pub fn is_spent(&self) -> bool {
+        self.spent.is_some()
     }
 }

@@ -2,8 +2,9 @@
 
 use grid_core::ids::{JobId, WorkerId};
 use grid_core::rows::{
-    ActiveRow, IdempotencyRow, JobRow, LeaderRow, PipelineRow, Scope, SubmissionRow, TokenRow, UploadRow, WorkerRow,
-    idempotency_partition, job_partition, pipeline_place, pipelines_partition, submission_partition, upload_partition,
+    ActiveRow, IdempotencyRow, JobRow, LeaderRow, PipelineRow, Scope, SubmissionRow, TokenRow, UploadRow, Wait,
+    WaitsRow, WorkerRow, idempotency_partition, job_partition, pipeline_place, pipelines_partition,
+    submission_partition, upload_partition,
 };
 use grid_core::wire::Heartbeat;
 
@@ -98,6 +99,13 @@ fn a_version_of_a_pipeline() {
         created_ms: 1_767_225_600_000,
     };
     golden!("row-pipeline.json").holds(&row, &[""]);
+}
+
+#[test]
+fn jobs_that_wait() {
+    let waits = [Wait::Share, Wait::Quota { max_out: 10 }, Wait::Suspended, Wait::Budget];
+    let jobs = (190..).zip(waits).map(|(id, wait)| (JobId::new(format!("0{id}")), wait));
+    golden!("row-waits.json").holds(&WaitsRow { jobs: jobs.collect() }, &["", "/jobs/0191/quota"]);
 }
 
 #[test]

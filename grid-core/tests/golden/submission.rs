@@ -7,7 +7,7 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::pipeline::*;
 use grid_core::reason::Reason;
 use grid_core::submission::{Compression, PinnedFile, ProgramFile, Submission};
-use grid_core::terms::Terms;
+use grid_core::terms::{Budget, OnExceed, Priority, Terms};
 use grid_core::units::{Allowance, ByteSize};
 
 use crate::check::golden;
@@ -212,4 +212,16 @@ fn a_submission() {
         "/program_files/0",
     ];
     golden!("submission.json").holds(&submission, &structs);
+}
+
+#[test]
+fn a_pipeline_with_terms() {
+    let mut pipeline = Pipeline::new("urgent", Vec::new());
+    pipeline.terms = Terms {
+        deadline: Some(Duration::from_secs(7_200)),
+        budget: Some(Budget { usd: 12.5, on_exceed: OnExceed::Cancel }),
+        priority: Priority::new(2),
+    };
+    pipeline.tenant = Some("finance".into());
+    golden!("pipeline-terms.json").holds(&pipeline, &["", "/terms", "/terms/budget"]);
 }

@@ -1,9 +1,12 @@
 //! The arguments of each command.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use grid_api::JobState;
+use grid_core::terms::{Budget, LEAST_BUDGET, MOST_BUDGET, OnExceed, Priority, Terms};
+use grid_core::units::parse_duration;
 
 use super::place::{ManagerFlags, PlaceArgs, StateArgs};
 
@@ -23,11 +26,53 @@ pub struct PipelineArgs {
     pub param: Vec<(String, String)>,
 }
 
+/// On what terms a job runs, in place of what the pipeline file says.
+#[derive(Args, Clone, Debug, Default)]
+pub struct TermsArgs {
+    /// When the job shall be done, after it was accepted, such as 2h30m
+    #[arg(long, value_name = "DURATION", value_parser = some_time, help_heading = "Terms")]
+    pub deadline: Option<Duration>,
+
+    /// What the job may cost, in dollars
+    #[arg(long, value_name = "USD", value_parser = usd, help_heading = "Terms")]
+    pub budget: Option<f64>,
+
+    /// When the budget is spent: finish what runs, or cancel it [default: finish]
+    #[arg(long, value_name = "WORD", value_parser = on_exceed, requires = "budget", help_heading = "Terms")]
+    pub on_exceed: Option<OnExceed>,
+
+    /// Against other jobs of the tenant, -5 to 5: each step has twice the share of the one below
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i8).range(-5..=5), allow_negative_numbers = true, help_heading = "Terms")]
+    pub priority: Option<i8>,
+
+    /// On whose behalf the job runs
+    #[arg(long, value_name = "NAME", help_heading = "Terms")]
+    pub tenant: Option<String>,
+}
+
+impl TermsArgs {
+    /// What was said of them.
+    pub fn terms(&self) -> Terms {
+        Terms {
+            deadline: self.deadline,
+            budget: self.budget.map(|usd| Budget { usd, on_exceed: self.on_exceed.unwrap_or_default() }),
+            priority: self.priority.and_then(Priority::new),
+        }
+    }
+}
+
 /// `gridmill run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
+
+    #[command(flatten)]
+    pub terms: TermsArgs,
+
+    /// What an hour of a slot costs here: a budget is kept by it [default: nothing]
+    #[arg(long, value_name = "USD", value_parser = usd, help_heading = "Terms")]
+    pub usd_per_slot_hour: Option<f64>,
 
     /// The folder that outputs are delivered to
     #[arg(long, short, value_name = "DIR", default_value = "out")]
@@ -185,6 +230,9 @@ pub struct SubmitArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
 
+    #[command(flatten)]
+    pub terms: TermsArgs,
+
     /// Show the job's progress until it ends, and end with its exit code; Ctrl-C leaves it running
     #[arg(long, short)]
     pub watch: bool,
@@ -243,6 +291,26 @@ pub enum DoctorRole {
 /// Reads the state of a job.
 fn job_state(text: &str) -> Result<JobState, String> {
     serde_json::from_value(text.into()).map_err(|_| format!("`{text}` is no state of a job"))
+}
+
+/// Reads a duration longer than zero.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("zero is not allowed here".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// Reads a number of dollars.
+fn usd(text: &str) -> Result<f64, String> {
+    let usd =
+        text.strip_prefix('$').unwrap_or(text).parse().ok().filter(|usd| (LEAST_BUDGET..=MOST_BUDGET).contains(usd));
+    usd.ok_or_else(|| format!("`{text}` is no number of dollars from {LEAST_BUDGET} to {MOST_BUDGET}"))
+}
+
+/// Reads what becomes of a job whose budget is spent.
+fn on_exceed(text: &str) -> Result<OnExceed, String> {
+    serde_json::from_value(text.into()).map_err(|_| format!("`{text}` is neither `finish` nor `cancel`"))
 }
 
 /// Reads `NAME=VALUE`.

@@ -6,7 +6,8 @@ mod files;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use grid_api::{JobSummary, ParamValue, PipelineSource, SubmitJob};
+use grid_api::{JobSummary, ParamValue, PipelineSource, SubmitBudget, SubmitJob};
+use grid_core::terms::{Budget, Terms};
 use hyper::header::HeaderValue;
 use uuid::Uuid;
 
@@ -36,7 +37,8 @@ pub fn submit(args: &SubmitArgs, console: Console) -> Outcome {
     let out = args.fetch.as_deref().map(OutFolder::open).transpose()?;
     local::runtime()?.block_on(async {
         let along = Along::gather(&loaded).await?;
-        let accepted = send(&client, &loaded, &along, &key, console).await?;
+        let body = body(&loaded, args);
+        let accepted = send(&client, body, &along, &key, console).await?;
         if args.watch || out.is_some() {
             console.say(format!("job {} at {}", accepted.job, client.address()));
             let place = Place::There(Box::new(client));
@@ -68,21 +70,29 @@ fn key(given: Option<&str>) -> Outcome<HeaderValue> {
     })
 }
 
+/// What is submitted, but for its files.
+fn body(loaded: &Loaded, args: &SubmitArgs) -> SubmitJob {
+    let params = loaded.params.iter().map(|(name, value)| (name.clone(), ParamValue::Text(value.clone())));
+    let Terms { deadline, budget, priority } = args.terms.terms();
+    SubmitJob {
+        pipeline: Some(PipelineSource::Text(loaded.text.clone())),
+        params: params.collect(),
+        tenant: args.terms.tenant.clone(),
+        deadline_secs: deadline.map(|deadline| deadline.as_secs_f64()),
+        budget: budget.map(|Budget { usd, on_exceed }| SubmitBudget { usd, on_exceed }),
+        priority: priority.map(|priority| i8::from(priority).into()),
+        ..SubmitJob::default()
+    }
+}
+
 async fn send(
     client: &Client,
-    loaded: &Loaded,
+    body: SubmitJob,
     along: &Along,
     key: &HeaderValue,
     console: Console,
 ) -> Outcome<JobSummary> {
-    let inputs = along.upload(client, console).await?;
-    let params = loaded.params.iter().map(|(name, value)| (name.clone(), ParamValue::Text(value.clone())));
-    let body = SubmitJob {
-        pipeline: Some(PipelineSource::Text(loaded.text.clone())),
-        params: params.collect(),
-        inputs,
-        ..SubmitJob::default()
-    };
+    let body = SubmitJob { inputs: along.upload(client, console).await?, ..body };
     let route = Route::v1(["jobs"]);
     if along.is_empty() {
         return Ok(client.post_once(&route, &body, key).await?);

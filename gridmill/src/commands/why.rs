@@ -44,6 +44,7 @@ async fn story(place: &Place, words: &[String]) -> Outcome<Story> {
 fn told(story: &Story) -> String {
     let mut lines =
         vec![format!("{}/{} (#{} of job {})", story.stage, story.item, story.index, story.job), story.outcome.clone()];
+    lines.extend(story.waits.iter().map(|why| harmless(why)));
     for attempt in &story.attempts {
         lines.push(String::new());
         lines.push(attempt_words(attempt));
@@ -135,6 +136,7 @@ mod tests {
             item: "7".into(),
             index: 7,
             outcome: view::outcome(Fate::Dead).to_owned(),
+            waits: Some("its turn has not come".into()),
             attempts: vec![
                 attempt(1, 8, AttemptEnd::Failed { together: 8, failure: failure.clone() }),
                 attempt(2, 4, AttemptEnd::HandedBack),
@@ -150,6 +152,7 @@ mod tests {
         let expected = "\
 clean/7 (#7 of job 0190)
 dead: it was given up on
+its turn has not come
 
 attempt 1 at 2026-01-01T00:00:00Z on w, in a task of 8 items
   failed, reason exit: exit status 3 (with 7 others: which of them is to blame was not known yet)

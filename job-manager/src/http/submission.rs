@@ -2,16 +2,21 @@
 //! request come in one answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use grid_api::{PipelineSource, ProblemError, Registered, SubmitJob};
+use grid_api::{PipelineSource, ProblemError, Registered, SubmitBudget, SubmitJob};
 use grid_core::limits::MAX_PIPELINE_BYTES;
 use grid_core::pipeline::{self, DEFAULT_POOL, ItemSource, List, Pipeline};
+use grid_core::terms::{Budget, LEAST_BUDGET, MOST_BUDGET, Priority, Terms};
 
 use super::Api;
 use super::access::{Caller, shortened};
 use super::files::Received;
 use super::problem::{Refusal, fault, step};
 use crate::pipelines;
+
+/// The latest deadline, in seconds: three years.
+const MOST_DEADLINE_SECS: f64 = 1e8;
 
 /// Longest name of a tenant, a pipeline or an event.
 pub(super) const MAX_NAME_BYTES: usize = 64;
@@ -46,6 +51,38 @@ pub(super) fn tenant_of(caller: &Caller, asked: Option<&str>) -> Result<String, 
     }
 }
 
+/// The tenant that a request names: itself, or in the pipeline that it brings.
+pub(super) fn named_tenant(body: &SubmitJob) -> Option<String> {
+    // What is wrong with the file is told when it is checked.
+    let in_file = || pipeline::parse(&text_of(body.pipeline.as_ref()?), "pipeline").ok()?.tenant;
+    body.tenant.clone().or_else(in_file)
+}
+
+/// The terms that a request sets, and what is wrong with them.
+fn terms_of(body: &SubmitJob) -> (Terms, Vec<ProblemError>) {
+    let mut faults = Vec::new();
+    let mut check = |is_right: bool, pointer: &str, words: String| {
+        if !is_right {
+            faults.push(fault(pointer, words));
+        }
+    };
+    let deadline = body.deadline_secs.map(|secs| {
+        let words = format!("a deadline is more than 0 and at most {MOST_DEADLINE_SECS} seconds");
+        check(secs > 0.0 && secs <= MOST_DEADLINE_SECS, "#/deadline_secs", words);
+        Duration::try_from_secs_f64(secs).unwrap_or_default()
+    });
+    let budget = body.budget.map(|SubmitBudget { usd, on_exceed }| {
+        let words = format!("a budget is from {LEAST_BUDGET} to {MOST_BUDGET} dollars");
+        check((LEAST_BUDGET..=MOST_BUDGET).contains(&usd), "#/budget/usd", words);
+        Budget { usd, on_exceed }
+    });
+    let step = body.priority.map(|step| (i8::try_from(step).ok().and_then(Priority::new), step));
+    if let Some((None, step)) = step {
+        check(false, "#/priority", format!("`{step}` is not a priority: write a whole number from -5 to 5"));
+    }
+    (Terms { deadline, budget, priority: step.and_then(|(priority, _)| priority) }, faults)
+}
+
 impl Checked {
     /// Checks everything that can be known without looking for files, but for those that came along.
     pub async fn of(api: &Api, tenant: &str, body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
@@ -57,16 +94,24 @@ impl Checked {
                 return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));
             }
         };
+        if let Some(named) = pipeline.tenant.as_deref().filter(|named| *named != tenant && body.tenant.is_none()) {
+            let words =
+                format!("the pipeline runs on behalf of tenant `{named}`, and this is submitted for `{tenant}`");
+            return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));
+        }
         Self::with(pipeline, body, received)
     }
 
-    fn with(pipeline: Pipeline, body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
+    fn with(mut pipeline: Pipeline, body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
+        let (terms, mut faults) = terms_of(&body);
         let given = body.params.into_iter().map(|(name, value)| (name, value.into_text())).collect();
-        let (params, mut faults) = check_params(&pipeline, &given);
+        let (params, wrong) = check_params(&pipeline, &given);
+        faults.extend(wrong);
         let inputs = body.inputs.into_iter().map(|(name, uris)| (name, uris.into_vec())).collect();
         let inputs = check_inputs(&pipeline, inputs, received, &mut faults);
         let lists = check_lists(&pipeline, body.lists, received, &mut faults);
         check_pools(&pipeline, &mut faults);
+        pipeline.terms = terms.or(pipeline.terms);
         if faults.is_empty() { Ok(Self { pipeline, params, inputs, lists }) } else { Err(Refusal::invalid(faults)) }
     }
 }

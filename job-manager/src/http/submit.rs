@@ -21,7 +21,7 @@ use super::files::{Form, Received};
 use super::inputs::pin;
 use super::multipart::boundary_of;
 use super::problem::Refusal;
-use super::submission::{Checked, tenant_of};
+use super::submission::{Checked, named_tenant, tenant_of};
 use crate::accept::{Accepted, NewJob, Once, accept, earlier, new_job_id};
 use crate::control::head;
 use crate::view;
@@ -108,7 +108,7 @@ async fn accept_body(api: &Api, caller: &Caller, new: NewBody) -> Result<Respons
 
 async fn decide(api: &Api, caller: &Caller, new: &NewBody) -> Result<Accepted, Refusal> {
     let NewBody { job, body, received, key } = new;
-    let tenant = tenant_of(caller, body.tenant.as_deref())?;
+    let tenant = tenant_of(caller, named_tenant(body).as_deref())?;
     let once = key.as_deref().map(|key| Once::new(&tenant, key, digest(body, received)));
     if let Some(once) = &once
         && let Some(accepted) = earlier(&api.grid, once).await?

@@ -13,6 +13,7 @@ mod listing;
 mod logs;
 pub mod outputs;
 mod story;
+mod waits;
 mod workers;
 
 pub use attempts::ended_attempts;

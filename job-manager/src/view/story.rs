@@ -8,7 +8,7 @@ use grid_core::wire::Manifest;
 use infra::Grid;
 use infra::outputs::Committed;
 
-use super::{Fate, JobView};
+use super::{Fate, JobView, waits};
 use crate::ManagerError;
 use crate::finish::rfc3339;
 use crate::reuse::earlier_jobs;
@@ -23,12 +23,15 @@ pub async fn story(grid: &Grid, view: &JobView, stage: &StageName, item: ItemInd
         Some(from) => Reuse::Taken { from },
         None => not_reused(grid, view, stage).await?,
     };
+    let fate = view.fates(stage).of(item);
+    let waits = if fate == Fate::Waiting { waits::of(grid, &view.submission).await? } else { None };
     Ok(Story {
         job: view.id().clone(),
         stage: stage.clone(),
         item: key.name(),
         index: item,
-        outcome: outcome(view.fates(stage).of(item)).to_owned(),
+        outcome: outcome(fate).to_owned(),
+        waits,
         // What the manager has written takes results from an earlier job; nothing was executed.
         attempts: attempts.iter().filter(|it| it.manifest.reused_from.is_none()).map(|it| told_of(it, item)).collect(),
         reuse,

@@ -8,4 +8,5 @@ mod http;
 mod lead;
 mod notify;
 mod rebuild;
+mod turns;
 mod yard;

@@ -59,11 +59,14 @@ pub struct Manager {
 
 impl Manager {
     pub fn start(grid: &Grid, name: &str) -> Self {
+        Self::with(grid, ManagerConfig { name: name.to_owned(), ..ManagerConfig::default() })
+    }
+
+    pub fn with(grid: &Grid, config: ManagerConfig) -> Self {
         let stop = CancellationToken::new();
         let (publish, progress) = watch::channel(Progress::default());
         let (tell, role) = watch::channel(Role::default());
-        let seed = name.bytes().map(u64::from).sum();
-        let config = ManagerConfig { name: name.to_owned(), seed, ..ManagerConfig::default() };
+        let config = ManagerConfig { seed: config.name.bytes().map(u64::from).sum(), ..config };
         let ended = tokio::spawn(manage(grid.clone(), config, publish, tell, stop.clone()));
         Self { ended, stop, progress, role }
     }

@@ -97,7 +97,8 @@ impl Parts {
         let (publish, published) = watch::channel(Progress::default());
         let (manager_stop, worker_stop) = (CancellationToken::new(), Stop::default());
         // A job that was left unfinished is gone on with when somebody asks for it, not beside another one.
-        let config = ManagerConfig { only: Some(job.clone()), ..ManagerConfig::default() };
+        let usd_per_slot_hour = run.args.usd_per_slot_hour.unwrap_or_default();
+        let config = ManagerConfig { only: Some(job.clone()), usd_per_slot_hour, ..ManagerConfig::default() };
         let manager = job_manager::lead(run.grid.clone(), config, publish, manager_stop.clone());
         let worker = worker(run)?;
         let display = Display::new(run.console);

@@ -31,7 +31,13 @@ pub async fn submit(run: &Run<'_>, loaded: Loaded) -> Outcome<Submitted> {
     let keeper = Keeper { objects: &*run.grid.objects, scratch: &scratch };
     let inputs::Pinned { inputs, lists } = inputs::pin(&run.grid.sources, &loaded, Some(keeper), options).await?;
     drop(progress);
-    let Loaded { pipeline, params, folder, .. } = loaded;
+    let Loaded { mut pipeline, params, folder, .. } = loaded;
+    pipeline.terms = run.args.terms.terms().or(pipeline.terms);
+    if let (Some(budget), None) = (pipeline.terms.budget, run.args.usd_per_slot_hour) {
+        let words = "does not matter: slot time costs nothing here, unless --usd-per-slot-hour says what it costs";
+        run.console.say(format!("the budget of ${} {words}", budget.usd));
+    }
+    pipeline.tenant = run.args.terms.tenant.clone().or(pipeline.tenant);
     let workdir = folder.to_string_lossy().into_owned();
     let programs = programs::digests(&folder, &pipeline)
         .map_err(|error| Fault::usage(format!("a program that the pipeline names cannot be read: {error}")))?;

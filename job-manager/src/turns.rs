@@ -1,0 +1,204 @@
+//! Whose tasks are handed out next (`grid_core::share` decides), what they are charged, and why others wait.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use grid_core::ids::{AttemptKey, JobId, StageName};
+use grid_core::job::{Job, TaskPhase, Tuning};
+use grid_core::rows::{WAITS, Wait, WaitsRow};
+use grid_core::share::{Offer, PILOT_TASKS, Shares};
+use grid_core::wire::Manifest;
+use tokio::time::Instant;
+
+use crate::ManagerError;
+use crate::desk::Desk;
+use crate::error::Remedy;
+use crate::leader::Leader;
+use crate::note::Note;
+use crate::roster::Roster;
+use crate::submit::encode;
+
+/// What a task is charged of which nothing is known, in seconds: it is corrected when the task has ended.
+const GUESS_SECS: f64 = 1.0;
+
+/// Jobs that are told to wait, at most: the row has to stay small.
+const MAX_WAITS: usize = 1_000;
+
+/// Who had what, and who waits.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    shares: Shares,
+    /// Jobs of which one task at a time is handed out, since nearly everything that they run fails.
+    pub suspended: BTreeSet<JobId>,
+    waits: WaitsRow,
+    note: Note,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        let note = Note::new(WAITS, WAITS);
+        Self { shares: Shares::default(), suspended: BTreeSet::new(), waits: WaitsRow::default(), note }
+    }
+}
+
+/// What was charged for the tasks of a job that are out, and what those took that have ended, in seconds of slot time.
+#[derive(Debug, Default)]
+pub(crate) struct Bill {
+    charged: BTreeMap<(StageName, AttemptKey), f64>,
+    /// Expected, and taken.
+    ended: Vec<(f64, f64)>,
+}
+
+impl Bill {
+    /// A task has ended.
+    pub fn ended(&mut self, manifest: &Manifest) {
+        if let Some(expected) = self.charged.remove(&(manifest.stage.clone(), manifest.key())) {
+            self.ended.push((expected, manifest.busy_us as f64 / 1e6));
+        }
+    }
+
+    /// Notes the tasks that were just handed out, and forgets those that are out no more.
+    fn charge(&mut self, job: &Job, secs: f64) {
+        self.charged.retain(|(stage, key), _| job.out_task(stage, *key).is_some());
+        for (stage, task) in job.out().filter(|(_, task)| task.phase == TaskPhase::Due) {
+            self.charged.entry((stage.clone(), task.key())).or_insert(secs);
+        }
+    }
+}
+
+impl Leader {
+    /// Keeps the queue shallow: a few tasks for every slot, those of whose turn it is.
+    pub(crate) async fn dispatch(&mut self, now: Instant) -> Result<(), ManagerError> {
+        if let Roster::Rows { .. } = self.roster {
+            self.turns.note.keep(&self.grid, self.epoch, encode(&self.turns.waits), now).await;
+        }
+        let slots = self.workers.slots(now).max(1);
+        let now_ms = self.grid.clock.now_ms();
+        let left = self.keep_to_budgets(now_ms);
+        let window = (slots * self.config.window_per_slot) as usize;
+        let out: usize = self.desks.values().map(|desk| desk.job().handed_out()).sum();
+        // Refilled in rounds, because every round is a durable write; never so late that a slot would wait.
+        if window.saturating_sub(out) < slots as usize && out > 0 {
+            return Ok(());
+        }
+        let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
+        for id in jobs {
+            let Some(desk) = self.desks.get_mut(&id) else { continue };
+            match desk.look_for_results(&self.grid).await {
+                Ok(()) => {}
+                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        let tuning = Tuning { slots, ..self.config.tuning };
+        self.hand_out(window.saturating_sub(out) as u64, &tuning, now_ms, &left);
+        Ok(())
+    }
+
+    /// Dollars that jobs with a budget have left.
+    fn keep_to_budgets(&mut self, now_ms: u64) -> BTreeMap<JobId, f64> {
+        let price = self.config.usd_per_slot_hour;
+        let kept = |(id, desk): (&JobId, &mut Desk)| (id.clone(), desk.table.job.keep_to_budget(price, now_ms));
+        self.desks.iter_mut().map(kept).filter(|(_, left)| left.is_finite()).collect()
+    }
+
+    fn hand_out(&mut self, mut room: u64, tuning: &Tuning, now_ms: u64, left: &BTreeMap<JobId, f64>) {
+        self.settle_bills();
+        let (jobs, mut offers) = self.offers(tuning, now_ms, left);
+        while room > 0 {
+            let grants = self.turns.shares.hand_out(&offers, &self.config.agreements, room);
+            if grants.is_empty() {
+                break;
+            }
+            for grant in grants {
+                let offer = &mut offers[grant.offer];
+                let Some(desk) = self.desks.get_mut(&jobs[grant.offer]) else { continue };
+                let tasks = usize::try_from(grant.tasks).unwrap_or(usize::MAX);
+                let given = desk.table.job.dispatch(now_ms, tuning, tasks) as u64;
+                desk.bill.charge(&desk.table.job, offer.task_secs);
+                (room, offer.out) = (room.saturating_sub(given), offer.out + given);
+                // Several items made one task, or some wait for others: what was charged for nothing is given back.
+                for _ in given..grant.tasks {
+                    let Offer { tenant, priority, task_secs, .. } = &*offer;
+                    self.turns.shares.settle(tenant, *priority, &self.config.agreements, *task_secs, 0.0);
+                }
+                offer.tasks = if given < grant.tasks { 0 } else { offer.tasks - given };
+            }
+        }
+        self.note_waits(&jobs, &offers);
+    }
+
+    fn settle_bills(&mut self) {
+        for desk in self.desks.values_mut() {
+            let submission = desk.table.job.submission();
+            let (tenant, terms) = (&submission.tenant, submission.pipeline.terms);
+            for (expected, took) in desk.bill.ended.drain(..) {
+                let priority = terms.priority.unwrap_or_default();
+                self.turns.shares.settle(tenant, priority, &self.config.agreements, expected, took);
+            }
+        }
+    }
+
+    /// What could be handed out of every job.
+    fn offers(&self, tuning: &Tuning, now_ms: u64, left: &BTreeMap<JobId, f64>) -> (Vec<JobId>, Vec<Offer>) {
+        let offer = |(id, desk): (&JobId, &Desk)| {
+            let job = desk.job();
+            let submission = job.submission();
+            let (terms, out) = (submission.pipeline.terms, job.handed_out() as u64);
+            let arrived_ms = u64::try_from(submission.submitted.as_millisecond()).unwrap_or(0);
+            let ready = job.offer(now_ms, tuning);
+            let task_secs = ready.and_then(|ready| ready.task_secs);
+            let secs = task_secs.unwrap_or(GUESS_SECS);
+            let mut tasks = ready.map_or(0, |ready| ready.tasks);
+            if self.turns.suspended.contains(id) {
+                tasks = tasks.min(1_u64.saturating_sub(out));
+            }
+            if let Some(left) = left.get(id) {
+                tasks = tasks.min(self.affordable(*left, task_secs, out));
+            }
+            let start_by = terms.due_ms(arrived_ms).map(|due_ms| due_ms.saturating_sub((secs * 1e3) as u64));
+            let offer = Offer {
+                tenant: submission.tenant.clone(),
+                priority: terms.priority.unwrap_or_default(),
+                tasks,
+                task_secs: secs,
+                out,
+                start_by_ms: start_by,
+                arrived_ms,
+                is_unmeasured: task_secs.is_none(),
+            };
+            (id.clone(), offer)
+        };
+        self.desks.iter().map(offer).unzip()
+    }
+
+    /// Tasks that a budget has room for: one while anything is left, so that it is used up; a pilot while nobody knows what
+    /// they cost.
+    fn affordable(&self, left_usd: f64, task_secs: Option<f64>, out: u64) -> u64 {
+        let usd = |secs: f64| secs / 3_600.0 * self.config.usd_per_slot_hour;
+        match task_secs {
+            _ if left_usd <= 0.0 => 0,
+            Some(secs) => ((left_usd / usd(secs)) as u64).max(1),
+            None => PILOT_TASKS.saturating_sub(out),
+        }
+    }
+
+    fn note_waits(&mut self, jobs: &[JobId], offers: &[Offer]) {
+        let mut out = BTreeMap::<&str, u64>::new();
+        offers.iter().for_each(|offer| *out.entry(&offer.tenant).or_default() += offer.out);
+        let wait = |id: &JobId, offer: &Offer| {
+            let max_out = self.config.agreements.get(&offer.tenant).and_then(|agreement| agreement.max_out);
+            let tenant_out = out.get(offer.tenant.as_str()).copied().unwrap_or_default();
+            match max_out {
+                _ if self.desks.get(id)?.job().is_spent() => Some(Wait::Budget),
+                _ if self.turns.suspended.contains(id) => Some(Wait::Suspended),
+                _ if offer.tasks == 0 => None,
+                Some(max_out) if tenant_out >= max_out => Some(Wait::Quota { max_out }),
+                // The slots are its own job's, and those of nobody else.
+                _ if offers.iter().all(|other| std::ptr::eq(other, offer) || other.out == 0) => None,
+                _ => Some(Wait::Share),
+            }
+        };
+        let waits = jobs.iter().zip(offers).filter_map(|(id, offer)| Some((id.clone(), wait(id, offer)?)));
+        self.turns.waits = WaitsRow { jobs: waits.take(MAX_WAITS).collect() };
+    }
+}

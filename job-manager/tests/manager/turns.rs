@@ -1,0 +1,149 @@
+//! Whose turn it is: tenants, priorities, quotas, budgets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use grid_core::ids::{JobId, StageName, WorkerId};
+use grid_core::job::JobState;
+use grid_core::limits::WIRE_VERSION;
+use grid_core::share::{Agreement, Agreements};
+use grid_core::wire::{Heartbeat, Report};
+use job_manager::view::{self, JobView};
+use job_manager::{ManagerConfig, RetryDead, SubmitRequest, submit};
+use tokio::time::sleep;
+
+use crate::yard::{Leader, Manager, Yard};
+
+/// Slots of the worker in sight; the window is three times as many.
+const SLOTS: u32 = 40;
+const WINDOW: u64 = 120;
+
+fn sweep(name: &str, terms: &str) -> String {
+    format!("name: {name}\n{terms}stages:\n  work: {{range: 1..1000, run: [\"true\"]}}\n")
+}
+
+async fn worker(yard: &Yard) {
+    let (worker, pool) = (WorkerId::new("w"), "default".to_owned());
+    let (v, slots, interval_secs) = (WIRE_VERSION, SLOTS, 60.0);
+    yard.report(&Report::Heartbeat(Heartbeat { v, worker, sequence: 1, pool, slots, interval_secs, running: vec![] }))
+        .await;
+}
+
+fn agreed(tenant: &str, agreement: Agreement) -> ManagerConfig {
+    let agreements = Agreements::from([(tenant.to_owned(), agreement)]);
+    ManagerConfig { agreements, ..ManagerConfig::default() }
+}
+
+/// Tasks of each job that are handed out when there is a worker.
+async fn handed_out(yard: &Yard, config: ManagerConfig, jobs: &[&JobId]) -> Vec<u64> {
+    worker(yard).await;
+    let leader = Leader::with(&yard.grid, config);
+    sleep(Duration::from_millis(50)).await;
+    let mut out = BTreeMap::<JobId, u64>::new();
+    for task in yard.tasks().await {
+        *out.entry(task.job).or_default() += 1;
+    }
+    leader.stop().await;
+    jobs.iter().map(|job| out.get(job).copied().unwrap_or_default()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tenants_share_the_slots_by_their_weights_whoever_came_first() {
+    let yard = Yard::new();
+    let first = yard.submit(&sweep("a", "tenant: lab\n")).await;
+    let second = yard.submit(&sweep("b", "tenant: finance\n")).await;
+    let config = agreed("finance", Agreement { weight: 3.0, max_out: None });
+    assert_eq!(handed_out(&yard, config, &[&first, &second]).await, [WINDOW / 4, 3 * WINDOW / 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_priority_has_twice_the_share_of_the_one_below() {
+    let yard = Yard::new();
+    let low = yard.submit(&sweep("a", "")).await;
+    let high = yard.submit(&sweep("b", "priority: 1\n")).await;
+    assert_eq!(handed_out(&yard, ManagerConfig::default(), &[&low, &high]).await, [WINDOW / 3, 2 * WINDOW / 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_equals_the_one_that_is_due_goes_first() {
+    let yard = Yard::new();
+    let patient = yard.submit(&sweep("a", "")).await;
+    let due = yard.submit(&sweep("b", "deadline: 1h\n")).await;
+    let out = handed_out(&yard, ManagerConfig::default(), &[&patient, &due]).await;
+    // Of what was never measured the first tasks go before everything else.
+    assert_eq!(out, [4, WINDOW - 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_holds_others_take_what_it_leaves_and_why_says_so() {
+    let yard = Yard::new();
+    let small = yard.submit(&sweep("a", "tenant: lab\n")).await;
+    let large = yard.submit(&sweep("b", "")).await;
+    worker(&yard).await;
+    let mut config = agreed("lab", Agreement { weight: 9.0, max_out: Some(10) });
+    config.name = "manager".into();
+    let manager = Manager::with(&yard.grid, config);
+    sleep(Duration::from_secs(20)).await;
+    let mut out = BTreeMap::<JobId, u64>::new();
+    for task in yard.tasks().await {
+        *out.entry(task.job).or_default() += 1;
+    }
+    assert_eq!([out[&small], out[&large]], [10, WINDOW - 10]);
+    let mut told = Vec::new();
+    for job in [&small, &large] {
+        let view = JobView::open(&yard.grid, job).await.unwrap();
+        told.push(view::story(&yard.grid, &view, &StageName::new("work"), 999).await.unwrap().waits);
+    }
+    let expected = [
+        "its tenant `lab` has as many tasks out as it may have: 10",
+        "its job has its share of the slots; other jobs have theirs",
+    ];
+    assert_eq!(told, expected.map(|words| Some(words.to_owned())));
+    manager.stop().await;
+}
+
+/// At this price a microsecond of slot time, which is what a task of a test takes, costs a dollar.
+const PRICE: f64 = 3.6e9;
+
+async fn spend(terms: &str) -> (JobState, u64, Option<String>) {
+    let yard = Yard::new();
+    let job = yard.submit(&sweep("a", terms)).await;
+    // Bundles would make the cost of a task depend on what was measured.
+    let mut config = ManagerConfig { usd_per_slot_hour: PRICE, ..ManagerConfig::default() };
+    config.tuning.max_items = 1;
+    let leader = Leader::with(&yard.grid, config);
+    let state = yard.run_to_end(&job).await;
+    leader.stop().await;
+    let ok = yard.receipt(&job).await.stages[0].ok;
+    (state, ok, yard.meta(&job).await.unwrap().message)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_ends_a_job_as_it_says_and_no_later() {
+    let why = "its budget of $25 is spent: submit it with a larger one, and what is done is taken over";
+    let finish = spend("budget: {usd: 25}\n").await;
+    assert_eq!(finish, (JobState::Failed, 25, Some(why.to_owned())));
+    let cancel = spend("budget: {usd: 25, on_exceed: cancel}\n").await;
+    assert_eq!(cancel, (JobState::Cancelled, 25, Some(why.to_owned())));
+    assert_eq!(spend("budget: {usd: 1001}\n").await, (JobState::Succeeded, 1000, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_with_a_larger_budget_is_another_one_and_takes_over_what_is_done() {
+    let yard = Yard::new();
+    let request = |usd: &str| {
+        let pipeline = grid_core::pipeline::parse(&sweep("a", &format!("budget: {{usd: {usd}}}\n")), "p").unwrap();
+        let (params, inputs, lists) = Default::default();
+        SubmitRequest { pipeline, params, inputs, lists, workdir: "/".into(), programs: Default::default() }
+    };
+    let mut config = ManagerConfig { usd_per_slot_hour: PRICE, ..ManagerConfig::default() };
+    config.tuning.max_items = 1;
+    let leader = Leader::with(&yard.grid, config);
+    let first = submit(&yard.grid, request("25"), RetryDead::IfFailed).await.unwrap().job().clone();
+    assert_eq!(yard.run_to_end(&first).await, JobState::Failed);
+    let second = submit(&yard.grid, request("990"), RetryDead::IfFailed).await.unwrap().job().clone();
+    assert_ne!(second, first);
+    assert_eq!(yard.run_to_end(&second).await, JobState::Succeeded);
+    assert_eq!(yard.receipt(&second).await.stages[0].reused, 25);
+    leader.stop().await;
+}
