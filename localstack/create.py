@@ -91,6 +91,12 @@ def table(name):
     except dynamodb.exceptions.ResourceInUseException:
         pass
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    # Rows of uploads and idempotency keys say when they mean nothing any more. To enable it twice is an error.
+    expiry = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    if expiry["TimeToLiveStatus"] not in ("ENABLED", "ENABLING"):
+        dynamodb.update_time_to_live(
+            TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"}
+        )
     print(f"table   {name}")
 
 

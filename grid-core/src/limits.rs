@@ -121,3 +121,6 @@ pub const MAX_LISTED_COMBINATIONS: u64 = 100_000;
 
 /// How long an idempotency key stands for the job that it was used for.
 pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// How long a file may take to arrive in parts: the bucket's lifecycle gives up what is older, in terraform and in localstack.
+pub const UPLOAD_KEPT: Duration = Duration::from_secs(2 * 86_400);

@@ -17,7 +17,7 @@ fn refusal<T>(opened: infra::Result<T>) -> (ErrorKind, String) {
 
 fn row(body: &[u8]) -> Write {
     let key = RowKey { partition: "JOB#1".to_owned(), sort: "META".to_owned() };
-    Write { key, expect: Expect::Absent, epoch: 1, body: Some(body.to_vec()) }
+    Write { key, expect: Expect::Absent, epoch: 1, body: Some(body.to_vec()), expires_ms: None }
 }
 
 #[tokio::test]

@@ -46,7 +46,8 @@ async fn a_late_write_is_applied_after_its_caller_gave_up() {
     let faults = StoreFaults { seed: 3, late: 1.0, max_late: MINUTE, ..StoreFaults::default() };
     let store = FaultyState::new(inner.clone(), faults);
     let key = RowKey { partition: "p".to_owned(), sort: "s".to_owned() };
-    let write = Write { key: key.clone(), expect: Expect::Absent, epoch: 1, body: Some(b"late".to_vec()) };
+    let write =
+        Write { key: key.clone(), expect: Expect::Absent, epoch: 1, body: Some(b"late".to_vec()), expires_ms: None };
     assert_eq!(StateStore::write(&store, vec![write]).await.unwrap_err().kind, ErrorKind::Unavailable);
     assert_eq!(inner.get(&key).await.unwrap(), None);
     store.settle().await;

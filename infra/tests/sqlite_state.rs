@@ -11,7 +11,7 @@ use infra::state::{Expect, RowKey, SqliteState, StateStore, Write};
 
 fn create(sort: &str) -> Write {
     let key = RowKey { partition: "p".to_owned(), sort: sort.to_owned() };
-    Write { key, expect: Expect::Absent, epoch: 1, body: Some(sort.as_bytes().repeat(50)) }
+    Write { key, expect: Expect::Absent, epoch: 1, body: Some(sort.as_bytes().repeat(50)), expires_ms: None }
 }
 
 async fn write_one(state: &SqliteState, sort: &str) {

@@ -5,7 +5,7 @@ use grid_core::limits::IDEMPOTENCY_KEPT;
 use grid_core::rows::{IdempotencyRow, idempotency_partition};
 use grid_core::submission::ProgramFile;
 use infra::clock::Clock;
-use infra::state::Expect;
+use infra::state::{Expect, Write};
 use infra::{ErrorKind, Grid};
 
 use crate::ManagerError;
@@ -71,36 +71,42 @@ pub async fn earlier(grid: &Grid, once: &Once) -> Result<Option<Accepted>, Manag
 /// Accepts a job, or finds the one that its idempotency key stands for. A repeat of the call may find the key taken by
 /// the first one, which is what the key is for.
 pub async fn accept(grid: &Grid, new: NewJob) -> Result<Accepted, ManagerError> {
-    let earlier = match &new.once {
-        Some(once) => look_up(grid, once).await?,
-        None => Earlier::Unused(Expect::Absent),
-    };
-    let expect = match earlier {
-        Earlier::Taken(accepted) => return Ok(accepted),
-        Earlier::Unused(expect) => expect,
+    let mut expect = match &new.once {
+        Some(once) => match look_up(grid, once).await? {
+            Earlier::Taken(accepted) => return Ok(accepted),
+            Earlier::Unused(expect) => expect,
+        },
+        None => Expect::Absent,
     };
     let (job, once) = (new.job.clone(), new.once.clone());
     let digest = new.request.digest();
-    let mut rows = entries(&store(grid, new).await?, &digest);
-    if let Some(once) = &once {
-        let expires_ms = grid.clock.now_ms().saturating_add(IDEMPOTENCY_KEPT.as_millis() as u64);
-        let row = IdempotencyRow { job: job.clone(), body: once.body.clone(), expires_ms };
-        rows.push(write(&idempotency_partition(&once.key), &once.key, expect, &row));
-    }
-    match (grid.state.transact(rows).await, once) {
-        (Ok(()), _) => {}
-        // Another request with this key was faster, or an earlier try of this write was applied.
-        (Err(error), Some(once)) if error.kind == ErrorKind::Conflict => {
-            return match look_up(grid, &once).await? {
-                Earlier::Taken(Accepted::Before(found)) if found == job => Ok(Accepted::New(job)),
-                Earlier::Taken(accepted) => Ok(accepted),
-                Earlier::Unused(_) => Err(error.into()),
-            };
+    let rows = entries(&store(grid, new).await?, &digest);
+    for is_last in [false, true] {
+        let mut rows = rows.clone();
+        rows.extend(once.as_ref().map(|once| entry_of(grid, once, &job, expect)));
+        match (grid.state.transact(rows).await, &once) {
+            (Ok(()), _) => break,
+            // Another request with this key was faster, or an earlier try of this write was applied; or the table has
+            // removed the row of a key whose time was over, at this moment.
+            (Err(error), Some(once)) if error.kind == ErrorKind::Conflict => match look_up(grid, once).await? {
+                Earlier::Taken(Accepted::Before(found)) if found == job => break,
+                Earlier::Taken(accepted) => return Ok(accepted),
+                Earlier::Unused(_) if is_last => return Err(error.into()),
+                Earlier::Unused(now) => expect = now,
+            },
+            (Err(error), _) => return Err(error.into()),
         }
-        (Err(error), _) => return Err(error.into()),
     }
     tell_leader(grid, &job).await;
     Ok(Accepted::New(job))
+}
+
+/// The row that makes a key stand for a job.
+fn entry_of(grid: &Grid, once: &Once, job: &JobId, expect: Expect) -> Write {
+    let expires_ms = grid.clock.now_ms().saturating_add(IDEMPOTENCY_KEPT.as_millis() as u64);
+    let row = IdempotencyRow { job: job.clone(), body: once.body.clone(), expires_ms };
+    let entry = write(&idempotency_partition(&once.key), &once.key, expect, &row);
+    Write { expires_ms: Some(expires_ms), ..entry }
 }
 
 enum Earlier {

@@ -208,7 +208,7 @@ async fn read_meta(grid: &Grid, job: &JobId) -> Result<Option<FoundMeta>, Manage
 /// Writes the job's own row unless somebody else has; in the epoch that it was written in, since a wish is no leader's.
 async fn put_meta(grid: &Grid, job: &JobId, found: Option<FoundMeta>, meta: &Meta) -> Result<bool, ManagerError> {
     let (expect, epoch) = found.map_or((Expect::Absent, 0), |found| (Expect::Version(found.version), found.epoch));
-    is_written(grid, Write { key: meta_key(job), expect, epoch, body: Some(encode(meta)) }).await
+    is_written(grid, Write { key: meta_key(job), expect, epoch, body: Some(encode(meta)), expires_ms: None }).await
 }
 
 /// Writes the job's entry in the list of active jobs anew: by its version the leader sees that something was written.

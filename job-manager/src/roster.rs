@@ -83,6 +83,7 @@ async fn write(
         expect: versions.get(worker).map_or(Expect::Absent, |version| Expect::Version(*version)),
         epoch,
         body: body.clone(),
+        expires_ms: None,
     });
     let answers = match grid.state.write(writes.collect()).await {
         Ok(answers) => answers,

@@ -200,7 +200,7 @@ pub(crate) async fn read_row<T: DeserializeOwned>(
 /// A write of a row that belongs to no epoch.
 pub(crate) fn write(partition: &str, sort: &str, expect: Expect, body: &impl Serialize) -> Write {
     let key = RowKey { partition: partition.to_owned(), sort: sort.to_owned() };
-    Write { key, expect, epoch: 0, body: Some(encode(body)) }
+    Write { key, expect, epoch: 0, body: Some(encode(body)), expires_ms: None }
 }
 
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
@@ -211,7 +211,7 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
 /// this version: then somebody wants it looked after again.
 pub(crate) async fn deactivate(grid: &Grid, job: &JobId, version: u64) -> Result<(), ManagerError> {
     let key = RowKey { partition: ACTIVE.to_owned(), sort: job.as_str().to_owned() };
-    let removal = Write { key, expect: Expect::Version(version), epoch: 0, body: None };
+    let removal = Write { key, expect: Expect::Version(version), epoch: 0, body: None, expires_ms: None };
     for answer in grid.state.write(vec![removal]).await? {
         match answer {
             Ok(_) => {}

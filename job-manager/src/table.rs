@@ -75,6 +75,7 @@ impl JobTable {
             key: RowKey { partition: partition.clone(), sort: change.sort },
             epoch,
             body: Some(change.body),
+            expires_ms: None,
         });
         let answers = match grid.state.write(writes.collect()).await {
             Ok(answers) => answers,

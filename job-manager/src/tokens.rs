@@ -59,7 +59,7 @@ pub async fn revoke(grid: &Grid, id: &str) -> Result<bool, ManagerError> {
     }
     let Some((version, _)) = read_row::<TokenRow>(grid, TOKENS, id).await? else { return Ok(false) };
     let key = RowKey { partition: TOKENS.to_owned(), sort: id.to_owned() };
-    let removal = Write { key, expect: Expect::Version(version), epoch: 0, body: None };
+    let removal = Write { key, expect: Expect::Version(version), epoch: 0, body: None, expires_ms: None };
     grid.state.transact(vec![removal]).await?;
     Ok(true)
 }

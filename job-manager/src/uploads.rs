@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use grid_core::layout;
+use grid_core::limits::{IDEMPOTENCY_KEPT, UPLOAD_KEPT};
 use grid_core::rows::{UPLOAD, UploadRow, upload_partition};
 use infra::objects::{ByteStream, Upload, UploadedPart};
 use infra::state::{Expect, RowKey, Write};
@@ -66,14 +67,31 @@ pub async fn begin(grid: &Grid, tenant: String, name: String, bytes: u64) -> Res
     let part_bytes = MIN_PART_BYTES.max(bytes.div_ceil(MAX_PARTS));
     let created_ms = grid.clock.now_ms();
     let row = UploadRow { tenant, name, bytes, part_bytes, store_id, done: false, created_ms };
-    grid.state.transact(vec![write(&upload_partition(&id), UPLOAD, Expect::Absent, &row)]).await?;
+    let entry = write(&upload_partition(&id), UPLOAD, Expect::Absent, &row);
+    grid.state.transact(vec![Write { expires_ms: Some(over_ms(&row)), ..entry }]).await?;
     Ok(Begun { id, row, version: 1 })
 }
 
-/// An upload that was begun and not aborted.
+/// An upload that was begun, not aborted, and whose time is not over: the table may be late to forget it. One that nobody
+/// has completed in time is given up here.
 pub async fn find(grid: &Grid, id: &str) -> Result<Option<Begun>, ManagerError> {
     let found = read_row::<UploadRow>(grid, &upload_partition(id), UPLOAD).await?;
-    Ok(found.map(|(version, row)| Begun { id: id.to_owned(), row, version }))
+    let Some((version, row)) = found else { return Ok(None) };
+    let begun = Begun { id: id.to_owned(), row, version };
+    if grid.clock.now_ms() < over_ms(&begun.row) {
+        return Ok(Some(begun));
+    }
+    if !begun.row.done {
+        begun.abort(grid).await?;
+    }
+    Ok(None)
+}
+
+/// When the row of an upload means nothing any more, Unix milliseconds: parts that were not put together are gone by then, and
+/// a file that was needs no row.
+fn over_ms(row: &UploadRow) -> u64 {
+    let kept = if row.done { IDEMPOTENCY_KEPT } else { UPLOAD_KEPT };
+    row.created_ms.saturating_add(kept.as_millis() as u64)
 }
 
 impl Begun {
@@ -144,15 +162,15 @@ impl Begun {
             (_, None) | (None, _) => self.remove_parts(grid).await?,
         }
         let key = RowKey { partition: upload_partition(&self.id), sort: UPLOAD.to_owned() };
-        let removal = Write { key, expect: Expect::Version(self.version), epoch: 0, body: None };
+        let removal = Write { key, expect: Expect::Version(self.version), epoch: 0, body: None, expires_ms: None };
         apply(grid, removal).await
     }
 
     async fn mark_done(&self, grid: &Grid) -> Result<(), ManagerError> {
         let key = RowKey { partition: upload_partition(&self.id), sort: UPLOAD.to_owned() };
         let row = UploadRow { done: true, ..self.row.clone() };
-        let body = Some(encode(&row));
-        apply(grid, Write { key, expect: Expect::Version(self.version), epoch: 0, body }).await
+        let (expires_ms, body) = (Some(over_ms(&row)), Some(encode(&row)));
+        apply(grid, Write { key, expect: Expect::Version(self.version), epoch: 0, body, expires_ms }).await
     }
 
     /// Writes the parts one after the other into the file.

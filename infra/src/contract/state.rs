@@ -33,6 +33,7 @@ macro_rules! state_checks {
             a_query_is_ordered_and_keeps_to_its_prefix
             a_query_is_read_page_by_page
             a_query_is_read_backwards
+            a_row_whose_time_is_over_is_there_as_it_was_or_gone
             sizes_are_limited
             nothing_is_a_fine_list_of_writes
         }
@@ -101,6 +102,21 @@ async fn a_lower_epoch_is_fenced_off(store: Fresh) {
     assert_eq!(kind(one(&store, in_epoch(5, update("p", "s", 3, b"old"))).await), Some(ErrorKind::Conflict));
     let row = store.get(&key("p", "s")).await.unwrap().unwrap();
     assert_eq!(row, Row { key: key("p", "s"), version: 3, epoch: 9, body: b"3".to_vec() });
+}
+
+async fn a_row_whose_time_is_over_is_there_as_it_was_or_gone(store: Fresh) {
+    let over = Write { expires_ms: Some(1), ..create("p", "over", b"old") };
+    one(&store, over.clone()).await.unwrap();
+    if let Some(row) = store.get(&key("p", "over")).await.unwrap() {
+        assert_eq!((row.version, &*row.body), (1, &b"old"[..]));
+        // A store that is late must not let anybody take the row for a new one.
+        match one(&store, over).await {
+            Err(refused) => assert_eq!(refused.kind, ErrorKind::Conflict),
+            Ok(version) => assert_eq!((version, store.get(&key("p", "over")).await.unwrap().unwrap().version), (1, 1)),
+        }
+    }
+    one(&store, Write { expires_ms: Some(u64::from(u32::MAX) * 1_000), ..create("p", "later", b"new") }).await.unwrap();
+    assert_eq!(store.get(&key("p", "later")).await.unwrap().map(|row| row.body), Some(b"new".to_vec()));
 }
 
 async fn a_removed_row_is_gone_and_can_be_created_again(store: Fresh) {
@@ -296,7 +312,7 @@ fn key(partition: &str, sort: &str) -> RowKey {
 }
 
 fn create(partition: &str, sort: &str, body: &[u8]) -> Write {
-    Write { key: key(partition, sort), expect: Expect::Absent, epoch: 1, body: Some(body.to_vec()) }
+    Write { key: key(partition, sort), expect: Expect::Absent, epoch: 1, body: Some(body.to_vec()), expires_ms: None }
 }
 
 fn update(partition: &str, sort: &str, version: u64, body: &[u8]) -> Write {

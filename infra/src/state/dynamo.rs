@@ -25,6 +25,8 @@ pub(crate) const SORT: &str = "sk";
 const VERSION: &str = "version";
 const EPOCH: &str = "epoch";
 const BODY: &str = "body";
+/// Epoch seconds: the table's attribute for the time to live. Rows without it stay.
+const EXPIRES: &str = "expires";
 
 /// Writes of one call that are under way at the same time.
 const WRITES_AT_ONCE: usize = 16;
@@ -244,7 +246,7 @@ impl Conditional {
                 ("version = :version AND epoch <= :epoch", Some(Item::from(values)), version + 1)
             }
         };
-        let item = write.body.as_ref().map(|body| item(key.clone(), version, write.epoch, body));
+        let item = write.body.as_ref().map(|body| item(key.clone(), version, write, body));
         let version = if item.is_some() { version } else { 0 };
         Self { key, item, condition, values, version }
     }
@@ -289,10 +291,14 @@ fn item_key(key: &RowKey) -> Item {
     HashMap::from([(PARTITION.to_owned(), text(&key.partition)), (SORT.to_owned(), text(&key.sort))])
 }
 
-fn item(key: Item, version: u64, epoch: u64, body: &[u8]) -> Item {
+fn item(key: Item, version: u64, write: &Write, body: &[u8]) -> Item {
     let mut item = key;
     item.insert(VERSION.to_owned(), number(version));
-    item.insert(EPOCH.to_owned(), number(epoch));
+    item.insert(EPOCH.to_owned(), number(write.epoch));
+    if let Some(expires_ms) = write.expires_ms {
+        // Never early.
+        item.insert(EXPIRES.to_owned(), number(expires_ms.div_ceil(1_000)));
+    }
     // Older servers refuse an empty binary: no body is an empty one.
     if !body.is_empty() {
         item.insert(BODY.to_owned(), AttributeValue::B(Blob::new(body)));
@@ -340,8 +346,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_row_that_expires_says_so_in_seconds_and_never_early() {
+        let write =
+            Write { key: row_key("p", "s"), expect: Expect::Absent, epoch: 1, body: None, expires_ms: Some(5_001) };
+        let expires = |write: &Write| item(Item::new(), 1, write, b"body").remove(EXPIRES);
+        assert_eq!(expires(&write), Some(number(6)));
+        assert_eq!(expires(&Write { expires_ms: None, ..write }), None);
+    }
+
+    #[test]
     fn a_condition_that_did_not_hold_counts_before_what_may_pass() {
-        let write = |sort: &str| Write { key: row_key("p", sort), expect: Expect::Absent, epoch: 1, body: None };
+        let write = |sort: &str| Write {
+            key: row_key("p", sort),
+            expect: Expect::Absent,
+            epoch: 1,
+            body: None,
+            expires_ms: None,
+        };
         let writes = [write("a"), write("b"), write("c")];
         let decides = |codes: [&'static str; 3]| {
             worst(codes.into_iter().zip(&writes)).map(|(kind, write, _)| (kind, write.key.sort.clone()))

@@ -60,6 +60,9 @@ pub struct Write {
     pub epoch: u64,
     /// The new content; `None` removes the row.
     pub body: Option<Vec<u8>>,
+    /// From when on the row means nothing, Unix milliseconds: the store may remove it then, at once, days later, or never.
+    /// Whoever reads it judges for himself.
+    pub expires_ms: Option<u64>,
 }
 
 /// Small rows (at most 350 KiB each), read and written consistently.

@@ -13,7 +13,7 @@ fn table(answers: impl IntoIterator<Item = Answer>) -> (Service, DynamoState) {
 
 fn write(sort: &str) -> Write {
     let key = RowKey { partition: "p".to_owned(), sort: sort.to_owned() };
-    Write { key, expect: Expect::Version(3), epoch: 7, body: Some(b"body".to_vec()) }
+    Write { key, expect: Expect::Version(3), epoch: 7, body: Some(b"body".to_vec()), expires_ms: None }
 }
 
 fn kind<T>(answer: Result<T>) -> Option<ErrorKind> {

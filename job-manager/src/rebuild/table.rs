@@ -62,12 +62,18 @@ async fn write_own(grid: &Grid, epoch: u64, job: &Job) -> Result<u64, ManagerErr
         let row = found.remove(&sort);
         if row.as_ref().is_none_or(|row| row.body != body) {
             let expect = row.map_or(Expect::Absent, |row| Expect::Version(row.version));
-            writes.push(Write { key: key(sort), expect, epoch, body: Some(body) });
+            writes.push(Write { key: key(sort), expect, epoch, body: Some(body), expires_ms: None });
         }
     }
     // What the job has no such row for any more.
     for (sort, row) in found {
-        writes.push(Write { key: key(sort), expect: Expect::Version(row.version), epoch, body: None });
+        writes.push(Write {
+            key: key(sort),
+            expect: Expect::Version(row.version),
+            epoch,
+            body: None,
+            expires_ms: None,
+        });
     }
     write_all(grid, writes).await?;
     Ok(rows)
@@ -106,7 +112,7 @@ async fn put(grid: &Grid, partition: &str, sort: &str, body: Option<&impl Serial
         Some(body) if found.as_ref().is_some_and(|row| row.body == encode(body)) => return Ok(()),
         Some(body) => write(partition, sort, expect, body),
         None if found.is_none() => return Ok(()),
-        None => Write { key, expect, epoch: 0, body: None },
+        None => Write { key, expect, epoch: 0, body: None, expires_ms: None },
     };
     write_all(grid, vec![change]).await
 }

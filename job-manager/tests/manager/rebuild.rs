@@ -192,6 +192,7 @@ async fn a_table_that_has_jobs_is_not_touched_unless_somebody_says_so() {
         expect: infra::state::Expect::Absent,
         epoch: 0,
         body: Some(b"{}".to_vec()),
+        expires_ms: None,
     };
     yard.grid.state.write(vec![stray]).await.unwrap().pop().unwrap().unwrap();
     let (replaced, _) = calmly(&yard.grid, &RebuildConfig { existing: Existing::Replace, ..CONFIG }).await;

@@ -28,7 +28,8 @@ class Recorder:
                 raise self.NotThere()
             self.calls.append((call, arguments))
             url = arguments.get("QueueUrl", arguments.get("QueueName"))
-            return {"QueueUrl": url, "Attributes": {"QueueArn": f"arn:aws:sqs:::{url}"}}
+            said = {"QueueUrl": url, "Attributes": {"QueueArn": f"arn:aws:sqs:::{url}"}}
+            return {**said, "TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
 
         return record
 
@@ -82,7 +83,11 @@ def of_localstack(calls):
                 "billing": given["BillingMode"],
                 "keys": [key["AttributeName"] for key in given["KeySchema"]],
                 "attributes": sorted((each["AttributeName"], each["AttributeType"]) for each in given["AttributeDefinitions"]),
+                "expiry": None,
             }
+        elif call == "update_time_to_live":
+            expiry = given["TimeToLiveSpecification"]
+            made["table"]["expiry"] = expiry["Enabled"] and expiry["AttributeName"]
     return made
 
 
@@ -122,6 +127,7 @@ def of_terraform(state):
                 "billing": attributes["billing_mode"],
                 "keys": [attributes["hash_key"], attributes["range_key"]],
                 "attributes": sorted((each["name"], each["type"]) for each in attributes["attribute"]),
+                "expiry": next((each["attribute_name"] for each in attributes["ttl"] or [] if each["enabled"]), None),
             }
     return made
 

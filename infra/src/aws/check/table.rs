@@ -20,7 +20,7 @@ pub(super) async fn check_table(report: &mut Report, client: &Client, name: &str
     }
     let queried = state.query(&key.partition, "", None, 1).await.map(drop);
     report.right(&format!("{place}, query"), queried, "dynamodb:Query");
-    let write = |expect, body| Write { key: key.clone(), expect, epoch: 0, body };
+    let write = |expect, body| Write { key: key.clone(), expect, epoch: 0, body, expires_ms: None };
     let created = one(&state, write(Expect::Absent, Some(b"probe".to_vec()))).await;
     if report.right(&format!("{place}, write"), created, "dynamodb:PutItem").is_none() {
         return;

@@ -129,7 +129,7 @@ async fn what_is_damaged_is_an_error_of_ours_and_its_cause_stays_in_the_log() {
     let job = JobId::new("0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e");
     let row = JobRow { pipeline: "p".into(), digest: String::new(), submitted: String::new(), tenant: String::new() };
     let key = RowKey { partition: JOBS.into(), sort: job.to_string() };
-    let write = Write { key, expect: Expect::Absent, epoch: 0, body: Some(serde_json::to_vec(&row).unwrap()) };
+    let write = Write { key, expect: Expect::Absent, epoch: 0, body: Some(serde_json::to_vec(&row).unwrap()), expires_ms: None };
     site.grid.state.transact(vec![write]).await.unwrap();
     let problem = site.get(&format!("/v1/jobs/{job}")).await.problem();
     assert_eq!(problem.status, 500);

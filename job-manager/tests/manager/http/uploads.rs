@@ -5,6 +5,8 @@ use axum::http::{Method, StatusCode};
 use bytes::Bytes;
 use futures::stream;
 use grid_api::{JobSummary, Scope, Upload, UploadedFile};
+use grid_core::limits::{IDEMPOTENCY_KEPT, UPLOAD_KEPT};
+use grid_core::rows::upload_partition;
 use serde_json::json;
 
 use super::site::{Answer, Site, json_request, request};
@@ -115,6 +117,25 @@ async fn an_upload_that_cannot_be_right_is_not_begun() {
     assert_eq!(refused(json!({"name": "x"})).await, ["#"]);
     let largest = begin(&site, "x", 5 << 40).await;
     assert_eq!((largest.parts.len(), largest.part_bytes), (1_024, 5 << 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_complete_in_time_is_given_up_however_late_the_table_is() {
+    let site = Site::new();
+    let [late, kept] = [begin(&site, "late", 3).await, begin(&site, "kept", 3).await];
+    let [of_late, of_kept] = [send_all(&site, &late, b"abc").await, send_all(&site, &kept, b"abc").await];
+    let complete = |upload: &Upload| format!("/v1/uploads/{}/complete", upload.id);
+    assert_eq!(site.post(&complete(&kept), &of_kept).await.status, StatusCode::OK);
+    tokio::time::advance(UPLOAD_KEPT).await;
+    // A manager that was started since; the table in memory never forgets a row by itself.
+    let restarted = Site::on(site.grid.clone(), Site::this_machine());
+    assert_eq!(restarted.post(&complete(&late), &of_late).await.problem().status, 404);
+    assert_eq!(restarted.post(&complete(&kept), &of_kept).await.status, StatusCode::OK, "a repeat is known for a week");
+    let rows = site.grid.state.query(&upload_partition(&late.id), "", None, 10).await.unwrap();
+    assert_eq!((rows.len(), keys(&site).await.len()), (0, 1), "neither its row nor its parts are left");
+    tokio::time::advance(IDEMPOTENCY_KEPT).await;
+    assert_eq!(restarted.post(&complete(&kept), &of_kept).await.problem().status, 404);
+    assert_eq!(keys(&site).await.len(), 1, "the file itself stays");
 }
 
 #[tokio::test(start_paused = true)]
