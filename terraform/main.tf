@@ -2,6 +2,8 @@
 # those of localstack/, and a test compares them.
 
 data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 data "aws_ssm_parameter" "ami" {
   name = var.ami_ssm_parameter
@@ -26,10 +28,15 @@ locals {
     GRIDMILL_TABLE           = module.state.table
   })
 
+  # Pipelines name a queue by its ARN, and one of this account and region by its name, too.
+  own_queues    = "arn:${data.aws_partition.current.partition}:sqs:${data.aws_region.current.region}:${data.aws_caller_identity.current.account_id}:"
+  notify_queues = concat(var.notify_queue_arns, [for arn in var.notify_queue_arns : trimprefix(arn, local.own_queues) if startswith(arn, local.own_queues)])
+
   # How they go about it, beside where the grid is.
   manager_ways = merge(
     { GRIDMILL_LISTEN = "0.0.0.0:${local.inner_port}", GRIDMILL_LOG_FORMAT = "json" },
     length(var.input_buckets) == 0 ? {} : { GRIDMILL_ALLOWED_INPUTS = join(",", [for bucket in var.input_buckets : "s3://${bucket}/"]) },
+    length(var.notify_queue_arns) == 0 ? {} : { GRIDMILL_NOTIFY_QUEUES = join(",", local.notify_queues) },
   )
   worker_ways = {
     GRIDMILL_LOG_FORMAT = "json"

@@ -249,7 +249,7 @@ variable "input_buckets" {
 variable "notify_queue_arns" {
   type        = list(string)
   default     = []
-  description = "Queues of others that jobs may notify."
+  description = "Queues of others that jobs may notify. Pipelines name them by ARN; those of this account and region by name, too."
 
   validation {
     condition     = alltrue([for arn in var.notify_queue_arns : can(regex("^arn:[a-z-]+:sqs:[a-z0-9-]+:[0-9]{12}:[^*]+$", arn))])

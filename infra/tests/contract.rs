@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use infra::contract::{objects, queue, state};
+use infra::contract::{notify, objects, queue, state};
 use infra::faults::{FaultyObjects, FaultyState, StoreFaults};
+use infra::notify::{FileNotifier, MemoryNotifier, Notifier};
 use infra::objects::{FolderObjects, MemoryObjects};
 use infra::queue::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
 use infra::state::{MemoryState, SqliteState};
-use infra::{object_checks, queue_checks, state_checks};
+use infra::{notify_checks, object_checks, queue_checks, state_checks};
 
 /// Makes a module of tests for one back end. What `fresh` gives beside the back end lives as long as the test; threads
 /// and a paused clock do not go together.
@@ -34,6 +35,37 @@ state_checks!(tests! [state sqlite_state sqlite(); paused = false]);
 state_checks!(tests! [state calm_faulty_state (calm_state(), ()); paused = true]);
 
 queue_checks!(tests! [queue memory_queue (memory_queue(QueueFaults::default()), ()); paused = true]);
+
+notify_checks!(tests! [notify memory_notifier (memory_notifier(), ()); paused = true]);
+notify_checks!(tests! [notify file_notifier file_notifier(); paused = false]);
+
+fn memory_notifier() -> notify::Fresh {
+    let notifier = Arc::new(MemoryNotifier::default());
+    let sent = notifier.clone();
+    let read = move |queue: String, _: usize| {
+        let of_queue = sent.sent().into_iter().filter(|(to, _)| *to == queue).map(|(_, event)| event).collect();
+        let read: futures::future::BoxFuture<'static, Vec<String>> = Box::pin(std::future::ready(of_queue));
+        read
+    };
+    let admitted = ["done", "other"].map(str::to_owned);
+    notify::Fresh { notifier, admitted, refused: vec!["forbidden".to_owned()], read: Box::new(read) }
+}
+
+fn file_notifier() -> (notify::Fresh, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let notifier: Arc<dyn Notifier> = Arc::new(FileNotifier::new(dir.path(), dir.path().join("objects")));
+    let folder = dir.path().join("notify");
+    let read = move |queue: String, _: usize| {
+        let name = queue.rsplit(':').next().unwrap_or_default();
+        let text = std::fs::read_to_string(folder.join(format!("{name}.ndjson"))).expect("the file of the queue");
+        let read: futures::future::BoxFuture<'static, Vec<String>> =
+            Box::pin(std::future::ready(text.lines().map(str::to_owned).collect()));
+        read
+    };
+    let admitted = ["done", "arn:aws:sqs:us-east-1:000000000000:other"].map(str::to_owned);
+    let refused = ["", "..", "a b", "done/"].map(str::to_owned).to_vec();
+    (notify::Fresh { notifier, admitted, refused, read: Box::new(read) }, dir)
+}
 
 fn folder() -> (objects::Fresh, tempfile::TempDir) {
     let dir = tempfile::tempdir().expect("a temporary folder");

@@ -10,8 +10,10 @@ use grid_core::ids::ItemIndex;
 use grid_core::job::Job;
 use grid_core::layout;
 use grid_core::limits::{MAX_MESSAGE_BYTES, QUEUE_BATCH};
+use grid_core::pipeline::Pipeline;
 use grid_core::wire::{Manifest, to_ascii_json};
 use infra::Grid;
+use infra::notify::Notifier;
 use infra::outputs::{Committed, Piece};
 use serde_json::{Value, json};
 
@@ -63,10 +65,16 @@ impl Notices {
     }
 }
 
-/// Why a job cannot be run: the first queue that its pipeline may not name.
+/// Why a job cannot be run: the first queue that its pipeline may not name. A job that was accepted may have been so before
+/// the grid's owner changed his list, or by a command that knows no list.
 pub(crate) fn refused_queue(grid: &Grid, job: &Job) -> Option<String> {
-    job.submission().pipeline.stages.iter().find_map(|stage| {
-        let refused = grid.notifier.admits(&stage.notify.as_ref()?.queue).err()?;
+    refused_queues(&*grid.notifier, &job.submission().pipeline).next()
+}
+
+/// The queues that a pipeline may not name, each with the reason.
+pub(crate) fn refused_queues(notifier: &dyn Notifier, pipeline: &Pipeline) -> impl Iterator<Item = String> {
+    pipeline.stages.iter().filter_map(|stage| {
+        let refused = notifier.admits(&stage.notify.as_ref()?.queue).err()?;
         Some(format!("stage {} cannot notify: {}", stage.name, with_causes(&refused)))
     })
 }

@@ -69,6 +69,29 @@ run "data_is_kept_unless_somebody_says_otherwise" {
   }
 }
 
+run "the_manager_may_tell_the_queues_that_it_has_the_right_to" {
+  variables {
+    notify_queue_arns = ["arn:aws:sqs:eu-central-1:123456789012:news", "arn:aws:sqs:eu-central-1:210987654321:theirs", "arn:aws:sqs:us-east-1:123456789012:far"]
+  }
+
+  assert {
+    condition     = strcontains(output.user_data["manager"], "\nGRIDMILL_NOTIFY_QUEUES=\"arn:aws:sqs:eu-central-1:123456789012:news,arn:aws:sqs:eu-central-1:210987654321:theirs,arn:aws:sqs:us-east-1:123456789012:far,news\"\n")
+    error_message = "what it has the right to it admits: all of them by ARN, its own by name, too"
+  }
+
+  assert {
+    condition     = !strcontains(output.user_data["spot"], "GRIDMILL_NOTIFY_QUEUES")
+    error_message = "workers tell nobody"
+  }
+}
+
+run "nobody_is_told_unless_somebody_is_named" {
+  assert {
+    condition     = !strcontains(output.user_data["manager"], "GRIDMILL_NOTIFY_QUEUES")
+    error_message = "an empty list is no setting"
+  }
+}
+
 run "the_api_has_a_fixed_address" {
   variables {
     network = { api_cidrs = ["198.51.100.0/24"] }

@@ -44,6 +44,14 @@ impl SqsQueue {
         Ok(Self { client, url })
     }
 
+    /// The queue of a name that belongs to an account, which may be another one than ours.
+    pub(crate) async fn of_account(client: Client, account: &str, queue: &str) -> Result<Self> {
+        let found = client.get_queue_url().queue_name(queue).queue_owner_aws_account_id(account).send().await;
+        let found = found.map_err(|error| failed(format!("find queue {queue} of account {account}"), error))?;
+        let url = required(found.queue_url, || format!("URL of queue {queue}"))?;
+        Ok(Self { client, url })
+    }
+
     /// The queue's URL.
     pub fn url(&self) -> &str {
         &self.url

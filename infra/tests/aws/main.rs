@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing helper is a failing test")]
 
 mod grid;
+mod notify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +16,11 @@ use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_sqs::types::QueueAttributeName;
 use infra::aws::Clients;
-use infra::contract::{objects, queue, state};
+use infra::contract::{notify as notices, objects, queue, state};
 use infra::objects::S3Objects;
 use infra::queue::SqsQueue;
 use infra::state::DynamoState;
-use infra::{object_checks, queue_checks, state_checks};
+use infra::{notify_checks, object_checks, queue_checks, state_checks};
 
 use self::grid::grid_checks;
 
@@ -52,6 +53,7 @@ macro_rules! server {
             object_checks!(tests! [objects s3]);
             queue_checks!(tests! [queue sqs]);
             state_checks!(tests! [state dynamodb]);
+            notify_checks!(tests! [notices notifier]);
             grid_checks!(tests! [grid whole]);
         }
     };
@@ -95,6 +97,10 @@ fn unique() -> String {
 
 async fn whole() -> grid::Fresh {
     grid::fresh().await
+}
+
+async fn notifier() -> notices::Fresh {
+    notify::fresh().await
 }
 
 async fn s3() -> objects::Fresh {
