@@ -4,6 +4,8 @@ use grid_core::ids::JobId;
 use grid_core::job::JobState;
 use serde::{Deserialize, Serialize};
 
+use crate::StageStatus;
+
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -17,7 +19,7 @@ pub struct Page<T> {
 }
 
 /// A job in the list of jobs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JobSummary {
     /// The job; ids sort by the time of submission.
@@ -37,4 +39,12 @@ pub struct JobSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(required = false))]
     pub finished: Option<String>,
+    /// Why it stands there, where that needs a word; only where stages were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub message: Option<String>,
+    /// Its stages, in the order of execution; only where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub stages: Option<Vec<StageStatus>>,
 }

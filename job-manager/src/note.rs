@@ -52,7 +52,7 @@ impl Note {
             self.written = Some((written, expect));
             return Ok(());
         }
-        let write = Write { key: self.key.clone(), expect, epoch, body: Some(body.clone()) };
+        let write = Write { key: self.key.clone(), expect, epoch, body: Some(body.clone()), expires_ms: None };
         for answer in grid.state.write(vec![write]).await? {
             self.written = Some((body.clone(), Expect::Version(answer?)));
         }

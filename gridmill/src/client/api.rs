@@ -42,6 +42,12 @@ impl Client {
         self.pages(Route::v1(["jobs"]).query_some("state", state.map(JobState::as_str)))
     }
 
+    /// The same jobs, each with where its stages stand: no request a job.
+    pub fn jobs_with_stages(&self, state: Option<JobState>) -> Pages<'_, JobSummary> {
+        let route = Route::v1(["jobs"]).query_some("state", state.map(JobState::as_str));
+        self.pages(route.query_some("stages", Some("true")))
+    }
+
     /// Where a job stands.
     pub async fn status(&self, job: &JobId) -> Result<JobStatus, ClientError> {
         self.get(&Route::v1(["jobs", job.as_str()])).await

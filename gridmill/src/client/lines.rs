@@ -103,10 +103,13 @@ impl Text<'_> {
 impl<T: DeserializeOwned> Lines<'_, T> {
     /// The next document; `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
-        match self.text.next().await? {
-            Some(line) => self.text.document(&line).map(Some),
-            None => Ok(None),
+        while let Some(line) = self.text.next().await? {
+            // An empty one says that the connection stands.
+            if !line.is_empty() {
+                return self.text.document(&line).map(Some);
+            }
         }
+        Ok(None)
     }
 }
 

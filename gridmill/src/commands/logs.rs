@@ -1,13 +1,9 @@
 //! `gridmill logs`: what commands wrote to standard error.
 
-use std::collections::BTreeSet;
 use std::io::Write;
-use std::time::Duration;
 
 use grid_api::{JobStatus, LogEntry};
-use grid_core::ids::StageName;
 use job_manager::view::NoSuchJob;
-use tokio::time::{Instant, sleep};
 
 use crate::cli::LogsArgs;
 use crate::console::{Console, answer};
@@ -15,56 +11,25 @@ use crate::exit::{Exit, Outcome};
 use crate::local;
 use crate::place::{Place, Whose};
 
-/// Between two looks for what is new.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// A look takes at most this part of the time: it reads all logs there are.
-const LOOK_SHARE: u32 = 10;
-
-/// Names an entry.
-type Seen = (StageName, u32, u32);
-
 /// Prints the logs of a job, a stage, or an item.
 pub fn logs(args: &LogsArgs, console: Console) -> Outcome {
     let place = Place::open(&args.place)?;
     local::runtime()?.block_on(async {
         let (status, whose) = meant(&place, &args.words).await?;
-        let found = match args.follow {
-            true => follow(&place, status, &whose, console).await?,
-            false => {
-                let mut found = false;
-                let visit = |entry: LogEntry| {
-                    found = true;
-                    print(&entry, console)
-                };
-                place.each_log(&status, &whose, visit).await?;
-                found
-            }
+        let mut found = false;
+        let visit = |entry: LogEntry| {
+            found = true;
+            print(&entry, console)
         };
+        match args.follow {
+            true => place.each_log_to_come(&status, &whose, visit).await?,
+            false => place.each_log(&status, &whose, visit).await?,
+        }
         if !found {
             console.say("nothing was written to standard error");
         }
         Ok(Exit::Done)
     })
-}
-
-/// Prints what there is, and what comes, until the job has ended. Answers whether there was anything.
-async fn follow(place: &Place, mut status: JobStatus, whose: &Whose, console: Console) -> Outcome<bool> {
-    let mut seen: BTreeSet<Seen> = BTreeSet::new();
-    loop {
-        let began = Instant::now();
-        let visit = |entry: LogEntry| match seen.insert((entry.stage.clone(), entry.index, entry.attempt)) {
-            true => print(&entry, console),
-            false => Ok(()),
-        };
-        place.each_log(&status, whose, visit).await?;
-        // What ended before that look was in it.
-        if status.state.is_final() {
-            return Ok(!seen.is_empty());
-        }
-        sleep(LOOK_EVERY.max(began.elapsed() * LOOK_SHARE)).await;
-        status = place.status(&status.job).await?;
-    }
 }
 
 /// `[JOB] [STAGE[/ITEM]]`: one word alone is a stage (and item) of the newest job if that has such a stage, else a job.

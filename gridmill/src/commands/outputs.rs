@@ -67,7 +67,7 @@ async fn list(place: &Place, status: &JobStatus, console: Console) -> Outcome<()
     match place {
         Place::Here(here) => {
             let view = JobView::open(&here.grid, &status.job).await?;
-            let mut found = list_outputs(Arc::new(view));
+            let mut found = list_outputs(Arc::new(view), None);
             while let Some(entry) = found.recv().await.transpose()? {
                 let path = entry.path.to_string_lossy().into_owned();
                 let (bytes, crc32, stage, item) = (entry.bytes, entry.crc32, entry.stage, entry.item);

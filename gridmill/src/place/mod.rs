@@ -8,8 +8,7 @@ mod wishes;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use futures::{StreamExt, TryStreamExt, stream};
-use grid_api::{JobState, JobStatus, Receipt};
+use grid_api::{JobState, JobStatus, JobSummary, Receipt};
 use grid_core::ids::JobId;
 use infra::Grid;
 use job_manager::view::{self, JobView};
@@ -21,9 +20,6 @@ use crate::client::{Address, AddressFault, Client, ClientError, Token};
 use crate::exit::{Fault, Outcome};
 use crate::local;
 use crate::runner::Runner;
-
-/// Jobs of a list that are asked for at the same time.
-const ASKED_AT_ONCE: usize = 8;
 
 /// Where a token is looked for.
 const TOKEN: &str = "GRIDMILL_TOKEN";
@@ -74,9 +70,8 @@ impl Place {
         match self {
             Self::Here(here) => here.newest(only, most).await,
             Self::There(client) => {
-                let jobs = client.jobs(only).take(most).await?;
-                let statuses = jobs.iter().map(|job| client.status(&job.job)).collect::<Vec<_>>();
-                Ok(stream::iter(statuses).buffered(ASKED_AT_ONCE).try_collect().await?)
+                let jobs = client.jobs_with_stages(only).take(most).await?;
+                Ok(jobs.into_iter().map(status_of).collect())
             }
         }
     }
@@ -92,6 +87,12 @@ impl Place {
             },
         }
     }
+}
+
+/// What a list that was asked for stages says of a job.
+fn status_of(summary: JobSummary) -> JobStatus {
+    let JobSummary { job, pipeline, tenant: _, state, submitted, finished, message, stages } = summary;
+    JobStatus { job, pipeline, state, message, submitted, finished, stages: stages.unwrap_or_default() }
 }
 
 impl Here {

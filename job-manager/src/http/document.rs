@@ -11,13 +11,19 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::routes;
 
-/// What every route may answer that needs a token.
+/// What every route may answer that takes anything at all.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its schema is wanted")]
-pub(super) enum Common {
+pub(super) enum Asked {
     /// Something in the path, the query, a header or the body cannot be read.
     #[response(status = 400, content_type = "application/problem+json")]
     Malformed(Problem),
+}
+
+/// What every route may answer that needs a token.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(super) enum Guarded {
     /// The token is missing, unknown, or has expired.
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
@@ -60,6 +66,12 @@ pub(super) enum WithBody {
     /// The body is too long.
     #[response(status = 413, content_type = "application/problem+json")]
     TooLarge(Problem),
+}
+
+/// What every route with a document as its body may answer beside.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only its schema is wanted")]
+pub(super) enum WithDocument {
     /// The body is of another media type.
     #[response(status = 415, content_type = "application/problem+json")]
     MediaType(Problem),
@@ -68,10 +80,10 @@ pub(super) enum WithBody {
     Invalid(Problem),
 }
 
-/// What a submission may be answered beside.
+/// What every route may answer that has something written.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only its schema is wanted")]
-pub(super) enum OfSubmission {
+pub(super) enum Written {
     /// The store has no room left.
     #[response(status = 507, content_type = "application/problem+json")]
     Full(Problem),

@@ -179,7 +179,8 @@ pub(super) fn plain_path(path: &str) -> Result<String, String> {
         return Ok(path.to_owned());
     }
     Err(format!(
-        "{} is no name for a file: a relative path of at most {MAX_NAME_BYTES} bytes, without `..`",
+        "{} is no name for a file: a relative path of at most {MAX_NAME_BYTES} bytes, 255 between slashes, without `..` and \
+         without control characters, which stores cannot list",
         shortened(path)
     ))
 }

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::access::{Reader, shortened};
-use super::document::{Common, OfJob};
+use super::document::{Asked, Guarded, OfJob};
 use super::problem::Refusal;
 use super::query::{self, Query};
 use crate::view::{self, ItemFilter, ItemPlace, JobView};
@@ -61,7 +61,7 @@ pub(super) struct WhyQuery {
 /// Lists the items of a job, stage by stage.
 #[utoipa::path(get, path = "/v1/jobs/{id}/items", tag = "items",
     params(("id" = String, Path, description = "the job"), ItemsQuery), security(("token" = ["read"])),
-    responses((status = 200, description = "a page of the list", body = Page<Item>), Common, OfJob))]
+    responses((status = 200, description = "a page of the list", body = Page<Item>), Asked, Guarded, OfJob))]
 pub(super) async fn items(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -80,7 +80,7 @@ pub(super) async fn items(
 /// Lists the items that were given up on, with their reasons.
 #[utoipa::path(get, path = "/v1/jobs/{id}/dead", tag = "items",
     params(("id" = String, Path, description = "the job"), DeadQuery), security(("token" = ["read"])),
-    responses((status = 200, description = "a page of the list", body = Page<DeadLetter>), Common, OfJob))]
+    responses((status = 200, description = "a page of the list", body = Page<DeadLetter>), Asked, Guarded, OfJob))]
 pub(super) async fn dead(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -99,7 +99,7 @@ pub(super) async fn dead(
 /// Tells what is known of one item: its attempts, and why its results were or were not taken from an earlier job.
 #[utoipa::path(get, path = "/v1/jobs/{id}/why", tag = "items",
     params(("id" = String, Path, description = "the job"), WhyQuery), security(("token" = ["read"])),
-    responses((status = 200, description = "its story", body = Story), Common, OfJob))]
+    responses((status = 200, description = "its story", body = Story), Asked, Guarded, OfJob))]
 pub(super) async fn why(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,

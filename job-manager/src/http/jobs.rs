@@ -11,10 +11,10 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::access::{Reader, is_job_id};
-use super::document::{Common, OfJob};
+use super::document::{Asked, Guarded, OfJob};
 use super::problem::Refusal;
 use super::query::{self, Query};
-use crate::view::{JobFilter, JobView, list_jobs};
+use crate::view::{Detail, JobFilter, JobView, list_jobs};
 
 /// Which jobs are listed.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -26,6 +26,9 @@ pub(super) struct ListQuery {
     state: Option<JobState>,
     /// Only those of this tenant.
     tenant: Option<String>,
+    /// Whether each entry says where the stages of the job stand, too.
+    #[param(default = false)]
+    stages: Option<bool>,
     /// `next_cursor` of the page before.
     #[param(format = "uuid")]
     cursor: Option<String>,
@@ -36,7 +39,7 @@ pub(super) struct ListQuery {
 
 /// Lists jobs, the newest first.
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(ListQuery), security(("token" = ["read"])),
-    responses((status = 200, description = "a page of the list", body = Page<JobSummary>), Common))]
+    responses((status = 200, description = "a page of the list", body = Page<JobSummary>), Asked, Guarded))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -51,7 +54,8 @@ pub(super) async fn list(
     if query.tenant.as_deref().is_some_and(|tenant| !caller.acts_for(tenant)) {
         return Ok(Json(Page { entries: Vec::new(), next_cursor: None }));
     }
-    let filter = JobFilter { state: query.state, tenant: caller.tenant.or(query.tenant) };
+    let detail = if query.stages == Some(true) { Detail::Stages } else { Detail::State };
+    let filter = JobFilter { state: query.state, tenant: caller.tenant.or(query.tenant), detail };
     let page = list_jobs(&api.grid, &filter, before.as_ref(), limit).await?;
     Ok(Json(Page { entries: page.jobs, next_cursor: page.next.map(|job| job.to_string()) }))
 }
@@ -59,7 +63,7 @@ pub(super) async fn list(
 /// Shows where a job stands.
 #[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "the job")),
     security(("token" = ["read"])),
-    responses((status = 200, description = "the job", body = JobStatus), Common, OfJob))]
+    responses((status = 200, description = "the job", body = JobStatus), Asked, Guarded, OfJob))]
 pub(super) async fn show(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -72,7 +76,7 @@ pub(super) async fn show(
 /// Shows where the stages of a job stand, in the order of execution.
 #[utoipa::path(get, path = "/v1/jobs/{id}/stages", tag = "jobs", params(("id" = String, Path, description = "the job")),
     security(("token" = ["read"])),
-    responses((status = 200, description = "its stages", body = Vec<StageStatus>), Common, OfJob))]
+    responses((status = 200, description = "its stages", body = Vec<StageStatus>), Asked, Guarded, OfJob))]
 pub(super) async fn stages(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -85,7 +89,7 @@ pub(super) async fn stages(
 /// Shows the balance of a job that has ended.
 #[utoipa::path(get, path = "/v1/jobs/{id}/receipt", tag = "jobs", params(("id" = String, Path, description = "the job")),
     security(("token" = ["read"])),
-    responses((status = 200, description = "its receipt", body = Receipt), Common, OfJob))]
+    responses((status = 200, description = "its receipt", body = Receipt), Asked, Guarded, OfJob))]
 pub(super) async fn receipt(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,

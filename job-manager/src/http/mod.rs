@@ -15,6 +15,7 @@ mod inputs;
 mod items;
 mod jobs;
 mod lines;
+mod lists;
 mod logs;
 mod metrics;
 mod multipart;
@@ -50,7 +51,9 @@ pub use inputs::{InputPolicy, OwnBucket};
 pub use serve::{Limits, serve};
 pub use starting::Starting;
 
+use events::Watchers;
 use health::LastLook;
+use lists::Lists;
 use metrics::Metrics;
 use problem::Refusal;
 
@@ -74,13 +77,26 @@ pub struct Api {
     role: watch::Receiver<Role>,
     last_look: LastLook,
     metrics: Metrics,
+    lists: Lists,
+    watchers: Watchers,
 }
 
 impl Api {
     /// An API over a grid.
     pub fn new(grid: Grid, access: Access, inputs: InputPolicy, stop: CancellationToken) -> Self {
         let (progress, role) = (watch::channel(Progress::default()).1, watch::channel(Role::default()).1);
-        Self { grid, access, inputs, stop, progress, role, last_look: LastLook::default(), metrics: Metrics::default() }
+        Self {
+            grid,
+            access,
+            inputs,
+            stop,
+            progress,
+            role,
+            last_look: LastLook::default(),
+            metrics: Metrics::default(),
+            lists: Lists::default(),
+            watchers: Watchers::default(),
+        }
     }
 
     /// With what the manager in this process tells of itself and, while it leads, of the jobs.

@@ -19,13 +19,14 @@ use utoipa::IntoParams;
 
 use super::Api;
 use super::access::{Reader, shortened};
-use super::document::{Common, OfJob};
+use super::document::{Asked, Guarded, OfJob};
 use super::lines::{NDJSON, lines};
+use super::lists::{Lists, Open};
 use super::problem::Refusal;
 use super::query::{self, Query};
 use crate::view::JobView;
 use crate::view::outputs::{
-    Content, OutputEntry, WalkError, content_of, content_of_entry, list_outputs, shared_content,
+    Content, OutputEntry, OutputPlace, WalkError, content_of, content_of_entry, list_outputs, shared_content,
 };
 
 /// How long the address of an output is good for.
@@ -40,7 +41,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 #[into_params(parameter_in = Query)]
 pub(super) struct OutputsQuery {
     /// `next_cursor` of the page before.
-    #[param(pattern = "^[0-9]{1,18}$")]
+    #[param(pattern = "^[0-9]{1,4}[.][0-9]{1,10}[.][0-9]{1,10}$")]
     cursor: Option<String>,
     /// Entries in a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -60,11 +61,12 @@ pub(super) struct OutputQuery {
     name: Option<String>,
 }
 
-/// Lists the files that a job has written so far: in pages, or all of them as lines with `Accept: application/x-ndjson`.
+/// Lists the files that a job has written so far: in pages, or all of them as lines with `Accept: application/x-ndjson`. Pages
+/// that follow each other shortly show the job as it was at the first of them.
 #[utoipa::path(get, path = "/v1/jobs/{id}/outputs", tag = "outputs",
     params(("id" = String, Path, description = "the job"), OutputsQuery), security(("token" = ["read"])),
     responses((status = 200, description = "a page of the list, or all of it", content(
-        (Page<OutputFile> = "application/json"), (String = "application/x-ndjson"))), Common, OfJob, super::document::OfWish))]
+        (Page<OutputFile> = "application/json"), (String = "application/x-ndjson"))), Asked, Guarded, OfJob, super::document::OfWish))]
 pub(super) async fn list(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -73,25 +75,23 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let limit = query::limit(query.limit)?;
-    // A place in the list: files of stages that are complete keep theirs.
-    let skipped: usize = query.cursor.map_or(Ok(0), |cursor| cursor.parse()).map_err(|_| query::no_cursor())?;
+    let after = query.cursor.map(|cursor| cursor.parse::<OutputPlace>()).transpose().map_err(|_| query::no_cursor())?;
     let (job, _) = caller.job(&api, &id).await?;
-    let mut found = list_outputs(Arc::new(JobView::open(&api.grid, &job).await?));
     if headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes() == NDJSON.as_bytes()) {
-        return lines(shown(job, found)).await;
+        let view = Arc::new(JobView::open(&api.grid, &job).await?);
+        return lines(shown(job, list_outputs(view, after))).await;
     }
-    let (mut entries, mut seen, mut next_cursor) = (Vec::new(), 0, None);
-    while let Some(entry) = found.recv().await.transpose()? {
-        seen += 1;
-        if seen <= skipped {
-            continue;
-        }
-        if entries.len() == limit {
-            next_cursor = Some((skipped + limit).to_string());
-            break;
-        }
-        entries.push(file(&job, &entry));
+    let open = match after.and_then(|after| api.lists.take(&job, after)) {
+        Some(open) => open,
+        None => Open::new(&api, &job, after).await?,
+    };
+    let (entries, open) = open.page(after, limit).await?;
+    let last = entries.last().map(|entry| entry.place);
+    let next_cursor = last.filter(|_| open.is_some()).map(|last| last.to_string());
+    if let (Some(open), Some(last)) = (open, last) {
+        Lists::keep(&api, open, last);
     }
+    let entries = entries.iter().map(|entry| file(&job, entry)).collect();
     Ok(Json(Page { entries, next_cursor }).into_response())
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn list(
         ("path" = String, Path, description = "its path below the output folder, with slashes as they are")),
     security(("token" = ["read"])),
     responses((status = 200, description = "its bytes", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 302, description = "it lies at `Location`, for 15 minutes"), Common, OfJob, super::document::OfWish))]
+        (status = 302, description = "it lies at `Location`, for 15 minutes"), Asked, Guarded, OfJob, super::document::OfWish))]
 pub(super) async fn get(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -132,7 +132,7 @@ pub(super) async fn get(
 
 /// Looks for a file by its path: from the beginning, since names depend on those given before.
 async fn find(view: &Arc<JobView>, path: &str) -> Result<Option<OutputEntry>, Refusal> {
-    let (mut found, wanted) = (list_outputs(view.clone()), PathBuf::from(path));
+    let (mut found, wanted) = (list_outputs(view.clone(), None), PathBuf::from(path));
     while let Some(entry) = found.recv().await.transpose()? {
         if entry.path == wanted {
             return Ok(Some(entry));

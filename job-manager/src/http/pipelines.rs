@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use super::Api;
 use super::access::{Reader, Submitter, shortened};
 use super::body::Body;
-use super::document::{Common, OfJob, OfSubmission, WithBody};
+use super::document::{Asked, Guarded, OfJob, WithBody, WithDocument, Written};
 use super::problem::{Refusal, fault};
 use super::query::Query;
 use super::submission::{MAX_NAME_BYTES, is_plain_name, parse, text_of};
@@ -37,7 +37,7 @@ pub(super) struct VersionQuery {
     params(("name" = String, Path, pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length = 64, description = "1 to 64 letters, digits, `-`, `_` and `.`")), request_body = PutPipeline,
     responses((status = 201, description = "a new version", body = PipelineVersion),
         (status = 200, description = "the newest version is this already", body = PipelineVersion),
-        Common, WithBody, OfSubmission))]
+        Asked, Guarded, WithBody, WithDocument, Written))]
 pub(super) async fn put(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -58,7 +58,7 @@ pub(super) async fn put(
 /// Shows a version of a pipeline.
 #[utoipa::path(get, path = "/v1/pipelines/{name}", tag = "pipelines", security(("token" = ["read"])),
     params(("name" = String, Path, description = "its name"), VersionQuery),
-    responses((status = 200, description = "the version", body = PipelineVersion), Common, OfJob))]
+    responses((status = 200, description = "the version", body = PipelineVersion), Asked, Guarded, OfJob))]
 pub(super) async fn get(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,

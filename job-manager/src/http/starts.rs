@@ -10,7 +10,7 @@ use grid_api::{Event, Registered, StartedJobs, SubmitJob};
 use super::Api;
 use super::access::{Submitter, shortened};
 use super::body::OptionalBody;
-use super::document::{Common, OfSubmission, WithBody};
+use super::document::{Asked, Guarded, WithBody, WithDocument, Written};
 use super::files::Received;
 use super::inputs::pin;
 use super::problem::{Refusal, fault};
@@ -27,7 +27,7 @@ use crate::pipelines;
             description = "of the client's choice: the same key means the same jobs")),
     request_body = Option<Event>,
     responses((status = 200, description = "the jobs; none where no pipeline is bound to the event", body = StartedJobs),
-        Common, WithBody, OfSubmission))]
+        Asked, Guarded, WithBody, WithDocument, Written))]
 pub(super) async fn start(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,

@@ -8,11 +8,13 @@ use grid_api::{PipelineSource, ProblemError, Registered, SubmitBudget, SubmitJob
 use grid_core::limits::MAX_PIPELINE_BYTES;
 use grid_core::pipeline::{self, DEFAULT_POOL, ItemSource, List, Pipeline};
 use grid_core::terms::{Budget, LEAST_BUDGET, MOST_BUDGET, Priority, Terms};
+use infra::notify::Notifier;
 
 use super::Api;
 use super::access::{Caller, shortened};
 use super::files::Received;
 use super::problem::{Refusal, fault, step};
+use crate::notices::refused_queues;
 use crate::pipelines;
 
 /// The latest deadline, in seconds: three years.
@@ -99,10 +101,15 @@ impl Checked {
                 format!("the pipeline runs on behalf of tenant `{named}`, and this is submitted for `{tenant}`");
             return Err(Refusal::invalid(vec![fault("#/pipeline", words)]));
         }
-        Self::with(pipeline, body, received)
+        Self::with(&*api.grid.notifier, pipeline, body, received)
     }
 
-    fn with(mut pipeline: Pipeline, body: SubmitJob, received: &Received) -> Result<Self, Refusal> {
+    fn with(
+        notifier: &dyn Notifier,
+        mut pipeline: Pipeline,
+        body: SubmitJob,
+        received: &Received,
+    ) -> Result<Self, Refusal> {
         let (terms, mut faults) = terms_of(&body);
         let given = body.params.into_iter().map(|(name, value)| (name, value.into_text())).collect();
         let (params, wrong) = check_params(&pipeline, &given);
@@ -111,6 +118,7 @@ impl Checked {
         let inputs = check_inputs(&pipeline, inputs, received, &mut faults);
         let lists = check_lists(&pipeline, body.lists, received, &mut faults);
         check_pools(&pipeline, &mut faults);
+        faults.extend(refused_queues(notifier, &pipeline).map(|words| fault("#/pipeline", words)));
         pipeline.terms = terms.or(pipeline.terms);
         if faults.is_empty() { Ok(Self { pipeline, params, inputs, lists }) } else { Err(Refusal::invalid(faults)) }
     }

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::Api;
 use super::access::{Caller, Submitter};
 use super::body::{self, Body};
-use super::document::{Common, OfSubmission, WithBody};
+use super::document::{Asked, Guarded, WithBody, WithDocument, Written};
 use super::files::{Form, Received};
 use super::inputs::pin;
 use super::multipart::boundary_of;
@@ -57,7 +57,7 @@ pub(super) struct SubmissionForm {
             ("Location" = String, description = "where the job is shown"))),
         (status = 200, description = "it was accepted before, under the same key", body = JobSummary, headers(
             ("Location" = String, description = "where the job is shown"))),
-        Common, WithBody, OfSubmission))]
+        Asked, Guarded, WithBody, WithDocument, Written))]
 pub(super) async fn submit(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -128,7 +128,7 @@ async fn answer(api: &Api, accepted: Accepted) -> Result<Response, Refusal> {
         Accepted::Before(job) => (StatusCode::OK, job),
         Accepted::OtherBody => return Err(Refusal::other_body()),
     };
-    let summary = view::summary(&api.grid, &job, head(&api.grid, &job).await?).await?;
+    let summary = view::summary(&api.grid, &job, head(&api.grid, &job).await?, view::Detail::State).await?;
     Ok((status, [(LOCATION, format!("/v1/jobs/{job}"))], Json(summary)).into_response())
 }
 

@@ -10,7 +10,7 @@ use grid_api::{CreateToken, NewToken, Page, Token};
 use super::Api;
 use super::access::{Admin, shortened};
 use super::body::Body;
-use super::document::{Common, OfJob, WithBody};
+use super::document::{Asked, Guarded, OfJob, WithBody, WithDocument, Written};
 use super::problem::{Refusal, fault};
 use super::submission::tenant_of;
 use crate::tokens::{self, TokenRequest};
@@ -23,7 +23,7 @@ const MAX_SECS: u64 = 100 * 365 * 86_400;
 
 /// Lists the tokens, those that have expired included; never their secrets.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", security(("token" = ["admin"])),
-    responses((status = 200, description = "all of them", body = Page<Token>), Common))]
+    responses((status = 200, description = "all of them", body = Page<Token>), Guarded))]
 pub(super) async fn list(Admin(caller): Admin, State(api): State<Arc<Api>>) -> Result<Json<Page<Token>>, Refusal> {
     let mut entries = tokens::list(&api.grid).await?;
     // Tokens for all tenants are nobody's who acts for one.
@@ -33,7 +33,7 @@ pub(super) async fn list(Admin(caller): Admin, State(api): State<Arc<Api>>) -> R
 
 /// Makes a token. From the first one on, nobody is served without.
 #[utoipa::path(post, path = "/v1/tokens", tag = "tokens", security(("token" = ["admin"])), request_body = CreateToken,
-    responses((status = 201, description = "the token, with its secret this once", body = NewToken), Common, WithBody))]
+    responses((status = 201, description = "the token, with its secret this once", body = NewToken), Asked, Guarded, WithBody, WithDocument, Written))]
 pub(super) async fn create(
     Admin(caller): Admin,
     State(api): State<Arc<Api>>,
@@ -59,7 +59,7 @@ pub(super) async fn create(
 /// Makes a token worthless, at once.
 #[utoipa::path(delete, path = "/v1/tokens/{token}", tag = "tokens", security(("token" = ["admin"])),
     params(("token" = String, Path, description = "the token's id, which is no secret")),
-    responses((status = 204, description = "it is no more"), Common, OfJob))]
+    responses((status = 204, description = "it is no more"), Asked, Guarded, OfJob, Written))]
 pub(super) async fn revoke(
     Admin(caller): Admin,
     State(api): State<Arc<Api>>,

@@ -17,7 +17,7 @@ use infra::objects::UploadedPart;
 use super::Api;
 use super::access::{Caller, Submitter, is_job_id, shortened};
 use super::body::{self, has_cause};
-use super::document::{Common, OfJob, OfSubmission, WithBody};
+use super::document::{Asked, Guarded, OfJob, WithBody, WithDocument, Written};
 use super::files::plain_path;
 use super::problem::{Refusal, fault};
 use super::submission::tenant_of;
@@ -31,7 +31,7 @@ const SIGNED_AT_ONCE: usize = 32;
 /// have it.
 #[utoipa::path(post, path = "/v1/uploads", tag = "uploads", security(("token" = ["submit"])), request_body = CreateUpload,
     responses((status = 201, description = "where the parts go", body = Upload, headers(
-        ("Location" = String, description = "the upload"))), Common, WithBody, OfSubmission))]
+        ("Location" = String, description = "the upload"))), Asked, Guarded, WithBody, WithDocument, Written))]
 pub(super) async fn create(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -59,7 +59,7 @@ pub(super) async fn create(
     params(("id" = String, Path, description = "the upload"), ("number" = u32, Path, description = "the part, from 1")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 204, description = "it is there", headers(("ETag" = String, description = "asked for at the end"))),
-        Common, OfJob, WithBody, OfSubmission))]
+        Asked, Guarded, OfJob, WithBody, Written))]
 pub(super) async fn put_part(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -85,7 +85,7 @@ pub(super) async fn put_part(
 /// Makes the file out of its parts. May be repeated.
 #[utoipa::path(post, path = "/v1/uploads/{id}/complete", tag = "uploads", security(("token" = ["submit"])),
     params(("id" = String, Path, description = "the upload")), request_body = CompleteUpload,
-    responses((status = 200, description = "the file is there", body = UploadedFile), Common, OfJob, WithBody, OfSubmission))]
+    responses((status = 200, description = "the file is there", body = UploadedFile), Asked, Guarded, OfJob, WithBody, WithDocument, Written))]
 pub(super) async fn complete(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -107,7 +107,7 @@ pub(super) async fn complete(
 /// Gives an upload up. A file that is complete stays.
 #[utoipa::path(delete, path = "/v1/uploads/{id}", tag = "uploads", security(("token" = ["submit"])),
     params(("id" = String, Path, description = "the upload")),
-    responses((status = 204, description = "nothing of it is kept"), Common, OfJob))]
+    responses((status = 204, description = "nothing of it is kept"), Asked, Guarded, OfJob, Written))]
 pub(super) async fn abort(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,

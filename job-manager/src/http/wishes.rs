@@ -10,14 +10,14 @@ use grid_core::ids::JobId;
 use super::Api;
 use super::access::Submitter;
 use super::body::OptionalBody;
-use super::document::{Common, OfJob, OfWish};
+use super::document::{Asked, Guarded, OfJob, OfWish, WithBody, WithDocument, Written};
 use super::problem::Refusal;
 use crate::control;
 
 /// Ends a job: nothing more of it is handed out, and what runs is stopped. What is committed stays.
 #[utoipa::path(post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path, description = "the job")),
     security(("token" = ["submit"])),
-    responses((status = 200, description = "where the job stands now", body = JobStanding), Common, OfJob, OfWish))]
+    responses((status = 200, description = "where the job stands now", body = JobStanding), Asked, Guarded, OfJob, OfWish, Written))]
 pub(super) async fn cancel(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -31,7 +31,7 @@ pub(super) async fn cancel(
 /// Hands out nothing more of a job; what runs goes on to its end, and counts.
 #[utoipa::path(post, path = "/v1/jobs/{id}/pause", tag = "jobs", params(("id" = String, Path, description = "the job")),
     security(("token" = ["submit"])),
-    responses((status = 200, description = "where the job stands now", body = JobStanding), Common, OfJob, OfWish))]
+    responses((status = 200, description = "where the job stands now", body = JobStanding), Asked, Guarded, OfJob, OfWish, Written))]
 pub(super) async fn pause(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -45,7 +45,7 @@ pub(super) async fn pause(
 /// Goes on with a job that is paused.
 #[utoipa::path(post, path = "/v1/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path, description = "the job")),
     security(("token" = ["submit"])),
-    responses((status = 200, description = "where the job stands now", body = JobStanding), Common, OfJob, OfWish))]
+    responses((status = 200, description = "where the job stands now", body = JobStanding), Asked, Guarded, OfJob, OfWish, Written))]
 pub(super) async fn resume(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,
@@ -59,8 +59,8 @@ pub(super) async fn resume(
 /// Runs failed items again, of a job that has failed or has succeeded without them. Without a body, all of them.
 #[utoipa::path(post, path = "/v1/jobs/{id}/redrive", tag = "jobs", params(("id" = String, Path, description = "the job")),
     security(("token" = ["submit"])), request_body = Option<Redrive>,
-    responses((status = 200, description = "what runs again", body = Redriven), Common, OfJob, OfWish,
-        super::document::WithBody))]
+    responses((status = 200, description = "what runs again", body = Redriven), Asked, Guarded, OfJob, OfWish,
+        WithBody, WithDocument, Written))]
 pub(super) async fn redrive(
     Submitter(caller): Submitter,
     State(api): State<Arc<Api>>,

@@ -1,12 +1,13 @@
 //! The list of jobs, page by page, the newest first.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use grid_api::{JobState, JobSummary};
+use grid_api::{JobState, JobStatus, JobSummary};
 use grid_core::ids::JobId;
 use grid_core::job::Meta;
 use grid_core::rows::{JOBS, JobRow};
 use infra::Grid;
 
+use super::JobView;
 use crate::ManagerError;
 use crate::control::read_state;
 use crate::finish::rfc3339;
@@ -27,6 +28,18 @@ pub struct JobFilter {
     pub state: Option<JobState>,
     /// Only those of this tenant.
     pub tenant: Option<String>,
+    /// How much is said of each.
+    pub detail: Detail,
+}
+
+/// How much is said of a job in a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Where it stands.
+    #[default]
+    State,
+    /// Where each of its stages stands, too.
+    Stages,
 }
 
 /// A part of the list.
@@ -56,7 +69,7 @@ pub async fn list_jobs(
         let wanted = |row: &JobRow| filter.tenant.as_ref().is_none_or(|tenant| *tenant == row.tenant);
         let mut summaries = stream::iter(heads)
             .map(|(job, row)| async move {
-                let summary = if wanted(&row) { Some(summary(grid, &job, row).await?) } else { None };
+                let summary = if wanted(&row) { Some(summary(grid, &job, row, filter.detail).await?) } else { None };
                 Ok::<_, ManagerError>((job, summary))
             })
             .buffered(AT_ONCE);
@@ -82,7 +95,24 @@ fn head(row: infra::state::Row) -> Result<(JobId, JobRow), ManagerError> {
 }
 
 /// A job as the list shows it.
-pub async fn summary(grid: &Grid, job: &JobId, row: JobRow) -> Result<JobSummary, ManagerError> {
+pub async fn summary(grid: &Grid, job: &JobId, row: JobRow, detail: Detail) -> Result<JobSummary, ManagerError> {
+    match detail {
+        Detail::State => state_of(grid, job, row).await,
+        Detail::Stages => match JobView::open(grid, job).await {
+            Ok(view) => Ok(with_stages(view.status, row.tenant)),
+            // What is wrong with it is said below.
+            Err(ManagerError::Damaged { .. }) => state_of(grid, job, row).await,
+            Err(error) => Err(error),
+        },
+    }
+}
+
+fn with_stages(status: JobStatus, tenant: String) -> JobSummary {
+    let JobStatus { job, pipeline, state, message, submitted, finished, stages } = status;
+    JobSummary { job, pipeline, tenant, state, submitted, finished, message, stages: Some(stages) }
+}
+
+async fn state_of(grid: &Grid, job: &JobId, row: JobRow) -> Result<JobSummary, ManagerError> {
     let meta = match read_state(grid, job).await {
         Ok(meta) => meta.unwrap_or_else(|| Meta::new(&row.pipeline)),
         // One damaged job must not hide the others.
@@ -99,5 +129,7 @@ pub async fn summary(grid: &Grid, job: &JobId, row: JobRow) -> Result<JobSummary
         state: meta.state,
         submitted: row.submitted,
         finished: meta.finished_ms.map(rfc3339),
+        message: None,
+        stages: None,
     })
 }

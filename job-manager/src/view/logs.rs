@@ -1,6 +1,6 @@
 //! What commands wrote to standard error, as it was kept.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures::StreamExt;
 use grid_core::ids::{AttemptKey, ItemIndex, StageName};
@@ -54,7 +54,65 @@ pub struct Logs<'view> {
     item: Option<ItemIndex>,
     next_shard: u32,
     attempts: VecDeque<AttemptKey>,
+    /// Attempts that are not looked at any more.
+    told: BTreeSet<AttemptKey>,
     open: Option<(AttemptKey, Lines)>,
+}
+
+/// Logs that are looked at again and again while a job runs: what was told once is not read again.
+#[derive(Clone, Debug)]
+pub struct FollowedLogs {
+    stages: Vec<StageName>,
+    item: Option<ItemIndex>,
+    /// What was told of each stage, and how many executions had ended by then.
+    told: BTreeMap<StageName, (u64, BTreeSet<AttemptKey>)>,
+}
+
+/// One look at them.
+pub struct Look<'view> {
+    followed: &'view mut FollowedLogs,
+    view: &'view JobView,
+    /// Of the next stage.
+    next: usize,
+    open: Option<(u64, Logs<'view>)>,
+}
+
+impl FollowedLogs {
+    /// The logs of some stages, or of one item of one stage.
+    pub fn new(stages: Vec<StageName>, item: Option<ItemIndex>) -> Self {
+        Self { stages, item, told: BTreeMap::new() }
+    }
+
+    /// What is new in a job as it stands now. A stage in which nothing has ended since is left out, unless the job is over:
+    /// the last look sees everything.
+    pub fn look<'view>(&'view mut self, view: &'view JobView) -> Look<'view> {
+        Look { followed: self, view, next: 0, open: None }
+    }
+}
+
+impl Look<'_> {
+    /// The next one.
+    pub async fn next(&mut self) -> Result<Option<ItemLog>> {
+        loop {
+            if let Some((_, logs)) = &mut self.open
+                && let Some(log) = logs.next().await?
+            {
+                return Ok(Some(log));
+            }
+            if let Some((ended, logs)) = self.open.take() {
+                self.followed.told.insert(logs.stage, (ended, logs.told));
+            }
+            let Some(stage) = self.followed.stages.get(self.next).cloned() else { return Ok(None) };
+            self.next += 1;
+            let ended = self.view.stage_status(&stage).map_or(0, |status| status.attempts);
+            let (before, told) = self.followed.told.remove(&stage).unwrap_or_default();
+            if ended == before && !self.view.status.state.is_final() {
+                self.followed.told.insert(stage, (before, told));
+                continue;
+            }
+            self.open = Some((ended, Logs { told, ..Logs::new(self.view, stage, self.followed.item) }));
+        }
+    }
 }
 
 /// Lines that arrive piece by piece.
@@ -68,7 +126,7 @@ impl<'view> Logs<'view> {
     /// The logs of a stage, or of one item.
     pub fn new(view: &'view JobView, stage: StageName, item: Option<ItemIndex>) -> Self {
         let next_shard = item.map_or(0, |item| item / SHARD_ITEMS);
-        Self { view, stage, item, next_shard, attempts: VecDeque::new(), open: None }
+        Self { view, stage, item, next_shard, attempts: VecDeque::new(), told: BTreeSet::new(), open: None }
     }
 
     /// The next one.
@@ -91,7 +149,7 @@ impl<'view> Logs<'view> {
 
     /// Opens the log of the next attempt that has one; `false` after the last.
     async fn open_next(&mut self) -> Result<bool> {
-        let Some(attempt) = self.next_attempt().await? else { return Ok(false) };
+        let Some(attempt) = self.next_untold().await? else { return Ok(false) };
         let manifest = self.view.manifest(&self.stage, attempt).await?;
         let covers = |item: ItemIndex| item >= attempt.first && item - attempt.first < manifest.manifest.count;
         if let Some(key) = manifest.manifest.log.clone().filter(|_| self.item.is_none_or(covers)) {
@@ -115,6 +173,16 @@ impl<'view> Logs<'view> {
             self.next_shard += 1;
         }
         Ok(self.attempts.pop_front())
+    }
+
+    /// The next attempt that was not told.
+    async fn next_untold(&mut self) -> Result<Option<AttemptKey>> {
+        while let Some(attempt) = self.next_attempt().await? {
+            if self.told.insert(attempt) {
+                return Ok(Some(attempt));
+            }
+        }
+        Ok(None)
     }
 
     fn item_log(&self, attempt: u32, line: Line) -> ItemLog {

@@ -24,7 +24,7 @@ pub use items::{DeadPage, ItemFilter, ItemPage, ItemPlace, list_dead, list_items
 pub use job::{JobView, receipt};
 pub use jobs::{JobHead, NoSuchJob, all_jobs, choose, newest, submission};
 pub(crate) use keys::Keys;
-pub use listing::{JobFilter, JobPage, list_jobs, summary};
-pub use logs::{ItemLog, Logs};
+pub use listing::{Detail, JobFilter, JobPage, list_jobs, summary};
+pub use logs::{FollowedLogs, ItemLog, Logs};
 pub use story::{outcome, story};
 pub use workers::{pools, workers};

@@ -1,6 +1,8 @@
 //! The list of all files that a job has written.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use grid_core::ids::{ItemIndex, StageName};
@@ -12,9 +14,43 @@ use crate::view::JobView;
 /// Entries ahead of whoever reads the list.
 const AHEAD: usize = 256;
 
+/// A place in the list, written `STAGE.ITEM.FILE` by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OutputPlace {
+    /// Of the stage among those that are delivered.
+    pub stage: usize,
+    /// The item; [`SHARED`](Self::SHARED) for what all items of the stage have printed, which comes last.
+    pub item: u64,
+    /// Of the file among those of the item.
+    pub file: u64,
+}
+
+impl OutputPlace {
+    /// The item of a file that belongs to all items: ten digits, as the last item of all has.
+    pub const SHARED: u64 = 9_999_999_999;
+}
+
+impl fmt::Display for OutputPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.stage, self.item, self.file)
+    }
+}
+
+impl FromStr for OutputPlace {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (stage, rest) = text.split_once('.').unwrap_or((text, ""));
+        let (item, file) = rest.split_once('.').unwrap_or((rest, ""));
+        Ok(Self { stage: stage.parse()?, item: item.parse()?, file: file.parse()? })
+    }
+}
+
 /// A file that a job has written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputEntry {
+    /// Its place in the list.
+    pub place: OutputPlace,
     /// Its path below the output folder.
     pub path: PathBuf,
     /// Its size.
@@ -31,11 +67,13 @@ pub struct OutputEntry {
     pub is_shared: bool,
 }
 
-/// Lists the files stage by stage, in the order of the items. The list ends early when nobody receives any more.
-pub fn list_outputs(view: Arc<JobView>) -> mpsc::Receiver<Result<OutputEntry, WalkError>> {
+/// Lists the files that come after a place, stage by stage, in the order of the items. The list ends early when nobody
+/// receives any more. Stages before the place are not looked at; items before it in its own stage only where names depend on
+/// those given before.
+pub fn list_outputs(view: Arc<JobView>, after: Option<OutputPlace>) -> mpsc::Receiver<Result<OutputEntry, WalkError>> {
     let (give, take) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
-        if let Err(error) = walk(&view, &give).await {
+        if let Err(error) = walk(&view, after, &give).await {
             // Whoever has gone does not want to know.
             let _ = give.send(Err(error)).await;
         }
@@ -43,12 +81,25 @@ pub fn list_outputs(view: Arc<JobView>) -> mpsc::Receiver<Result<OutputEntry, Wa
     take
 }
 
-async fn walk(view: &JobView, give: &mpsc::Sender<Result<OutputEntry, WalkError>>) -> Result<(), WalkError> {
-    for stage in delivered_stages(view) {
+async fn walk(
+    view: &JobView,
+    after: Option<OutputPlace>,
+    give: &mpsc::Sender<Result<OutputEntry, WalkError>>,
+) -> Result<(), WalkError> {
+    let is_wanted = |place: &OutputPlace| after.is_none_or(|after| *place > after);
+    let first = after.map_or(0, |after| after.stage);
+    for (place, stage) in delivered_stages(view).enumerate().skip(first) {
         let mut walk = Walk::new(view, stage).await?;
+        if let Some(after) = after.filter(|after| after.stage == place) {
+            walk.skip_to(after.item);
+        }
         let mut shared: Option<OutputEntry> = None;
+        let mut last = OutputPlace { stage: place, item: OutputPlace::SHARED, file: 0 };
         while let Some(parts) = walk.next().await? {
             for part in parts {
+                let item = u64::from(part.item);
+                last.file = if last.item == item { last.file + 1 } else { 0 };
+                last.item = item;
                 let (bytes, crc32) = part.piece.as_ref().map_or((0, 0), |piece| (piece.len, piece.crc32));
                 match &mut shared {
                     Some(entry) if part.appends => {
@@ -58,17 +109,22 @@ async fn walk(view: &JobView, give: &mpsc::Sender<Result<OutputEntry, WalkError>
                     _ => {
                         let (path, item, name) = (part.path, part.item, part.name);
                         let stage = stage.name.clone();
-                        let entry = OutputEntry { path, bytes, crc32, stage, item, name, is_shared: part.appends };
-                        match part.appends {
+                        let is_shared = part.appends;
+                        let place = match is_shared {
+                            true => OutputPlace { item: OutputPlace::SHARED, file: 0, ..last },
+                            false => last,
+                        };
+                        let entry = OutputEntry { place, path, bytes, crc32, stage, item, name, is_shared };
+                        match is_shared {
                             true => shared = Some(entry),
-                            false if give.send(Ok(entry)).await.is_err() => return Ok(()),
+                            false if is_wanted(&place) && give.send(Ok(entry)).await.is_err() => return Ok(()),
                             false => {}
                         }
                     }
                 }
             }
         }
-        if let Some(entry) = shared
+        if let Some(entry) = shared.filter(|entry| is_wanted(&entry.place))
             && give.send(Ok(entry)).await.is_err()
         {
             return Ok(());
@@ -82,4 +138,19 @@ fn combined(entry: &OutputEntry, bytes: u64, crc32: u32) -> u32 {
     let mut whole = crc32fast::Hasher::new_with_initial_len(entry.crc32, entry.bytes);
     whole.combine(&crc32fast::Hasher::new_with_initial_len(crc32, bytes));
     whole.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_is_written_and_what_all_share_comes_last() {
+        let place = OutputPlace { stage: 3, item: 4_000_000_000, file: 7 };
+        assert_eq!(place.to_string().parse(), Ok(place));
+        assert!(OutputPlace { item: OutputPlace::SHARED, file: 0, ..place } > place);
+        for text in ["", "1", "1.2", "1.2.", "1..2", "a.1.1", "1.1.-1", "1.1.1.1"] {
+            assert!(text.parse::<OutputPlace>().is_err(), "{text}");
+        }
+    }
 }

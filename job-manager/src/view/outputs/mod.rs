@@ -8,7 +8,7 @@ mod walk;
 use grid_core::pipeline::Stage;
 
 pub use content::{Content, content_of, content_of_entry, shared_content};
-pub use listing::{OutputEntry, list_outputs};
+pub use listing::{OutputEntry, OutputPlace, list_outputs};
 pub use names::NameFault;
 pub use walk::{Deliverable, Walk, WalkError, target_of};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use grid_core::ids::ItemIndex;
 use grid_core::items::Key;
-use grid_core::pipeline::{Per, Quoting, RenderError, Stage, TemplateValues};
+use grid_core::pipeline::{ItemSource, Per, Quoting, RenderError, Stage, TemplateValues};
 
 /// Longest name of a file on the file systems that we know.
 const MAX_PART_BYTES: usize = 255;
@@ -86,6 +86,13 @@ impl<'job> Namer<'job> {
         Self { stage, params, shape, given: HashSet::new() }
     }
 
+    /// Whether names depend on those given before. Those of a range do not: they are numbers, each of which comes once, and
+    /// `7` and `7.txt` are names of the same item. So the namer of ten million of them keeps nothing.
+    pub fn remembers(&self) -> bool {
+        let are_numbers = matches!(self.stage.items, ItemSource::Range(_)) && self.stage.output.name.is_none();
+        !(are_numbers && self.shape == Shape::Folder)
+    }
+
     /// Where an item's standard output goes.
     pub fn stdout(&mut self, index: ItemIndex, key: &Key) -> Result<PathBuf, NameFault> {
         let extension = self.stage.output.format.extension();
@@ -139,6 +146,9 @@ impl<'job> Namer<'job> {
 
     /// Whether nobody had the name before.
     fn give(&mut self, name: &std::path::Path) -> bool {
+        if !self.remembers() {
+            return true;
+        }
         let digest = blake3::hash(name.as_os_str().as_encoded_bytes());
         let mut short = [0; 16];
         short.copy_from_slice(&digest.as_bytes()[..16]);
@@ -154,7 +164,7 @@ mod tests {
 
     /// A stage of that name with text on standard output.
     fn stage(name: &str) -> Stage {
-        let text = format!("name: test\nstages:\n  {name}:\n    range: 1..9\n    run: 'true'\n");
+        let text = format!("name: test\nstages:\n  {name}:\n    list: [a, b]\n    run: 'true'\n");
         grid_core::pipeline::parse(&text, "p.yaml").expect("it is sound").stages.remove(0)
     }
 
@@ -181,6 +191,22 @@ mod tests {
         let mut namer = Namer::new(&stage, &none, Shape::Folder);
         assert_eq!(namer.stdout(0, &Key::default()), Ok(path("report/all.txt")));
         assert_eq!(namer.folder(0, &Key::default()), path("report/all"));
+    }
+
+    #[test]
+    fn numbers_that_come_once_are_not_remembered() {
+        let text = "name: test\nstages:\n  work:\n    range: 1..9\n    run: 'true'\n";
+        let range = grid_core::pipeline::parse(text, "p.yaml").expect("it is sound").stages.remove(0);
+        let none = BTreeMap::new();
+        let mut namer = Namer::new(&range, &none, Shape::Folder);
+        assert_eq!(namer.stdout(6, &key("7")), Ok(path("work/7.txt")));
+        assert_eq!(namer.folder(6, &key("7")), path("work/7"));
+        assert!(!namer.remembers() && namer.given.is_empty());
+        let list = stage("work");
+        assert!(Namer::new(&list, &none, Shape::Folder).remembers());
+        let mut named = range.clone();
+        named.output.name = Some(template(&[TemplatePart::Text("same".into())]));
+        assert!(Namer::new(&named, &none, Shape::Folder).remembers());
     }
 
     #[test]

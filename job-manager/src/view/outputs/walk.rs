@@ -73,6 +73,14 @@ impl<'job> Walk<'job> {
         Ok(Self { view, stage, namer, shape, items, runs: VecDeque::new(), stream: None, is_silent })
     }
 
+    /// Goes on at an item, unless the names of the files from there on depend on those before.
+    pub fn skip_to(&mut self, item: u64) {
+        if !self.namer.remembers() {
+            let item = ItemIndex::try_from(item).unwrap_or(ItemIndex::MAX);
+            self.items.start = item.clamp(self.items.start, self.items.end);
+        }
+    }
+
     /// What the next few items wrote; `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<Vec<Deliverable>>, WalkError> {
         while self.runs.is_empty() && !self.items.is_empty() {

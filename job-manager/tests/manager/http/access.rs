@@ -9,42 +9,9 @@ use job_manager::http::document;
 use job_manager::tokens::{self, TokenRequest};
 use serde_json::Value;
 
+use super::answers::UNKNOWN;
+use super::operations::operations;
 use super::site::{Site, TWO, request};
-
-/// A route of the document.
-struct Route {
-    method: Method,
-    path: String,
-    /// What it needs; nothing where anybody may ask.
-    scope: Option<Scope>,
-}
-
-fn routes() -> Vec<Route> {
-    let document = serde_json::to_value(document()).unwrap();
-    let mut routes = Vec::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for (method, operation) in methods.as_object().unwrap() {
-            let scope = operation
-                .get("security")
-                .map(|security| serde_json::from_value(security[0]["token"][0].clone()).unwrap());
-            routes.push(Route { method: method.to_uppercase().parse().unwrap(), path: path.clone(), scope });
-        }
-    }
-    assert!(routes.len() >= 34, "the document lists its routes");
-    routes
-}
-
-/// A path with something in its places.
-fn filled(path: &str, job: &str) -> String {
-    path.split('/')
-        .map(|part| match part {
-            "{number}" => "1",
-            part if part.starts_with('{') => job,
-            part => part,
-        })
-        .collect::<Vec<_>>()
-        .join("/")
-}
 
 #[tokio::test(start_paused = true)]
 async fn without_a_good_token_every_route_but_those_of_health_is_closed() {
@@ -60,8 +27,8 @@ async fn without_a_good_token_every_route_but_those_of_health_is_closed() {
     tokio::time::advance(Duration::from_secs(1)).await;
     let job = site.submit(Some(&owner), TWO).await;
     let unknown = format!("grd_{}_{}", "0".repeat(12), "0".repeat(64));
-    for route in routes() {
-        let path = filled(&route.path, job.as_str());
+    for route in operations() {
+        let path = route.filled(job.as_str(), job.as_str());
         for (what, token) in
             [("none", None), ("bad", Some("x")), ("unknown", Some(&*unknown)), ("expired", Some(&*expired))]
         {
@@ -82,11 +49,11 @@ async fn a_token_with_too_little_scope_is_refused_and_one_with_enough_is_not() {
     let site = Site::closed();
     let owner = site.token(Scope::Admin, None).await;
     let job = site.submit(Some(&owner), TWO).await;
-    for route in routes() {
+    for route in operations() {
         let Some(needed) = route.scope else { continue };
         for scope in [Scope::Read, Scope::Submit, Scope::Admin] {
             let token = site.token(scope, None).await;
-            let path = filled(&route.path, job.as_str());
+            let path = route.filled(job.as_str(), job.as_str());
             let answer =
                 site.send(request(route.method.clone(), &path, Some(&token)).body(Body::empty()).unwrap()).await;
             let is_refused = answer.status == StatusCode::FORBIDDEN;
@@ -100,8 +67,8 @@ async fn a_tenant_sees_nothing_of_another_one() {
     let site = Site::closed();
     let (one, other) = (site.token(Scope::Admin, Some("one")).await, site.token(Scope::Admin, Some("other")).await);
     let job = site.submit(Some(&one), TWO).await;
-    for route in routes().into_iter().filter(|route| route.path.starts_with("/v1/jobs/{id}")) {
-        let path = filled(&route.path, job.as_str());
+    for route in operations().iter().filter(|route| route.path.starts_with("/v1/jobs/{id}")) {
+        let path = route.filled(job.as_str(), job.as_str());
         let query = if route.path.ends_with("/why") { "?item=work/1" } else { "" };
         let ask = async |token: &str| {
             site.send(
@@ -110,7 +77,7 @@ async fn a_tenant_sees_nothing_of_another_one() {
             .await
         };
         let of_other = ask(&other).await;
-        let unknown = format!("{}{query}", filled(&route.path, "0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e"));
+        let unknown = format!("{}{query}", route.filled(UNKNOWN, UNKNOWN));
         let of_nobody =
             site.send(request(route.method.clone(), &unknown, Some(&other)).body(Body::empty()).unwrap()).await;
         assert_eq!((of_other.problem().status, of_nobody.problem().status), (404, 404), "{} {path}", route.method);

@@ -98,7 +98,7 @@ async fn a_job_is_paused_resumed_and_cancelled_in_an_order_that_makes_sense() {
 }
 
 /// Items 1 to 4, of which 2 and 4 are dead.
-async fn half_dead(yard: &Yard, site: &Site) -> JobId {
+pub async fn half_dead(yard: &Yard, site: &Site) -> JobId {
     const SOME: &str =
         "name: some\nstages:\n  work: {range: 1..4, run: [\"true\"], retry: {attempts: 1}, skip: {limit: 2}}\n";
     let job = site.submit(None, SOME).await;

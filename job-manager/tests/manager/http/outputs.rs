@@ -14,14 +14,14 @@ use super::site::{Site, TWO, request};
 use crate::yard::{Leader, Yard};
 
 /// Two items in one task each; the first prints, the second leaves two files.
-const PIPELINE: &str = "name: p\nstages:\n  work: {matrix: {system: [eu/de, us]}, run: [\"true\"]}\n";
+pub const PIPELINE: &str = "name: p\nstages:\n  work: {matrix: {system: [eu/de, us]}, run: [\"true\"]}\n";
 
-fn crc(text: &str) -> u32 {
+pub fn crc(text: &str) -> u32 {
     crc32fast::hash(text.as_bytes())
 }
 
 /// Commits a task with these outputs; each of its items has said "to err is human".
-async fn commit(yard: &Yard, task: &TaskMessage, outputs: Outputs) {
+pub async fn commit(yard: &Yard, task: &TaskMessage, outputs: Outputs) {
     let log = layout::log(&task.job, &task.stage, task.key(), "n");
     let line = |item: u32| {
         serde_json::json!({"item": item, "name": format!("item {item}"), "head": "to err is human"}).to_string() + "\n"
@@ -53,8 +53,8 @@ async fn commit(yard: &Yard, task: &TaskMessage, outputs: Outputs) {
 }
 
 /// A job with outputs: one in an object of its own, two in a manifest.
-async fn done(yard: &Yard, site: &Site) -> JobId {
-    let job = site.submit(None, PIPELINE).await;
+pub async fn done(yard: &Yard, site: &Site, pipeline: &str) -> JobId {
+    let job = site.submit(None, pipeline).await;
     let leader = Leader::start(&yard.grid);
     for _ in 0..50 {
         for task in yard.tasks().await {
@@ -87,7 +87,7 @@ async fn done(yard: &Yard, site: &Site) -> JobId {
 async fn outputs_are_listed_and_given_by_their_paths() {
     let yard = Yard::new();
     let site = Site::on(yard.grid.clone(), Site::this_machine());
-    let job = done(&yard, &site).await;
+    let job = done(&yard, &site, PIPELINE).await;
     let root = format!("/v1/jobs/{job}/outputs");
     let all = site.get(&root).await.json::<Page<OutputFile>>();
     let seen: Vec<(&str, u64, u32)> = all.entries.iter().map(|it| (it.path.as_str(), it.bytes, it.item)).collect();
@@ -115,7 +115,7 @@ async fn outputs_are_listed_and_given_by_their_paths() {
 async fn outputs_are_listed_page_by_page() {
     let yard = Yard::new();
     let site = Site::on(yard.grid.clone(), Site::this_machine());
-    let job = done(&yard, &site).await;
+    let job = done(&yard, &site, PIPELINE).await;
     let first = site.get(&format!("/v1/jobs/{job}/outputs?limit=2")).await.json::<Page<OutputFile>>();
     let cursor = first.next_cursor.unwrap();
     let rest = site.get(&format!("/v1/jobs/{job}/outputs?limit=2&cursor={cursor}")).await.json::<Page<OutputFile>>();
@@ -127,7 +127,7 @@ async fn outputs_are_listed_page_by_page() {
 async fn what_was_not_written_is_not_found() {
     let yard = Yard::new();
     let site = Site::on(yard.grid.clone(), Site::this_machine());
-    let job = done(&yard, &site).await;
+    let job = done(&yard, &site, PIPELINE).await;
     let paths = [
         "x",
         "work",
@@ -174,7 +174,7 @@ async fn what_all_items_of_a_stage_printed_is_one_file() {
 async fn logs_are_given_for_a_job_a_stage_or_an_item() {
     let yard = Yard::new();
     let site = Site::on(yard.grid.clone(), Site::this_machine());
-    let job = done(&yard, &site).await;
+    let job = done(&yard, &site, PIPELINE).await;
     let logs = async |path: &str| -> Vec<(u32, String)> {
         let answer = site.get(&format!("/v1/jobs/{job}/logs{path}")).await;
         assert_eq!(answer.headers["content-type"], "application/x-ndjson", "{answer:?}");
@@ -193,7 +193,7 @@ async fn logs_are_given_for_a_job_a_stage_or_an_item() {
 }
 
 /// The events of an answer: their ids, names and data.
-fn events(text: &str) -> Vec<(String, String, JobStatus)> {
+pub fn events(text: &str) -> Vec<(String, String, JobStatus)> {
     let field = |event: &str, name: &str| {
         let line = event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         line.trim_start_matches(": ").to_owned()

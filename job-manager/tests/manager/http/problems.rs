@@ -6,11 +6,11 @@ use axum::body::Body;
 use axum::http::Method;
 use grid_core::ids::JobId;
 use grid_core::rows::{JOBS, JobRow};
-use infra::ErrorKind;
 use infra::faults::{FaultyState, StoreFaults};
-use infra::state::{Expect, Row, RowKey, StateStore, Write};
+use infra::state::{Expect, RowKey, Write};
 use serde_json::json;
 
+use super::moods::{Mood, Moods};
 use super::site::{Site, TWO, request};
 
 #[tokio::test(start_paused = true)]
@@ -90,34 +90,11 @@ async fn a_back_end_that_fails_is_named_as_such_and_told_in_our_words() {
     assert_eq!(site.get("/healthz").await.status.as_u16(), 200);
 }
 
-/// A table that takes no more rows.
-#[derive(Debug)]
-struct FullState(Arc<dyn StateStore>);
-
-#[async_trait::async_trait]
-impl StateStore for FullState {
-    async fn get(&self, key: &RowKey) -> infra::Result<Option<Row>> {
-        self.0.get(key).await
-    }
-
-    async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> infra::Result<Vec<Row>> {
-        self.0.query(partition, prefix, after, limit).await
-    }
-
-    async fn write(&self, _: Vec<Write>) -> infra::Result<Vec<infra::Result<u64>>> {
-        Err(infra::Error::new(ErrorKind::Full, "the table is full"))
-    }
-
-    async fn transact(&self, _: Vec<Write>) -> infra::Result<()> {
-        Err(infra::Error::new(ErrorKind::Full, "the table is full"))
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_store_without_room_is_told_apart_from_one_that_does_not_answer() {
-    let mut grid = infra::memory::grid();
-    grid.state = Arc::new(FullState(grid.state.clone()));
-    let site = Site::on(grid, Site::this_machine());
+    let moods = Moods::default();
+    let site = Site::on(moods.grid(), Site::this_machine());
+    moods.are(Mood::Full);
     let problem = site.post("/v1/jobs", &json!({"pipeline": TWO})).await.problem();
     assert_eq!((problem.status, problem.kind.as_str()), (507, "urn:gridmill:problem:back-end"));
     assert_eq!(site.get("/v1/jobs").await.status.as_u16(), 200);
@@ -129,7 +106,13 @@ async fn what_is_damaged_is_an_error_of_ours_and_its_cause_stays_in_the_log() {
     let job = JobId::new("0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e");
     let row = JobRow { pipeline: "p".into(), digest: String::new(), submitted: String::new(), tenant: String::new() };
     let key = RowKey { partition: JOBS.into(), sort: job.to_string() };
-    let write = Write { key, expect: Expect::Absent, epoch: 0, body: Some(serde_json::to_vec(&row).unwrap()), expires_ms: None };
+    let write = Write {
+        key,
+        expect: Expect::Absent,
+        epoch: 0,
+        body: Some(serde_json::to_vec(&row).unwrap()),
+        expires_ms: None,
+    };
     site.grid.state.transact(vec![write]).await.unwrap();
     let problem = site.get(&format!("/v1/jobs/{job}")).await.problem();
     assert_eq!(problem.status, 500);
@@ -154,6 +137,19 @@ async fn a_stage_whose_pool_nobody_serves_is_refused() {
         "stage work wants workers of the pool `big`, and this grid has the pool `default` only: leave `pool` out";
     assert_eq!((refused.status, refused.errors[0].pointer.as_str()), (422, "#/pipeline"));
     assert_eq!(refused.errors[0].message, message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_the_grid_may_not_notify_is_refused() {
+    let site = Site::new();
+    let pipeline = "name: told\nstages:\n  good: {range: 1..2, run: [\"true\"], notify: {queue: done}}\n  \
+                    bad: {all: good, run: [\"true\"], notify: {queue: forbidden}}\n";
+    let refused = site.post("/v1/jobs", &json!({"pipeline": pipeline})).await.problem();
+    assert_eq!((refused.status, refused.errors.len(), refused.errors[0].pointer.as_str()), (422, 1, "#/pipeline"));
+    let words = "stage bad cannot notify: no pipeline may name the queue `forbidden`";
+    assert_eq!(refused.errors[0].message, words);
+    let listed = site.get("/v1/jobs").await.json::<serde_json::Value>();
+    assert_eq!(listed["entries"], json!([]), "no job was made of it");
 }
 
 #[tokio::test(start_paused = true)]

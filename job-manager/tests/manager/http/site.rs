@@ -1,6 +1,6 @@
 //! A grid in memory with its API, asked without a network.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::operations::meant;
+
 /// A pipeline of two items.
 pub const TWO: &str = "name: two\nstages:\n  work: {range: 1..2, run: [\"true\"]}\n";
 
@@ -23,6 +25,8 @@ pub struct Site {
     pub grid: Grid,
     pub router: Router,
     pub stop: CancellationToken,
+    /// What it was asked that the document has, and answered.
+    seen: Mutex<Vec<(String, u16)>>,
 }
 
 /// An answer, read to its end.
@@ -51,7 +55,7 @@ impl Site {
     pub fn on(grid: Grid, access: Access) -> Self {
         let stop = CancellationToken::new();
         let api = Api::new(grid.clone(), access, InputPolicy::default(), stop.clone());
-        Self { grid, router: router(Arc::new(api)), stop }
+        Self { grid, router: router(Arc::new(api)), stop, seen: Mutex::default() }
     }
 
     /// The secret of a new token.
@@ -60,9 +64,24 @@ impl Site {
         tokens::create(&self.grid, request).await.unwrap().secret
     }
 
+    /// What it was asked that the document has, and answered.
+    pub fn seen(&self) -> Vec<(String, u16)> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Asks. An answer that the document does not promise fails the test.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let operation = meant(request.method(), request.uri().path());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
+        if let Some(operation) = operation {
+            let (name, status) = (operation.name(), parts.status.as_u16());
+            assert!(
+                operation.statuses.contains(&status),
+                "{name} answers {status}, of which the document says nothing"
+            );
+            self.seen.lock().unwrap().push((name, status));
+        }
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
     }
