@@ -4,6 +4,7 @@
 mod daemon;
 mod http;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -147,16 +148,25 @@ impl Fleet {
     }
 
     fn create(&self) -> anyhow::Result<()> {
+        self.python("localstack/create.py", &[], "").map(drop)
+    }
+
+    /// What a script of the repository answers, with the grid's names and boto3, which comes with LocalStack.
+    pub fn python(&self, script: &str, words: &[&str], said: &str) -> anyhow::Result<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let emulators = match std::env::var_os("GRIDMILL_EMULATORS") {
             Some(folder) => PathBuf::from(folder),
             None => self.programs.join("../emulators"),
         };
         let mut command = Command::new(emulators.join("localstack/bin/python"));
-        command.arg(root.join("localstack/create.py")).envs(self.env.iter().cloned());
-        let output = command.output().context("failed to start localstack/create.py: run `localstack/up` first")?;
-        ensure!(output.status.success(), "localstack/create.py: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(())
+        command.arg(root.join(script)).args(words).envs(self.env.iter().cloned());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            command.spawn().with_context(|| format!("failed to start {script}: run `localstack/up` first"))?;
+        child.stdin.take().context("it has a standard input")?.write_all(said.as_bytes())?;
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
     }
 }
 

@@ -4,6 +4,10 @@
 //! `grid-worker`, start a server, set `AWS_ENDPOINT_URL`, then `cargo test -p gridmill-tests --test processes -- --ignored`.
 //! `GRIDMILL_KILLS` says how many processes are killed in one job, `GRIDMILL_SEED` which.
 
+mod names;
+mod strangers;
+mod wishes;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::thread;
@@ -13,6 +17,13 @@ use anyhow::{Context, ensure};
 use grid_core::random::Random;
 use gridmill_tests::fleet::{Daemon, Fleet, get, post, tree};
 use serde_json::{Value, json};
+
+use self::names::files_of_awkward_names_arrive_as_they_are;
+use self::strangers::a_stranger_reads_what_is_documented_and_delivers_twice;
+use self::wishes::{
+    a_job_that_is_cancelled_ends_and_the_next_one_runs, a_table_that_is_lost_is_made_again_and_the_job_goes_on,
+    what_failed_is_redriven_and_nothing_else_runs_again,
+};
 
 const MINUTES: Duration = Duration::from_secs(600);
 
@@ -194,6 +205,11 @@ mod ministack {
         a_submitted_pipeline_gives_the_bytes_of_a_local_run
         whoever_is_killed_the_outputs_are_those_of_a_local_run
         a_task_message_that_is_delivered_twice_changes_nothing
+        a_job_that_is_cancelled_ends_and_the_next_one_runs
+        what_failed_is_redriven_and_nothing_else_runs_again
+        a_table_that_is_lost_is_made_again_and_the_job_goes_on
+        files_of_awkward_names_arrive_as_they_are
+        a_stranger_reads_what_is_documented_and_delivers_twice
         a_job_of_a_hundred_thousand_items_balances
     }
 }
