@@ -32,7 +32,7 @@ function table(columns, rows) {
 
 const state = (text) => element("span", text, { class: `state ${text}` });
 const number = (value) => value.toLocaleString("en");
-const time = (text) => (text ? element("time", text.replace("T", " ").replace(/\.\d+Z$|Z$/, ""), { datetime: text }) : "");
+const time = (text) => (text ? element("time", text.replace("T", " ").replace(/\.\d+Z$|Z$/, " UTC"), { datetime: text }) : "");
 
 function bytes(value) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -47,7 +47,12 @@ function bar(stage) {
     part.style.width = `${stage.items ? (100 * stage[kind]) / stage.items : 0}%`;
     return part;
   });
-  return element("div", parts, { class: "bar", role: "img", "aria-label": `${stage.ok} of ${stage.items} items done` });
+  const ended = stage.ok + stage.skipped + stage.dead;
+  // Never 100 before the end.
+  const percent = stage.items ? `${Math.floor((100 * ended) / stage.items)} %` : "";
+  const words = `${number(ended)} of ${number(stage.items)} items have ended`;
+  const whole = element("div", parts, { class: "bar", role: "img", "aria-label": words });
+  return element("div", [whole, element("small", percent)], { class: "progress", title: words });
 }
 
 async function jobs() {
@@ -77,6 +82,7 @@ async function job(id) {
     number(stage.reused), number(stage.skipped), number(stage.dead), number(stage.running), bytes(stage.bytes_out),
   ]);
   const parts = [
+    element("p", element("a", "all jobs", { href: "#" })),
     element("h2", [`${status.pipeline} `, element("code", status.job), " ", state(status.state)]),
     element("p", ["submitted ", time(status.submitted), status.finished ? ", finished " : "", time(status.finished)]),
     status.message ? element("p", status.message) : null,
@@ -96,7 +102,7 @@ async function job(id) {
 
 async function fleet() {
   const pools = (await ask("/v1/pools")).entries;
-  const words = pools.map((it) => `${it.pool}: ${it.busy} of ${it.slots} slots busy on ${it.workers} workers`);
+  const words = pools.map((it) => `${it.pool}: ${it.busy} of ${it.slots} slots busy on ${it.workers} ${it.workers === 1 ? "worker" : "workers"}`);
   document.getElementById("fleet").textContent = words.join(" · ") || "no workers in sight";
 }
 
@@ -116,6 +122,11 @@ async function show() {
     trouble.hidden = error.status === 401 && !sessionStorage.getItem("token");
     trouble.textContent = error.message;
     if (error.status === 401) main.replaceChildren();
+    if (error.status === 404) {
+      // It will not come to be by being asked for again.
+      main.replaceChildren(element("p", element("a", "all jobs", { href: "#" })));
+      return;
+    }
   }
   if (!document.hidden) timer = setTimeout(show, PAUSE_MS);
 }
