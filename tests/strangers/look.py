@@ -69,6 +69,7 @@ def documented_rows():
         ("SUBMISSION#{digest}", None): r"SUBMISSION#[0-9a-f]+/.+",
         ("WORKERS", None): r"WORKERS/.+",
         ("LEADER", None): r"LEADER/LEADER",
+        ("WAITS", None): r"WAITS/WAITS",
         ("TOKENS", None): r"TOKENS/.+",
         ("IDEMPOTENCY#{digits}", None): r"IDEMPOTENCY#[0-9a-f]{2}/[0-9a-f]+",
         ("UPLOAD#{id}", None): r"UPLOAD#[0-9a-f-]{36}/UPLOAD",
