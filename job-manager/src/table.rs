@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grid_core::ids::JobId;
-use grid_core::job::{Job, META, Meta, StoredRow};
+use grid_core::job::{Job, META, Meta, RowChange, StoredRow};
 use grid_core::layout;
 use grid_core::rows::job_partition;
 use grid_core::submission::Submission;
@@ -62,13 +62,24 @@ impl JobTable {
         Ok(())
     }
 
-    /// Writes what changed.
+    /// Writes what changed: the job's own row once all others are in the table, since a store keeps no order among rows, and
+    /// a job that is final is read by nobody again.
     pub async fn save(&mut self, grid: &Grid, epoch: u64) -> Result<Saved, ManagerError> {
         if !self.job.is_dirty() {
             return Ok(Saved::All);
         }
+        let (own, others): (Vec<_>, Vec<_>) = self.job.changes().into_iter().partition(|change| change.sort == META);
+        for changes in [others, own] {
+            if !changes.is_empty() && self.write(grid, epoch, changes).await? == Saved::Unsure {
+                return Ok(Saved::Unsure);
+            }
+        }
+        self.job.saved();
+        Ok(Saved::All)
+    }
+
+    async fn write(&mut self, grid: &Grid, epoch: u64, changes: Vec<RowChange>) -> Result<Saved, ManagerError> {
         let partition = job_partition(&self.job.submission().job);
-        let changes = self.job.changes();
         let sorts: Vec<String> = changes.iter().map(|change| change.sort.clone()).collect();
         let writes = changes.into_iter().map(|change| Write {
             expect: self.versions.get(&change.sort).map_or(Expect::Absent, |version| Expect::Version(*version)),
@@ -96,9 +107,6 @@ impl JobTable {
                 }
             }
         }
-        if saved == Saved::All {
-            self.job.saved();
-        }
         Ok(saved)
     }
 }
@@ -123,3 +131,6 @@ pub(crate) async fn all_rows(state: &dyn StateStore, partition: &str) -> infra::
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
