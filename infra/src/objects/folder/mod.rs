@@ -1,5 +1,8 @@
 //! Objects in a folder: the parts of a key are the parts of a path.
 
+#[cfg(test)]
+mod crash;
+mod disk;
 mod error;
 mod read;
 mod walk;

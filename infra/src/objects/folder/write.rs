@@ -6,14 +6,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
-use std::io::{ErrorKind as IoKind, Write};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
+use super::disk;
 use super::error::io_error;
 use crate::{Error, ErrorKind, Result};
 
@@ -66,13 +66,13 @@ impl Writer {
     /// Begins to write `target` piece by piece.
     pub(super) fn draft(&self, target: &Path) -> Result<Draft> {
         let temporary = self.temporary();
-        let file = File::create(&temporary.0).map_err(|cause| io_error("write", target, cause))?;
+        let file = disk::create(&temporary.0).map_err(|cause| io_error("write", target, cause))?;
         Ok(Draft { target: target.to_owned(), file, temporary })
     }
 
     /// Gives a draft its name.
     pub(super) fn publish_draft(&self, draft: Draft) -> Result<Metadata> {
-        let written = draft.file.sync_data().and_then(|()| draft.file.metadata());
+        let written = disk::sync(&draft.file, &draft.temporary.0).and_then(|()| draft.file.metadata());
         let metadata = written.map_err(|cause| io_error("write", &draft.target, cause))?;
         self.publish(&draft.temporary.0, &draft.target, Name::Replaced)?;
         Ok(metadata)
@@ -94,7 +94,7 @@ impl Writer {
 
     /// Removes a file. Not made durable: an object that comes back after a power loss is one that nobody reads.
     pub(super) fn remove(&self, target: &Path) -> Result<()> {
-        match fs::remove_file(target) {
+        match disk::remove(target) {
             Ok(()) => Ok(()),
             Err(cause) => match cause.kind() {
                 IoKind::NotFound | IoKind::NotADirectory | IoKind::IsADirectory => Ok(()),
@@ -105,7 +105,7 @@ impl Writer {
 
     fn copy(&self, target: &Path, file: &Path) -> Result<()> {
         let temporary = self.temporary();
-        fs::copy(file, &temporary.0).map_err(|cause| io_error("copy", file, cause))?;
+        disk::copy(file, &temporary.0).map_err(|cause| io_error("copy", file, cause))?;
         sync_file(&temporary.0)?;
         self.publish(&temporary.0, target, Name::Replaced)
     }
@@ -114,8 +114,8 @@ impl Writer {
         let folder = target.parent().unwrap_or(&self.root);
         self.make_durable_folder(folder)?;
         let renamed = match name {
-            Name::New => rename_to_new(file, target),
-            Name::Replaced => rustix::fs::rename(file, target),
+            Name::New => disk::rename_to_new(file, target),
+            Name::Replaced => disk::rename(file, target),
         };
         match renamed {
             Ok(()) => sync_folder(folder),
@@ -143,7 +143,7 @@ impl Writer {
         }
         let parent = folder.parent().unwrap_or(&self.root);
         self.make_durable_folder(parent)?;
-        match fs::create_dir(folder) {
+        match disk::make_folder(folder) {
             Err(cause) if cause.kind() != IoKind::AlreadyExists => {
                 return Err(io_error("create", folder, cause));
             }
@@ -172,7 +172,8 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn append(mut self, piece: &[u8]) -> Result<Self> {
-        self.file.write_all(piece).map_err(|cause| io_error("write", &self.target, cause))?;
+        disk::append(&mut self.file, &self.temporary.0, piece)
+            .map_err(|cause| io_error("write", &self.target, cause))?;
         Ok(self)
     }
 }
@@ -183,7 +184,7 @@ struct Temporary(PathBuf);
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Gone already after a rename; and whatever stays is removed at the next open.
-        let _ = fs::remove_file(&self.0);
+        let _ = disk::remove(&self.0);
     }
 }
 
@@ -197,34 +198,21 @@ pub(crate) fn remove_all(folder: &Path) -> Result<()> {
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    let synced = File::open(folder).and_then(|opened| opened.sync_all());
-    match synced {
-        // Some file systems (FUSE, CIFS) have no such call for folders, and write names through.
-        Err(cause) if cause.kind() != IoKind::InvalidInput => Err(io_error("sync", folder, cause)),
-        _ => Ok(()),
-    }
+    disk::sync_folder(folder).map_err(|cause| io_error("sync", folder, cause))
 }
 
 /// Writes a new file, durable when this returns; its name is not durable yet. An error calls it `name`.
 pub(crate) fn write_durably(path: &Path, body: &[u8], name: &Path) -> Result<()> {
-    let written = File::create(path).and_then(|mut file| {
-        file.write_all(body)?;
-        file.sync_data()
+    let written = disk::create(path).and_then(|mut file| {
+        disk::append(&mut file, path, body)?;
+        disk::sync(&file, path)
     });
     written.map_err(|cause| io_error("write", name, cause))
 }
 
 fn sync_file(file: &Path) -> Result<()> {
-    let synced = File::open(file).and_then(|opened| opened.sync_data());
+    let synced = File::open(file).and_then(|opened| disk::sync(&opened, file));
     synced.map_err(|cause| io_error("sync", file, cause))
-}
-
-fn rename_to_new(file: &Path, target: &Path) -> rustix::io::Result<()> {
-    match rustix::fs::renameat_with(CWD, file, CWD, target, RenameFlags::NOREPLACE) {
-        // NFS and some others have no such rename, but links.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => rustix::fs::link(file, target),
-        renamed => renamed,
-    }
 }
 
 fn crosses_devices(refused: &Error) -> bool {

@@ -1,5 +1,7 @@
 //! State in an SQLite database that other processes may read meanwhile.
 
+#[cfg(test)]
+mod crash;
 mod error;
 mod schema;
 mod writer;
