@@ -1,6 +1,7 @@
 //! A whole grid in one process, for flows: embedded back ends in a folder, the real manager, a real worker, real
-//! processes. And [`recorder`], for flows against servers.
+//! processes. For flows against servers: [`fleet`] and [`recorder`]; [`chaos`] is the worst of them.
 
+pub mod chaos;
 pub mod fleet;
 pub mod recorder;
 

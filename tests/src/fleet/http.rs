@@ -28,6 +28,11 @@ pub fn get(address: &str, path: &str) -> anyhow::Result<Answer> {
     whole(ask(address, "GET", path, b"", Duration::from_secs(60))?)
 }
 
+/// `GET`s a path; an error when nothing comes for so long.
+pub fn get_within(address: &str, path: &str, patience: Duration) -> anyhow::Result<Answer> {
+    whole(ask(address, "GET", path, b"", patience)?)
+}
+
 /// `POST`s a JSON document.
 pub fn post(address: &str, path: &str, body: &Value) -> anyhow::Result<Answer> {
     whole(ask(address, "POST", path, body.to_string().as_bytes(), Duration::from_secs(60))?)

@@ -14,10 +14,10 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 
 pub use self::daemon::Daemon;
-pub use self::http::{Answer, get, post};
+pub use self::http::{Answer, get, get_within, post};
 
 /// How long a lease of these workers lasts, seconds: the shortest that leaves room for a slow machine.
-const LEASE_SECS: u64 = 10;
+pub(crate) const LEASE_SECS: u64 = 10;
 
 /// How long a manager may take until its back ends have answered.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -124,8 +124,7 @@ impl Fleet {
 
     /// The settings by which this process opens the grid itself.
     pub fn settings(&self) -> anyhow::Result<infra::aws::Settings> {
-        let value = |name: &str| self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-        Ok(infra::aws::Settings::from_vars(value)?)
+        Ok(infra::aws::Settings::from_vars(|name| self.var(name).map(str::to_owned))?)
     }
 
     /// Another table, with nothing in it, in place of the one that there was.
@@ -138,8 +137,42 @@ impl Fleet {
         self.create()
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+    /// Leaves its folder where it is when this is dropped.
+    pub fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
+    /// The address of the server.
+    pub fn server(&self) -> anyhow::Result<&str> {
+        self.var("AWS_ENDPOINT_URL").context("AWS_ENDPOINT_URL names no server")
+    }
+
+    /// Whether a program can be given a disk of its own here.
+    pub fn has_small_disks(&self) -> bool {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs"]).arg(self.folder.path());
+        command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    /// A program of ours with a small disk at `folder` that nobody else sees: in a mount namespace of its own.
+    pub(crate) fn command_on_small_disk(&self, program: &str, folder: &Path) -> Command {
+        let mut command = self.command("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+        command
+            .arg("mount -t tmpfs -o size=16m tmpfs \"$0\" && exec \"$@\"")
+            .arg(folder)
+            .arg(self.programs.join(program));
+        command
+    }
+
+    fn var(&self, name: &str) -> Option<&str> {
+        self.env.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A program of ours, or of the system, with the grid's settings, in the grid's folder.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let ours = self.programs.join(program);
+        let mut command = if ours.exists() { Command::new(ours) } else { Command::new(program) };
         command.current_dir(self.folder.path()).envs(self.env.iter().cloned());
         for inherited in ["GRIDMILL_MANAGER", "GRIDMILL_TOKEN", "GRIDMILL_STATE", "GRIDMILL_LISTEN", "RUST_LOG"] {
             command.env_remove(inherited);
@@ -170,10 +203,12 @@ impl Fleet {
     }
 }
 
-/// Where cargo has put our programs: beside this test.
+/// Where cargo has put our programs: beside this one, or, when this is a test, a folder above it.
 fn programs() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let folder = test.parent().and_then(Path::parent).context("a test lies in target/PROFILE/deps")?;
+    let this = std::env::current_exe()?;
+    let folder = this.parent().context("a program lies in a folder")?;
+    let folder =
+        if folder.ends_with("deps") { folder.parent().context("a test lies in target/PROFILE/deps")? } else { folder };
     for program in ["job-manager", "grid-worker", "gridmill"] {
         let path = folder.join(program);
         ensure!(path.exists(), "{} is missing: cargo build -p gridmill -p job-manager -p grid-worker", path.display());
