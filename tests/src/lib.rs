@@ -3,6 +3,7 @@
 
 pub mod chaos;
 pub mod fleet;
+pub mod fuzz;
 pub mod recorder;
 
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ mod lines;
 mod lists;
 mod logs;
 mod metrics;
-mod multipart;
+pub mod multipart;
 mod outputs;
 mod page;
 mod pipelines;

@@ -2,7 +2,7 @@
 
 /// What the headers of a part say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::http) struct PartHead {
+pub struct PartHead {
     /// The part's name.
     pub name: String,
     /// The name of the file that it holds, if it does.

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use memchr::memmem::Finder;
 
-pub(in crate::http) use head::PartHead;
+pub use head::PartHead;
 
 /// Bytes of a part's headers.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -20,7 +20,7 @@ const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// Why a body cannot be read on.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::http) enum MultipartError {
+pub enum MultipartError {
     /// The request ended early, or came to a halt.
     #[error("the body ended before it was complete")]
     Broken(#[source] axum::Error),
@@ -30,7 +30,7 @@ pub(in crate::http) enum MultipartError {
 }
 
 /// A body that is read part by part.
-pub(in crate::http) struct Multipart<S> {
+pub struct Multipart<S> {
     body: S,
     /// What was received and is not given out: less than a boundary more than the last piece.
     buffer: BytesMut,
@@ -50,7 +50,7 @@ enum Place {
 }
 
 /// The boundary that a content type names; `None` where it is not `multipart/form-data`.
-pub(in crate::http) fn boundary_of(content_type: &str) -> Option<String> {
+pub fn boundary_of(content_type: &str) -> Option<String> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;
