@@ -97,9 +97,9 @@ pub trait StateStore: Debug + Send + Sync {
         }
     }
 
-    /// Applies every write by itself, those of one row in order, and answers for each in its place with the row's new version (0 for a
-    /// removed row), or `Conflict` with nothing changed. What is `Ok` is durable. A repeat of an applied write is a
-    /// `Conflict`: read the row back.
+    /// Applies every write by itself, those of one row in order, those of different rows in any, and answers for each in its
+    /// place with the row's new version (0 for a removed row), or `Conflict` with nothing changed. What is `Ok` is durable. A
+    /// repeat of an applied write is a `Conflict`: read the row back.
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>>;
 
     /// Applies all writes (at most 100) or, with a `Conflict`, none.
