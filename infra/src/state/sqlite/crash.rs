@@ -29,7 +29,7 @@ async fn rows(state: &SqliteState) -> Vec<(String, u64)> {
 fn write(sort: &str, version: u64) -> Write {
     let expect = if version == 0 { Expect::Absent } else { Expect::Version(version) };
     let key = RowKey { partition: "p".into(), sort: sort.into() };
-    Write { key, expect, epoch: 1, body: Some(vec![version as u8; 30_000]) }
+    Write { key, expect, epoch: 1, body: Some(vec![version as u8; 30_000]), expires_ms: None }
 }
 
 /// Two rows that are written together, or three, each time with their next version.
