@@ -77,36 +77,54 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
     drain(&context, &mut tasks, pull).await;
 }
 
-/// Waits for the tasks. What a receive that was under way still brings is given back; one that brings nothing before
-/// the last task has ended is not waited for, and what it may have leased comes back when those leases end.
+/// Waits for the tasks, and for a receive that is under way: what it still brings is given back at once. A service goes
+/// on with a receive that is dropped, and what it then leased would be nobody's until the leases end.
 async fn drain(context: &Context, tasks: &mut JoinSet<()>, mut pull: std::pin::Pin<Box<impl Future<Output = Pulled>>>) {
+    let forgets = context.grid.tasks.forgets_dropped_receives();
     let mut is_pulling = true;
-    loop {
+    while !(forgets && tasks.is_empty()) {
         tokio::select! {
             biased;
+            () = context.stop.kill.cancelled(), if is_pulling => is_pulling = false,
             pulled = &mut pull, if is_pulling => {
                 is_pulling = false;
-                for message in pulled.received.unwrap_or_default() {
-                    context.give_back(message.receipt, "a message", "the worker stops").await;
-                }
+                give_back_all(context, pulled.received.unwrap_or_default()).await;
             }
-            ended = tasks.join_next() => match ended {
-                Some(ended) => note_end(ended),
-                None => return,
-            }
+            Some(ended) = tasks.join_next() => note_end(ended),
+            else => return,
         }
     }
 }
 
+/// Gives back what came too late.
+async fn give_back_all(context: &Context, messages: Vec<Received>) {
+    for message in messages {
+        context.give_back(message.receipt, "a message", "the worker stops").await;
+    }
+}
+
+/// Receives as many messages as there are places, once there is one. When the worker drains, a receive that has not
+/// begun does not begin.
 async fn pull(context: Arc<Context>, places: Arc<Places>, failures: u32, is_idle: bool) -> Pulled {
-    if failures > 0 {
-        tokio::time::sleep(context.dice.backoff(failures)).await;
-    }
-    let places = places.take().await;
-    if is_idle {
-        tokio::time::sleep(context.config.rest).await;
-    }
+    let ready = async {
+        if failures > 0 {
+            tokio::time::sleep(context.dice.backoff(failures)).await;
+        }
+        let places = places.take().await;
+        if is_idle {
+            tokio::time::sleep(context.config.rest).await;
+        }
+        places
+    };
+    let places = tokio::select! {
+        biased;
+        () = context.stop.drain.cancelled() => Vec::new(),
+        places = ready => places,
+    };
     let (lease, asked) = (context.config.lease, Instant::now());
+    if places.is_empty() {
+        return Pulled { places, asked, received: Ok(Vec::new()) };
+    }
     let received = context.grid.tasks.receive(places.len(), lease, context.config.poll.min(lease / 2)).await;
     Pulled { places, asked, received }
 }

@@ -4,6 +4,7 @@
 mod beats;
 mod calm;
 mod deaf;
+mod elsewhere;
 mod gate;
 mod programs;
 mod scripted;

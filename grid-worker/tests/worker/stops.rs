@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use grid_core::layout;
 use grid_core::wire::{Pack, TaskMessage};
+use grid_worker::WorkerConfig;
+use infra::grid::WorkerGrid;
 use infra::queue::Depth;
 
+use crate::elsewhere::Elsewhere;
 use crate::scripted::{Scripted, writes};
 use crate::yard::{Yard, completion, job, numbers, stage, task, until};
 
@@ -126,4 +129,44 @@ async fn a_job_that_is_run_again_is_not_taken_for_cancelled_any_more() {
     yard.idle().await;
     worker.drain().await.unwrap();
     assert_eq!(yard.said().await.completions, [completion("s", 0, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_while_a_worker_leaves_is_given_back_at_once() {
+    let yard = slow().await;
+    let tasks = Elsewhere::new(&yard.grid.tasks);
+    let config = WorkerConfig { lease: Duration::from_secs(60), poll: Duration::from_secs(20), ..yard.config("w") };
+    let worker = yard.start_with(config, WorkerGrid { tasks: tasks.clone(), ..yard.grid.for_worker() });
+    until(async || tasks.receives.load(Ordering::Relaxed) == 1).await;
+    worker.stop.drain.cancel();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    yard.send(&task("s", 0, 5)).await;
+    let sent = tokio::time::Instant::now();
+    worker.handle.await.unwrap().unwrap();
+    assert_eq!(sent.elapsed(), Duration::ZERO, "what it waited for has come");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(yard.grid.tasks.depth().await.unwrap(), WAITING, "nobody has to wait for a lease to end");
+    assert_eq!((yard.runner.runs(), yard.said().await.heartbeats.last().unwrap().slots), (vec![], 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_drains_receives_no_more_and_one_that_is_killed_waits_for_no_receive() {
+    let yard = slow().await;
+    let tasks = Elsewhere::new(&yard.grid.tasks);
+    let config = || WorkerConfig { lease: Duration::from_secs(60), poll: Duration::from_secs(20), ..yard.config("w") };
+    let grid = || WorkerGrid { tasks: tasks.clone(), ..yard.grid.for_worker() };
+    for first in 0..2 {
+        yard.send(&task("s", first, 1)).await;
+    }
+    let worker = yard.start_with(config(), grid());
+    until(async || yard.runner.runs().len() == 2).await;
+    worker.drain().await.unwrap();
+    assert_eq!(tasks.receives.load(Ordering::Relaxed), 1, "no place was free, and then none was wanted");
+
+    let worker = yard.start_with(config(), grid());
+    until(async || tasks.receives.load(Ordering::Relaxed) == 2).await;
+    let told = tokio::time::Instant::now();
+    worker.stop.kill.cancel();
+    worker.handle.await.unwrap().unwrap();
+    assert_eq!(told.elapsed(), Duration::ZERO);
 }

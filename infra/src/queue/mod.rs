@@ -62,4 +62,10 @@ pub trait TaskQueue: Debug + Send + Sync {
 
     /// About how many messages there are.
     async fn depth(&self) -> Result<Depth>;
+
+    /// Whether a receive that nobody waits for any longer leases nothing. A service elsewhere goes on with it, and what
+    /// it then leases is nobody's until the lease ends: whoever leaves waits for its answer first.
+    fn forgets_dropped_receives(&self) -> bool {
+        false
+    }
 }

@@ -207,4 +207,8 @@ impl TaskQueue for MemoryQueue {
     async fn depth(&self) -> Result<Depth> {
         Ok(self.state(Instant::now()).book.depth())
     }
+
+    fn forgets_dropped_receives(&self) -> bool {
+        true
+    }
 }
