@@ -141,12 +141,16 @@ impl Intercept for Counter {
 
     fn read_before_transmit(
         &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> std::result::Result<(), BoxError> {
         if let Some(operation) = config.load::<Metadata>() {
             self.0.count(operation.service(), operation.name());
+            // Each 64 KiB of messages is a request to the bill. What is received is far below that.
+            if let ("SQS", Some(body)) = (operation.service(), context.request().body().bytes()) {
+                self.0.weigh(operation.service(), operation.name(), body.len().div_ceil(64 << 10) as u64);
+            }
         }
         Ok(())
     }

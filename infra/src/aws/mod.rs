@@ -28,7 +28,7 @@ pub async fn open(settings: &Settings) -> Result<Grid> {
     let parts = Parts::open(&clients, &settings.worker).await?;
     probe(&format!("s3://{}", settings.worker.bucket), &*parts.objects).await.map_err(by(BUCKET))?;
     let dead_tasks = open_queue(&clients, DEAD_TASK_QUEUE, &settings.dead_task_queue).await?;
-    let state = DynamoState::new(clients.dynamodb.clone(), &settings.table);
+    let state = DynamoState::new(clients.dynamodb.clone(), &settings.table).billed_to(clients.requests.clone());
     state.get(&RowKey { partition: "PROBE".to_owned(), sort: "PROBE".to_owned() }).await.map_err(by(TABLE))?;
     let own = [&parts.tasks, &parts.reports, &dead_tasks].map(|queue| queue.url().to_owned()).to_vec();
     let allowed = settings.notify_queues.clone();

@@ -16,6 +16,7 @@ use futures::{StreamExt, stream};
 use super::rules::{check_sizes, check_transaction, name};
 use super::{Expect, Row, RowKey, StateStore, Write};
 use crate::aws::error::{failed, kind_of_answer};
+use crate::requests::Requests;
 use crate::{Error, ErrorKind, Result};
 
 /// The partition key.
@@ -27,6 +28,9 @@ const EPOCH: &str = "epoch";
 const BODY: &str = "body";
 /// Epoch seconds: the table's attribute for the time to live. Rows without it stay.
 const EXPIRES: &str = "expires";
+
+/// What the service calls itself where requests are counted.
+const SERVICE: &str = "DynamoDB";
 
 /// Writes of one call that are under way at the same time.
 const WRITES_AT_ONCE: usize = 16;
@@ -41,6 +45,7 @@ type Item = HashMap<String, AttributeValue>;
 pub struct DynamoState {
     client: Client,
     table: String,
+    requests: Requests,
 }
 
 /// A write in DynamoDB's words.
@@ -56,7 +61,17 @@ struct Conditional {
 impl DynamoState {
     /// Asks nobody.
     pub fn new(client: Client, table: &str) -> Self {
-        Self { client, table: table.to_owned() }
+        Self { client, table: table.to_owned(), requests: Requests::default() }
+    }
+
+    /// Says there what its requests are billed as, beside their number.
+    pub fn billed_to(self, requests: Requests) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// A consistent read is billed by 4 KiB of what it found.
+    fn bill_read(&self, operation: &str, bytes: usize) {
+        self.requests.weigh(SERVICE, operation, bytes.div_ceil(4 << 10) as u64);
     }
 
     async fn apply(&self, write: &Write) -> Result<u64> {
@@ -64,6 +79,7 @@ impl DynamoState {
         let Conditional { key, item, condition, values, version } = Conditional::of(write);
         let applied = match item {
             Some(item) => {
+                self.requests.weigh(SERVICE, "PutItem", write_units(write));
                 let put = self.client.put_item().table_name(&self.table).set_item(Some(item));
                 let put = put.condition_expression(condition).set_expression_attribute_values(values).send().await;
                 put.map(drop).map_err(|error| failed(self.context("write", &write.key), error))
@@ -98,6 +114,22 @@ impl DynamoState {
     }
 }
 
+/// A write is billed by the KiB of its row.
+fn write_units(write: &Write) -> u64 {
+    let body = write.body.as_ref().map_or(0, Vec::len);
+    (key_bytes(&write.key) + body).div_ceil(1 << 10) as u64
+}
+
+fn row_bytes(row: &Row) -> usize {
+    key_bytes(&row.key) + row.body.len()
+}
+
+/// With the names of the attributes, and the two numbers.
+fn key_bytes(key: &RowKey) -> usize {
+    const OTHERS: usize = PARTITION.len() + SORT.len() + VERSION.len() + EPOCH.len() + BODY.len() + 2 * 8;
+    key.partition.len() + key.sort.len() + OTHERS
+}
+
 /// Rows of a partition that are wanted.
 struct Wanted<'a> {
     state: &'a DynamoState,
@@ -110,7 +142,7 @@ struct Wanted<'a> {
 impl Wanted<'_> {
     /// Reads page by page, with queries that `select` has told which rows.
     async fn read(mut self, select: impl Fn(QueryFluentBuilder) -> QueryFluentBuilder) -> Result<Vec<Row>> {
-        let DynamoState { client, table } = self.state;
+        let DynamoState { client, table, .. } = self.state;
         let mut rows = Vec::new();
         while rows.len() < self.limit {
             let wanted = i32::try_from(self.limit - rows.len()).unwrap_or(i32::MAX);
@@ -119,9 +151,11 @@ impl Wanted<'_> {
             let page = select(query.set_exclusive_start_key(self.start.take())).send().await;
             let page =
                 page.map_err(|error| failed(format!("read rows of {} of table {table}", self.partition), error))?;
+            let before = rows.len();
             for item in page.items.unwrap_or_default() {
                 rows.push(read_row(item)?);
             }
+            self.state.bill_read("Query", rows[before..].iter().map(row_bytes).sum());
             self.start = page.last_evaluated_key;
             if self.start.is_none() {
                 break;
@@ -136,7 +170,9 @@ impl StateStore for DynamoState {
     async fn get(&self, key: &RowKey) -> Result<Option<Row>> {
         let request = self.client.get_item().table_name(&self.table).set_key(Some(item_key(key))).consistent_read(true);
         let found = request.send().await.map_err(|error| failed(self.context("read", key), error))?;
-        found.item.map(read_row).transpose()
+        let row = found.item.map(read_row).transpose()?;
+        self.bill_read("GetItem", row.as_ref().map_or(0, row_bytes));
+        Ok(row)
     }
 
     async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
@@ -192,6 +228,8 @@ impl StateStore for DynamoState {
             return Ok(());
         }
         let items = writes.iter().map(|write| transact_item(&self.table, write)).collect::<Result<_>>()?;
+        // Each write is billed twice, since it is prepared and then made.
+        self.requests.weigh(SERVICE, "TransactWriteItems", writes.iter().map(|write| write_units(write) * 2).sum());
         let done = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         done.map(drop).map_err(|error| self.cancelled(error, &writes))
     }
