@@ -11,6 +11,7 @@ mod pipeline;
 mod problem;
 mod readiness;
 mod redrive;
+mod requests;
 #[cfg(feature = "openapi")]
 mod schema;
 mod story;
@@ -34,6 +35,7 @@ pub use pipeline::{PipelineVersion, PutPipeline};
 pub use problem::{Problem, ProblemError};
 pub use readiness::{BackEnd, Readiness};
 pub use redrive::{JobStanding, Redrive, Redriven};
+pub use requests::{OperationReceipt, RequestsReceipt};
 #[cfg(feature = "openapi")]
 use schema::FailureSchema;
 #[cfg(feature = "openapi")]
@@ -160,6 +162,9 @@ pub struct Receipt {
     pub faults: Vec<String>,
     /// The stages.
     pub stages: Vec<StageReceipt>,
+    /// What was asked of services for it. Receipts of earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<RequestsReceipt>,
 }
 
 /// The balance of a stage.

@@ -6,7 +6,9 @@ mod check;
 use std::collections::BTreeMap;
 
 use check::golden;
-use grid_api::{DeadLetter, JobState, JobStatus, Receipt, StageReceipt, StageStatus};
+use grid_api::{
+    DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, RequestsReceipt, StageReceipt, StageStatus,
+};
 use grid_core::ids::{JobId, StageName};
 use grid_core::reason::{Failure, Reason};
 
@@ -42,6 +44,7 @@ fn a_receipt() {
         balanced: true,
         faults: Vec::new(),
         stages: vec![stage("clean", Some(12)), stage("report", None)],
+        requests: None,
     };
     golden!("receipt.json").holds(&balanced, &["", "/stages/0"]);
     let faults = vec!["clean: 10 items, but 9 ended".into()];
@@ -49,6 +52,18 @@ fn a_receipt() {
     let state = JobState::Failed;
     let unbalanced = Receipt { state, message, balanced: false, faults, stages: Vec::new(), ..balanced };
     golden!("receipt-unbalanced.json").holds(&unbalanced, &[""]);
+    let put = OperationReceipt { operation: "S3 PutObject".into(), requests: 12, units: 12 };
+    let row = OperationReceipt { operation: "DynamoDB PutItem".into(), requests: 3, units: 5 };
+    let requests = RequestsReceipt {
+        total: 15,
+        usd: "0.000063125".into(),
+        region: "us-east-1".into(),
+        as_of: "2024-11-01".into(),
+        unpriced: Vec::new(),
+        operations: vec![row, put],
+    };
+    let billed = Receipt { requests: Some(requests), ..unbalanced };
+    golden!("receipt-requests.json").holds(&billed, &["", "/requests", "/requests/operations/0"]);
 }
 
 #[test]

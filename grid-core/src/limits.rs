@@ -52,6 +52,13 @@ pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 /// loses little.
 pub const BUNDLE_TARGET: Duration = Duration::from_millis(500);
 
+/// The same where every call is paid and takes some hundredths of a second: a task costs some seven requests, $0.00001, as
+/// much as a slot of a spot machine does in a second.
+pub const REMOTE_BUNDLE_TARGET: Duration = Duration::from_secs(10);
+
+/// What the last bundles of a stage should last there: half of this is what a slot idles for at the end.
+pub const REMOTE_BUNDLE_LEAST: Duration = Duration::from_secs(2);
+
 /// Heartbeats that a worker leaves out while it has nothing to do: what it would say is known, and each is a paid call.
 pub const IDLE_HEARTBEATS: u32 = 15;
 

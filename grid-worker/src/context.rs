@@ -9,6 +9,7 @@ use infra::grid::WorkerGrid;
 use infra::outputs::OutputReader;
 use infra::plan::PlanReader;
 use infra::queue::Receipt;
+use infra::requests::Meter;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) programs: Programs,
     pub(crate) in_hand: Arc<InHand>,
     pub(crate) pulse: Pulse,
+    /// What was asked of services and not told yet.
+    pub(crate) meter: Meter,
     /// When the worker stops: by its owner's wish, or by a fault.
     pub(crate) stop: Stop,
     fault: Mutex<Option<WorkerError>>,
@@ -62,6 +65,7 @@ impl Context {
             programs: Programs::default(),
             in_hand: Arc::default(),
             pulse: Pulse::default(),
+            meter: Meter::new(grid.requests.clone()),
             stop: Stop { drain: stop.drain.child_token(), kill: stop.kill.child_token() },
             fault: Mutex::default(),
             grid,

@@ -65,6 +65,10 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
             Event::Pulled(pulled) => {
                 let messages;
                 (messages, failures) = unpack(&context, failures, pulled.received);
+                if messages.is_empty() && context.in_hand.jobs().is_empty() {
+                    // What an idle worker asks is no job's.
+                    context.meter.take();
+                }
                 let ends = pulled.asked + context.config.lease;
                 for (received, place) in messages.into_iter().zip(pulled.places) {
                     tasks.spawn(task::run(context.clone(), places.clone(), received, ends, place, settled.clone()));

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use grid_core::limits::{QUEUE_BATCH, WIRE_VERSION};
+use grid_core::spending::Spending;
 use grid_core::wire::{Completion, Report, TaskMessage, to_ascii_json};
 use infra::ErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -17,7 +18,7 @@ use crate::limits::DELETE_TRIES;
 #[derive(Debug)]
 pub(crate) struct Settled {
     /// The completion to send before; `None` when its job is over.
-    pub(crate) completion: Option<String>,
+    pub(crate) completion: Option<Completion>,
     /// Keeps the lease until the message is gone.
     pub(crate) held: Held,
     /// Keeps the task among those in hand.
@@ -25,10 +26,14 @@ pub(crate) struct Settled {
     pub(crate) in_hand: OwnedSemaphorePermit,
 }
 
-/// The completion of an attempt that has a manifest, as it is sent.
-pub(crate) fn completion(message: &TaskMessage) -> Result<String, WorkerError> {
-    let completion =
-        Completion { v: WIRE_VERSION, job: message.job.clone(), stage: message.stage.clone(), key: message.key() };
+/// The completion of an attempt that has a manifest.
+pub(crate) fn completion(message: &TaskMessage) -> Completion {
+    let (job, stage) = (message.job.clone(), message.stage.clone());
+    Completion { v: WIRE_VERSION, job, stage, key: message.key(), spending: Spending::default() }
+}
+
+fn body(completion: &Completion, spending: &Spending) -> Result<String, WorkerError> {
+    let completion = Completion { spending: spending.clone(), ..completion.clone() };
     to_ascii_json(&Report::Completed(completion))
         .map_err(|source| WorkerError::Json { what: "a completion".into(), source })
 }
@@ -58,7 +63,7 @@ pub(crate) async fn run(context: Arc<Context>, mut settled: mpsc::Receiver<Settl
 
 #[derive(Debug, Default)]
 struct Desk {
-    to_tell: VecDeque<(String, Settled)>,
+    to_tell: VecDeque<(Completion, Settled)>,
     to_delete: VecDeque<(Settled, u32)>,
 }
 
@@ -73,29 +78,43 @@ impl Desk {
 
     fn add(&mut self, mut settled: Settled) {
         match settled.completion.take() {
-            Some(body) => self.to_tell.push_back((body, settled)),
+            Some(completion) => self.to_tell.push_back((completion, settled)),
             None => self.to_delete.push_back((settled, 0)),
         }
     }
 
-    /// Sends a batch of completions; says whether all of them went.
+    /// Sends a batch of completions; says whether all of them went. The first one tells what this worker has asked of
+    /// services since it last told.
     async fn tell(&mut self, context: &Context) -> bool {
         let batch: Vec<_> = self.to_tell.drain(..self.to_tell.len().min(QUEUE_BATCH)).collect();
         if batch.is_empty() {
             return true;
         }
-        let bodies: Vec<String> = batch.iter().map(|(body, _)| body.clone()).collect();
+        let mut spending = context.meter.untaken();
+        let told = std::iter::once(&spending).chain(std::iter::repeat(const { &Spending::NOTHING }));
+        let bodies = batch.iter().zip(told).map(|((completion, _), spending)| body(completion, spending));
+        let bodies = match bodies.collect::<Result<Vec<String>, WorkerError>>() {
+            Ok(bodies) => bodies,
+            Err(error) => {
+                context.fail(error);
+                return true;
+            }
+        };
         let answers = answers(context.grid.reports.send(&bodies).await, batch.len());
         let mut all_went = true;
-        for ((body, settled), answer) in batch.into_iter().zip(answers) {
+        for ((completion, settled), answer) in batch.into_iter().zip(answers) {
+            let spending = std::mem::take(&mut spending);
             match answer {
-                Ok(()) => self.to_delete.push_back((settled, 0)),
+                Ok(()) => {
+                    context.meter.taken(&spending);
+                    self.to_delete.push_back((settled, 0));
+                }
                 Err(error) => {
                     all_went = false;
                     if !error.is_transient() {
                         context.fail(WorkerError::lasting("report a finished task", error));
                     }
-                    self.to_tell.push_back((body, settled));
+                    self.to_tell.push_back((completion, settled));
                 }
             }
         }

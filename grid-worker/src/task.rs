@@ -65,10 +65,7 @@ pub(crate) async fn run(
         }
     };
     let completion = match ending {
-        Ending::Committed => match completion(&message) {
-            Ok(completion) => Some(completion),
-            Err(error) => return context.fail(error),
-        },
+        Ending::Committed => Some(completion(&message)),
         Ending::Past => None,
         Ending::Lost => return tracing::debug!(task = name_of(&message), "another worker has it"),
         Ending::GiveBack(why) => return give_back(&context, held, &message, &why).await,

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use grid_api::{DeadLetter, JobState, JobStatus, Receipt, StageReceipt};
+use grid_api::{DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, StageReceipt};
 use grid_core::pipeline::{ItemSource, Pipeline, Stage};
 use jiff::Timestamp;
 
@@ -38,6 +38,23 @@ fn balance_row(stage: &StageReceipt, reused: bool, unfinished: bool) -> Vec<Stri
     row.extend(unfinished.then(|| count(stage.not_run)));
     row.extend([count(stage.attempts), bytes(stage.bytes_in), bytes(stage.bytes_out), seconds(stage.busy_secs)]);
     row
+}
+
+/// What was asked of services, and its list price; nothing where the receipt does not say.
+pub fn requests(receipt: &Receipt) -> Option<String> {
+    let told = receipt.requests.as_ref()?;
+    if told.total == 0 {
+        return Some("no requests to services: all of it ran on this machine".to_owned());
+    }
+    let columns = [Column::Text("operation"), Column::Number("requests"), Column::Number("billed as")];
+    let row = |kind: &OperationReceipt| vec![kind.operation.clone(), count(kind.requests), count(kind.units)];
+    let rows = table(&columns, told.operations.iter().map(row));
+    let (total, usd) = (counted(told.total, "request"), &told.usd);
+    let unpriced = match told.unpriced.as_slice() {
+        [] => String::new(),
+        unpriced => format!(", without {}", unpriced.join(", ")),
+    };
+    Some(format!("{rows}\n{total}, ${usd} by the list prices of {} as of {}{unpriced}", told.region, told.as_of))
 }
 
 /// How the job ended, in one line.
@@ -166,6 +183,8 @@ mod tests {
     use grid_core::ids::{JobId, StageName};
     use grid_core::reason::{Failure, Reason};
 
+    use grid_api::RequestsReceipt;
+
     use super::*;
     use crate::client::{Client, PlainHttp};
     use crate::place::Here;
@@ -201,7 +220,28 @@ mod tests {
             balanced: true,
             faults: vec![],
             stages,
+            requests: None,
         }
+    }
+
+    #[test]
+    fn requests_are_told_with_their_price_and_none_are_told_as_none() {
+        let told = RequestsReceipt {
+            total: 0,
+            usd: "0".into(),
+            region: "us-east-1".into(),
+            as_of: "2024-11-01".into(),
+            unpriced: vec![],
+            operations: vec![],
+        };
+        let of = |told| requests(&Receipt { requests: told, ..receipt(vec![]) });
+        assert_eq!(of(None), None);
+        assert_eq!(of(Some(told.clone())).unwrap(), "no requests to services: all of it ran on this machine");
+        let operation = OperationReceipt { operation: "S3 PutObject".into(), requests: 3, units: 3 };
+        let told = RequestsReceipt { total: 3, usd: "0.000015".into(), operations: vec![operation], ..told };
+        let words = of(Some(told)).unwrap();
+        assert!(words.ends_with("3 requests, $0.000015 by the list prices of us-east-1 as of 2024-11-01"), "{words}");
+        assert!(words.contains("S3 PutObject"), "{words}");
     }
 
     fn letter() -> DeadLetter {

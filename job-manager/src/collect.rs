@@ -1,6 +1,7 @@
 //! Collect: what is reported.
 
-use grid_core::limits::QUEUE_BATCH;
+use std::time::Duration;
+
 use grid_core::wire::{Completion, Report};
 use infra::queue::{Receipt, Received};
 use tokio::time::Instant;
@@ -11,22 +12,22 @@ use crate::leader::Leader;
 impl Leader {
     /// Takes in reports. A completion is deleted only when the rows hold what it told.
     pub async fn hear_reports(&mut self, batch: Vec<Received>) {
-        let mut heard = Vec::new();
         let mut completions = Vec::new();
         for received in batch {
             match serde_json::from_str(&received.body) {
                 Ok(Report::Heartbeat(heartbeat)) => {
                     self.workers.saw(heartbeat, Instant::now(), self.grid.clock.now_ms());
-                    heard.push(received.receipt);
+                    self.told.add([received.receipt]);
                 }
                 Ok(Report::Completed(completion)) => completions.push((completion, received.receipt)),
                 Ok(Report::Wanted(_)) => {
                     self.has_news_of_jobs = true;
-                    heard.push(received.receipt);
+                    self.told.add([received.receipt]);
                 }
                 Err(error) => tracing::warn!(%error, "a report cannot be understood; leaving it for a newer manager"),
             }
         }
+        let (completions, of_nobody) = self.sort_out(completions);
         let grid = &self.grid;
         let read = completions.into_iter().map(async |(completion, receipt)| {
             let Completion { job, stage, key, .. } = &completion;
@@ -35,21 +36,33 @@ impl Leader {
         for (manifest, completion, receipt) in futures::future::join_all(read).await {
             match (manifest, self.desks.get_mut(&completion.job)) {
                 (Ok(Some(manifest)), Some(desk)) => {
-                    desk.hear_manifest(&manifest, Some(receipt), self.grid.clock.now_ms(), &mut self.random);
+                    if desk.hear_manifest(&manifest, Some(receipt), self.grid.clock.now_ms(), &mut self.random) {
+                        desk.charge(&completion.spending);
+                    }
                 }
-                // Of a job that is over, or a lie.
-                (Ok(_), _) => heard.push(receipt),
+                // A lie.
+                (Ok(_), _) => self.told.add([receipt]),
                 (Err(error), _) => tracing::warn!(%error, "a manifest was not read; its report comes again"),
             }
         }
-        self.forget(&heard).await;
+        if !of_nobody.is_empty() {
+            // At once: by and by their jobs may run again, and count what is out.
+            self.told.add(of_nobody);
+            self.told.delete(&self.grid, Instant::now(), Duration::ZERO).await;
+        }
     }
 
-    async fn forget(&self, receipts: &[Receipt]) {
-        for receipts in receipts.chunks(QUEUE_BATCH) {
-            if let Err(error) = self.grid.reports.delete(receipts).await {
-                tracing::debug!(%error, "reports were not deleted");
+    /// Leaves those whose manifests would be news. The others say again what was heard before, perhaps not yet written, or
+    /// are of jobs that are over: there is nothing to read for them. Answers those of jobs that are nobody's, too.
+    fn sort_out(&mut self, completions: Vec<(Completion, Receipt)>) -> (Vec<(Completion, Receipt)>, Vec<Receipt>) {
+        let (mut news, mut of_nobody) = (Vec::new(), Vec::new());
+        for (completion, receipt) in completions {
+            match self.desks.get_mut(&completion.job) {
+                None => of_nobody.push(receipt),
+                Some(desk) if desk.job().awaits(&completion.stage, completion.key) => news.push((completion, receipt)),
+                Some(desk) => desk.hear_again(receipt),
             }
         }
+        (news, of_nobody)
     }
 }

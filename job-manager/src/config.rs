@@ -1,9 +1,11 @@
 //! What a manager is told when it starts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use grid_core::ids::JobId;
 use grid_core::job::Tuning;
+use grid_core::price::PriceList;
 use grid_core::share::Agreements;
 
 /// How a manager goes about its work.
@@ -17,6 +19,8 @@ pub struct ManagerConfig {
     pub flush: Duration,
     /// Time between two looks at what should be happening.
     pub reconcile: Duration,
+    /// The same while there is no job: one that is submitted says so, and is found by this only when that was lost.
+    pub idle_reconcile: Duration,
     /// A task is silent when nothing was heard of it for this long; a worker is gone.
     pub patience: Duration,
     /// How long a report is leased to this manager.
@@ -32,8 +36,22 @@ pub struct ManagerConfig {
     pub agreements: Agreements,
     /// What an hour of a slot costs, in dollars: budgets are kept by it.
     pub usd_per_slot_hour: f64,
+    /// What requests cost, for receipts.
+    pub prices: Arc<PriceList>,
     /// Seed of the jitter.
     pub seed: u64,
+}
+
+impl ManagerConfig {
+    /// On services elsewhere, where every call is paid: larger bundles, fewer writes, fewer looks.
+    pub fn across_machines() -> Self {
+        Self {
+            tuning: Tuning::across_machines(),
+            flush: Duration::from_secs(1),
+            reconcile: Duration::from_secs(10),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for ManagerConfig {
@@ -43,6 +61,7 @@ impl Default for ManagerConfig {
             window_per_slot: 3,
             flush: Duration::from_millis(500),
             reconcile: Duration::from_secs(2),
+            idle_reconcile: Duration::from_secs(60),
             patience: Duration::from_secs(6),
             report_lease: Duration::from_secs(30),
             only: None,
@@ -50,6 +69,7 @@ impl Default for ManagerConfig {
             lease: Duration::from_secs(15),
             agreements: Agreements::new(),
             usd_per_slot_hour: 0.0,
+            prices: Arc::new(PriceList::us_east_1()),
             seed: 0,
         }
     }

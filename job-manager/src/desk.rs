@@ -7,6 +7,7 @@ use grid_core::items::plan::Group;
 use grid_core::job::{Applied, Ending, Job, JobState, Message, TaskPhase};
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS, QUEUE_BATCH};
 use grid_core::pipeline::ItemSource;
+use grid_core::spending::Spending;
 use grid_core::split::Slice;
 use grid_core::submission::Submission;
 use grid_core::wire::{Manifest, to_ascii_json};
@@ -17,6 +18,7 @@ use infra::{ErrorKind, Grid};
 use tokio::time::Instant;
 
 use crate::ManagerError;
+use crate::accounts::Accounts;
 use crate::finish::{finish, tombstone};
 use crate::lease::check_lead;
 use crate::notices::{Notices, refused_queue};
@@ -57,6 +59,8 @@ pub(crate) struct Desk {
     planning: BTreeSet<StageName>,
     /// Reports whose news is in the job and not yet in its rows.
     acks: Vec<Receipt>,
+    /// Reports whose news is in the rows.
+    told: Vec<Receipt>,
     unsaved_since: Option<Instant>,
     /// What others are to be told before the rows are written.
     notices: Notices,
@@ -84,6 +88,7 @@ impl Desk {
             listed,
             planning: BTreeSet::new(),
             acks: Vec::new(),
+            told: Vec::new(),
             unsaved_since: None,
             reuse,
             is_eager: false,
@@ -159,9 +164,21 @@ impl Desk {
         }
     }
 
-    /// Takes in a manifest; `receipt` is deleted once the news is in the rows.
-    pub fn hear_manifest(&mut self, manifest: &Manifest, receipt: Option<Receipt>, now_ms: u64, random: &mut Random) {
-        match self.table.job.apply(manifest, now_ms, &mut || random.unit()) {
+    /// What a worker has asked of services since it last told.
+    pub fn charge(&mut self, spending: &Spending) {
+        self.table.job.charge(spending);
+    }
+
+    /// Takes in a manifest, and answers whether it was news; `receipt` is deleted once the news is in the rows.
+    pub fn hear_manifest(
+        &mut self,
+        manifest: &Manifest,
+        receipt: Option<Receipt>,
+        now_ms: u64,
+        random: &mut Random,
+    ) -> bool {
+        let applied = self.table.job.apply(manifest, now_ms, &mut || random.unit());
+        match &applied {
             Applied::Counted => {
                 tracing::debug!(stage = %manifest.stage, attempt = %manifest.key(), "counted");
                 self.notices.note(&self.table.job, manifest);
@@ -175,9 +192,20 @@ impl Desk {
             }
         }
         if let Some(receipt) = receipt {
-            self.acks.push(receipt);
-            self.unsaved_since.get_or_insert_with(Instant::now);
+            self.hear_again(receipt);
         }
+        applied == Applied::Counted
+    }
+
+    /// A report says what was heard before: it is deleted once that is in the rows.
+    pub fn hear_again(&mut self, receipt: Receipt) {
+        self.acks.push(receipt);
+        self.unsaved_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Reports whose news is in the rows by now.
+    pub fn take_told(&mut self) -> Vec<Receipt> {
+        std::mem::take(&mut self.told)
     }
 
     /// Hands out tasks, writes what changed, sends what is due. `Ok(true)` when the job is over and written.
@@ -187,6 +215,7 @@ impl Desk {
         epoch: u64,
         flush_due: bool,
         random: &mut Random,
+        accounts: &Accounts,
     ) -> Result<bool, ManagerError> {
         self.is_eager = false;
         let ending = self.table.job.settle(grid.clock.now_ms());
@@ -197,8 +226,11 @@ impl Desk {
         if !self.tell_others(grid).await? {
             return Ok(false);
         }
+        if ending.is_some() || self.table.job.is_dirty() {
+            accounts.charge(&mut self.table.job);
+        }
         if let Some(ending) = ending {
-            self.end(grid, ending).await?;
+            self.end(grid, ending, accounts).await?;
         }
         let is_over = self.table.job.state().is_final();
         if self.table.save(grid, epoch).await? == Saved::Unsure {
@@ -207,7 +239,7 @@ impl Desk {
             return Ok(false);
         }
         self.unsaved_since = None;
-        self.acknowledge(grid).await;
+        self.told.append(&mut self.acks);
         if has_due && !is_over {
             self.commit_reused(grid, random).await?;
             self.send_due(grid).await?;
@@ -229,24 +261,27 @@ impl Desk {
         Ok(false)
     }
 
-    async fn end(&mut self, grid: &Grid, ending: Ending) -> Result<(), ManagerError> {
+    async fn end(&mut self, grid: &Grid, ending: Ending, accounts: &Accounts) -> Result<(), ManagerError> {
         match ending {
             Ending::Commit | Ending::Over => {}
             Ending::Stop => tombstone(grid, &self.table.job).await?,
         }
-        finish(grid, &mut self.table.job).await
+        finish(grid, &mut self.table.job, &accounts.prices).await
     }
 
     /// Writes what changed, whether or not anything waits for it.
-    pub async fn close(&mut self, grid: &Grid, epoch: u64) -> Result<(), ManagerError> {
+    pub async fn close(&mut self, grid: &Grid, epoch: u64, accounts: &Accounts) -> Result<(), ManagerError> {
         if !self.tell_others(grid).await? {
             return Ok(());
         }
+        if self.table.job.is_dirty() {
+            accounts.charge(&mut self.table.job);
+        }
         if let Some(ending) = self.table.job.owed() {
-            self.end(grid, ending).await?;
+            self.end(grid, ending, accounts).await?;
         }
         if self.table.save(grid, epoch).await? == Saved::All {
-            self.acknowledge(grid).await;
+            self.told.append(&mut self.acks);
         }
         Ok(())
     }
@@ -335,7 +370,7 @@ impl Desk {
     ) -> Result<(), ManagerError> {
         let job = self.job().submission().job.clone();
         match read_manifest(grid, &job, stage, key).await? {
-            Some(manifest) => self.hear_manifest(&manifest, None, grid.clock.now_ms(), random),
+            Some(manifest) => _ = self.hear_manifest(&manifest, None, grid.clock.now_ms(), random),
             None => self.resend(grid, stage, key, random).await?,
         }
         Ok(())
@@ -380,15 +415,6 @@ impl Desk {
         self.notices.clear();
         self.unsaved_since = None;
         Ok(())
-    }
-
-    async fn acknowledge(&mut self, grid: &Grid) {
-        for receipts in std::mem::take(&mut self.acks).chunks(QUEUE_BATCH) {
-            // A report that is not deleted comes again, and is stale then.
-            if let Err(error) = grid.reports.delete(receipts).await {
-                tracing::debug!(%error, "reports were not deleted");
-            }
-        }
     }
 
     /// Sends every due task. What could not be sent stays due.

@@ -1,16 +1,18 @@
 //! The end of a job: the receipt that must balance, and the tombstone that stops what runs.
 
-use grid_api::{Receipt, StageReceipt};
+use grid_api::{OperationReceipt, Receipt, RequestsReceipt, StageReceipt};
 use grid_core::job::{Balance, Job, JobState, StageBalance};
 use grid_core::layout;
 use grid_core::limits::WIRE_VERSION;
+use grid_core::price::{Cost, PriceList};
+use grid_core::spending::Spending;
 use infra::Grid;
 
 use crate::ManagerError;
 use crate::submit::encode;
 
 /// Builds and writes the receipt; the job succeeds if it balances, and is quarantined if not.
-pub(crate) async fn finish(grid: &Grid, job: &mut Job) -> Result<(), ManagerError> {
+pub(crate) async fn finish(grid: &Grid, job: &mut Job, prices: &PriceList) -> Result<(), ManagerError> {
     let now_ms = grid.clock.now_ms();
     let balance = job.balance();
     let is_committing = job.state() == JobState::Committing;
@@ -20,7 +22,10 @@ pub(crate) async fn finish(grid: &Grid, job: &mut Job) -> Result<(), ManagerErro
         (false, _) => job.state(),
     };
     let message = message(job, state, &balance);
-    let receipt = receipt(job, state, message.clone(), balance, now_ms);
+    let receipt = Receipt {
+        requests: Some(requests(&job.spending(), prices)),
+        ..receipt(job, state, message.clone(), balance, now_ms)
+    };
     grid.objects.put(&layout::receipt(&job.submission().job), encode(&receipt).into()).await?;
     match state {
         JobState::Succeeded => job.succeeded(now_ms),
@@ -62,6 +67,24 @@ fn receipt(job: &Job, state: JobState, message: Option<String>, balance: Balance
         balanced: balance.faults.is_empty(),
         faults: balance.faults,
         stages: balance.stages.into_iter().map(stage_receipt).collect(),
+        requests: None,
+    }
+}
+
+fn requests(spending: &Spending, prices: &PriceList) -> RequestsReceipt {
+    let Cost { usd, unknown } = prices.cost(spending);
+    let operations = spending.iter().map(|(operation, asked)| OperationReceipt {
+        operation: operation.to_owned(),
+        requests: asked.requests,
+        units: asked.units(),
+    });
+    RequestsReceipt {
+        total: spending.requests(),
+        usd: usd.to_string(),
+        region: prices.region.clone(),
+        as_of: prices.as_of.clone(),
+        unpriced: unknown,
+        operations: operations.collect(),
     }
 }
 

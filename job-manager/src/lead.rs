@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use grid_core::limits::{MAX_STAGES, QUEUE_BATCH};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use grid_core::limits::{MAX_POLL, MAX_STAGES, QUEUE_BATCH};
 use infra::Grid;
 use infra::queue::Received;
 use tokio::sync::{mpsc, watch};
@@ -17,6 +19,13 @@ use crate::leader::Leader;
 use crate::lease::Claim;
 use crate::roster::Roster;
 use crate::status::Progress;
+
+/// Receives of reports that are under way while there is a backlog: each brings ten, so that some hundred a second are
+/// taken in where a call takes tens of milliseconds.
+const RECEIVES_AT_ONCE: usize = 8;
+
+/// How long each of them waits: not at all if there is something, but all servers of the queue are asked.
+const BACKLOG_POLL: Duration = Duration::from_secs(1);
 
 /// Leads until `stop`, or until the lead is lost. Waits for no other manager: where several may be at work at the same
 /// time, that is [`manage`](crate::manage).
@@ -80,26 +89,34 @@ enum Event {
     Wake,
 }
 
-/// Receives reports, one batch ahead of the leader.
+/// Receives reports, a little ahead of the leader. One call waits for them; while there are so many that calls come back
+/// full, several are under way.
 async fn receive_reports(grid: Grid, lease: Duration, batches: mpsc::Sender<Vec<Received>>, stop: CancellationToken) {
-    const WAIT: Duration = Duration::from_secs(20);
+    let mut at_once = 1;
     while !stop.is_cancelled() {
-        let received = tokio::select! {
+        let wait = if at_once == 1 { MAX_POLL } else { BACKLOG_POLL };
+        let calls = (0..at_once).map(|_| grid.reports.receive(QUEUE_BATCH, lease, wait));
+        let mut calls: FuturesUnordered<_> = calls.collect();
+        let mut are_full = true;
+        while let Some(received) = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            received = grid.reports.receive(QUEUE_BATCH, lease, WAIT) => received,
-        };
-        match received {
-            Ok(batch) if batch.is_empty() => {}
-            Ok(batch) => {
-                if batches.send(batch).await.is_err() {
-                    return;
+            received = calls.next() => received,
+        } {
+            are_full &= received.as_ref().is_ok_and(|batch| batch.len() == QUEUE_BATCH);
+            match received {
+                Ok(batch) if batch.is_empty() => {}
+                Ok(batch) => {
+                    if batches.send(batch).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "reports cannot be received; trying again");
+                    _ = timeout_at(Instant::now() + Duration::from_secs(1), stop.cancelled()).await;
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, "reports cannot be received; trying again");
-                _ = timeout_at(Instant::now() + Duration::from_secs(1), stop.cancelled()).await;
-            }
         }
+        at_once = if are_full { (at_once * 2).min(RECEIVES_AT_ONCE) } else { 1 };
     }
 }

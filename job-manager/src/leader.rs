@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::ManagerError;
+use crate::accounts::Accounts;
 use crate::config::ManagerConfig;
 use crate::desk::{Desk, PlanNews};
 use crate::error::{Remedy, with_causes};
@@ -26,6 +27,7 @@ use crate::roster::Roster;
 use crate::status::{Progress, status_of, unreadable};
 use crate::submit::deactivate;
 use crate::table::{JobTable, all_rows};
+use crate::told::Told;
 use crate::turns::Turns;
 use crate::workers::Workers;
 
@@ -39,6 +41,9 @@ pub(crate) struct Leader {
     pub random: Random,
     /// Somebody said so: the list of active jobs is read before its time.
     pub has_news_of_jobs: bool,
+    /// Reports that are to be deleted.
+    pub told: Told,
+    accounts: Accounts,
     pub epoch: u64,
     pub turns: Turns,
     unreadable: BTreeSet<JobId>,
@@ -70,6 +75,8 @@ impl Leader {
             desks: BTreeMap::new(),
             has_news_of_jobs: false,
             turns: Turns::default(),
+            told: Told::default(),
+            accounts: Accounts::new(grid.requests.clone(), config.prices.clone()),
             unreadable: BTreeSet::new(),
             published: None,
             next_reconcile: Instant::now(),
@@ -133,6 +140,7 @@ impl Leader {
     /// Brings every job as far as it can go now.
     async fn pass(&mut self) -> Result<(), ManagerError> {
         let now = Instant::now();
+        self.roster.keep(&self.grid, self.epoch, &mut self.workers, now).await?;
         let is_reconcile_due = now >= self.next_reconcile;
         if is_reconcile_due || self.has_news_of_jobs {
             self.look_for_jobs().await?;
@@ -140,11 +148,14 @@ impl Leader {
         }
         let silent = if is_reconcile_due {
             let silent = self.look_around(now).await?;
-            self.next_reconcile = now + self.config.reconcile;
+            self.next_reconcile = now + self.config.idle_reconcile;
             silent
         } else {
             None
         };
+        if !self.desks.is_empty() {
+            self.next_reconcile = self.next_reconcile.min(now + self.config.reconcile);
+        }
         self.begin_plans();
         self.dispatch(now).await?;
         let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
@@ -158,9 +169,15 @@ impl Leader {
             }
         }
         self.publish(now, !over.is_empty());
+        // Those of a job that is over go with it: it may run again.
+        let told_patience = if over.is_empty() { self.config.flush } else { Duration::ZERO };
         for id in over {
             let Some(desk) = self.desks.remove(&id) else { continue };
             deactivate(&self.grid, &id, desk.listed).await?;
+        }
+        self.told.delete(&self.grid, now, told_patience).await;
+        if self.desks.is_empty() {
+            self.accounts.is_idle();
         }
         Ok(())
     }
@@ -173,8 +190,9 @@ impl Leader {
             desk.reconcile(&self.grid, surroundings, &mut self.random).await?;
         }
         let flush_due = desk.unsaved_since().is_some_and(|since| now.duration_since(since) >= self.config.flush);
-        let is_over = desk.pass(&self.grid, self.epoch, flush_due, &mut self.random).await?;
+        let is_over = desk.pass(&self.grid, self.epoch, flush_due, &mut self.random, &self.accounts).await?;
         desk.strikes = 0;
+        self.told.add(desk.take_told());
         Ok(is_over)
     }
 
@@ -210,7 +228,8 @@ impl Leader {
             self.desks.values().filter_map(|desk| desk.unsaved_since()).map(|since| since + self.config.flush);
         let retries =
             self.desks.values().filter_map(|desk| desk.job().next_wake_ms()).filter(|ms| *ms > now_ms).map(in_ms);
-        flushes.chain(retries).chain([self.next_reconcile]).min().unwrap_or(self.next_reconcile)
+        let others = [self.told.due(self.config.flush), self.roster.due(&self.workers)].into_iter().flatten();
+        flushes.chain(retries).chain(others).chain([self.next_reconcile]).min().unwrap_or(self.next_reconcile)
     }
 
     /// Takes in news of a plan.
@@ -246,8 +265,10 @@ impl Leader {
             self.hear_reports(batch).await;
         }
         for desk in self.desks.values_mut() {
-            desk.close(&self.grid, self.epoch).await?;
+            desk.close(&self.grid, self.epoch, &self.accounts).await?;
+            self.told.add(desk.take_told());
         }
+        self.told.delete(&self.grid, Instant::now(), Duration::ZERO).await;
         self.publish(Instant::now(), true);
         Ok(())
     }

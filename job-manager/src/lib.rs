@@ -4,6 +4,7 @@
 //! messages; what it decides, it decides in `grid_core::job`.
 
 pub mod accept;
+mod accounts;
 mod collect;
 mod config;
 pub mod control;
@@ -33,6 +34,7 @@ mod status;
 mod submit;
 mod table;
 pub mod tokens;
+mod told;
 mod turns;
 pub mod uploads;
 pub mod view;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use grid_core::price::PriceList;
 use infra::aws::check;
 use infra::{Error, ErrorKind, Grid};
 use job_manager::http::{Api, Starting, router, serve};
@@ -45,6 +46,7 @@ async fn main() -> ExitCode {
 async fn begin(settings: Settings) -> anyhow::Result<()> {
     log_to_stderr(&settings)?;
     let places = settings.grid()?;
+    let prices = Arc::new(settings.prices()?);
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
     let (listener, address) = listen(&settings).await?;
@@ -54,7 +56,7 @@ async fn begin(settings: Settings) -> anyhow::Result<()> {
         let worked = tokio::select! {
             () = stop.cancelled() => Ok(()),
             opened = open(&settings, &places, &starting) => match opened {
-                Ok(grid) => manage_and_serve(&settings, &places, address, grid, &starting, &stop).await,
+                Ok(grid) => manage_and_serve(&settings, &places, address, grid, &starting, (prices, &stop)).await,
                 Err(error) => Err(error),
             },
         };
@@ -127,7 +129,7 @@ async fn manage_and_serve(
     address: SocketAddr,
     grid: Grid,
     starting: &Starting,
-    stop: &CancellationToken,
+    (prices, stop): (Arc<PriceList>, &CancellationToken),
 ) -> anyhow::Result<()> {
     let (progress, seen_progress) = watch::channel(Progress::default());
     let (role, seen_role) = watch::channel(Role::default());
@@ -139,7 +141,8 @@ async fn manage_and_serve(
         seed: seed()?,
         agreements: settings.agreements()?,
         usd_per_slot_hour: settings.usd_per_slot_hour,
-        ..ManagerConfig::default()
+        prices,
+        ..ManagerConfig::across_machines()
     };
     manage(grid, config, progress, role, stop.clone()).await.context("failed to lead")
 }

@@ -23,11 +23,13 @@ pub(crate) struct Surroundings {
 }
 
 impl Leader {
-    /// Looks at the queue and the workers. `None` when the queue does not say how deep it is: nothing is repaired then.
+    /// Looks at the queue and the workers. `None` when there is nothing to repair, or the queue does not say how deep it is.
     pub async fn look_around(&mut self, now: Instant) -> Result<Option<Surroundings>, ManagerError> {
-        self.roster.keep(&self.grid, self.epoch, &mut self.workers, now).await?;
         self.note_deaths(now);
         self.bury_dead_tasks().await?;
+        if self.desks.is_empty() {
+            return Ok(None);
+        }
         let depth = match self.grid.tasks.depth().await {
             Ok(depth) => depth,
             Err(error) => {

@@ -35,6 +35,14 @@ impl Roster {
         Self::Rows { versions: None, due: Instant::now() + EVERY }
     }
 
+    /// When there is something to write.
+    pub fn due(&self, workers: &Workers) -> Option<Instant> {
+        match self {
+            Self::Rows { due, .. } if !workers.changed.is_empty() => Some(*due),
+            Self::Rows { .. } | Self::Unwritten => None,
+        }
+    }
+
     /// Reads, at first, what the leader before has written; then writes from time to time what is new.
     pub async fn keep(&mut self, grid: &Grid, epoch: u64, workers: &mut Workers, now: Instant) -> infra::Result<()> {
         let Self::Rows { versions, due } = self else {

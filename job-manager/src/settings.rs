@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use grid_core::price::PriceList;
 use grid_core::share::Agreements;
 use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, NOTIFY_QUEUES, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
 
@@ -50,6 +51,9 @@ pub struct Settings {
     /// Look at what the manager needs - settings, rights, bucket, queues, table - say what is wrong, and end.
     #[arg(long)]
     pub check: bool,
+    /// A list of prices in place of the list prices of us-east-1, for receipts; docs/OPERATIONS.md shows one.
+    #[arg(long, env = "GRIDMILL_PRICES", value_name = "FILE")]
+    pub prices: Option<PathBuf>,
     /// The bucket that holds the grid's objects.
     #[arg(long, env = BUCKET, value_name = "NAME")]
     pub bucket: Option<String>,
@@ -147,6 +151,14 @@ impl Settings {
             );
         }
         Ok(agreements)
+    }
+
+    /// What requests cost.
+    pub fn prices(&self) -> anyhow::Result<PriceList> {
+        let Some(file) = &self.prices else { return Ok(PriceList::us_east_1()) };
+        let place = || format!("GRIDMILL_PRICES is {}", file.display());
+        let text = std::fs::read_to_string(file).with_context(place)?;
+        PriceList::read(&text).with_context(place)
     }
 
     /// What a client may keep waiting.

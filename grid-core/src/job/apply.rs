@@ -54,6 +54,11 @@ impl Job {
         Applied::Counted
     }
 
+    /// Whether the manifest of an attempt would be news: the attempt is out.
+    pub fn awaits(&self, stage: &StageName, key: AttemptKey) -> bool {
+        self.state.is_under_way() && self.out_task(stage, key).is_some()
+    }
+
     /// The attempt of a task that is out.
     pub fn out_task(&self, stage: &StageName, key: AttemptKey) -> Option<&OutTask> {
         let book = &self.stages[self.index_of(stage)?];

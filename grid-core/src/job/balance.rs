@@ -1,9 +1,11 @@
 //! The balance of a job: everything that went in has come out, or stands in the dead letters.
 
-use super::stage::StageView;
+use super::stage::{StageBook, StageView};
 use super::state::{Job, JobState};
 use crate::ids::StageName;
+use crate::limits::SHARD_ITEMS;
 use crate::pipeline::ItemSource;
+use crate::spending::Spending;
 
 /// The balance of a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,26 @@ pub struct StageBalance {
 }
 
 impl Job {
+    /// Notes what was asked of services for this job: in a row that is written anyway, if there is one.
+    pub fn charge(&mut self, spending: &Spending) {
+        if spending.is_empty() {
+            return;
+        }
+        let dirty = |book: &StageBook| book.dirty_shards.first().copied();
+        let (index, shard) =
+            (self.stages.iter().enumerate()).find_map(|(index, book)| Some((index, dirty(book)?))).unwrap_or_default();
+        if let Some(book) = self.stages.get_mut(index) {
+            book.tally_mut(shard * SHARD_ITEMS).spending.add(spending);
+        }
+    }
+
+    /// What was asked of services for this job, as far as it was told.
+    pub fn spending(&self) -> Spending {
+        let mut spending = Spending::default();
+        self.stages.iter().for_each(|book| spending.add(&book.total().spending));
+        spending
+    }
+
     /// Adds up the job. Every stage must have ok + skipped + dead = items (with those not run, in a job that ended early), and a stage that cuts an input must have read
     /// exactly the bytes that were planned.
     pub fn balance(&self) -> Balance {

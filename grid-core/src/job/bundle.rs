@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{BUNDLE_TARGET, MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
+use crate::limits::{BUNDLE_TARGET, MAX_STAGED_INPUT_BYTES, REMOTE_BUNDLE_LEAST, REMOTE_BUNDLE_TARGET, SHARD_ITEMS};
 
 /// How long the items of a stage take: an exponentially weighted mean over its attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,24 +18,42 @@ pub struct Pace {
 pub struct Tuning {
     /// What a bundle should last.
     pub target: Duration,
+    /// What one should last at least towards the end of a stage: below it, what a task costs is more than what an even
+    /// end saves.
+    pub least: Duration,
     /// Most items in a bundle.
     pub max_items: u32,
+    /// Tasks for each slot that are out while nobody knows how long the items of a stage take: each is a single item.
+    pub probes_per_slot: u32,
     /// Slots in sight.
     pub slots: u32,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { target: BUNDLE_TARGET, max_items: SHARD_ITEMS, slots: 1 }
+        Self {
+            target: BUNDLE_TARGET,
+            least: BUNDLE_TARGET / 32,
+            max_items: SHARD_ITEMS,
+            probes_per_slot: u32::MAX,
+            slots: 1,
+        }
     }
 }
 
-/// The last bundles last at least this part of the target: below it, what a task costs is more than what an even end
-/// saves.
-const TAIL_PARTS: u64 = 32;
+impl Tuning {
+    /// Where tasks go through services elsewhere.
+    pub fn across_machines() -> Self {
+        Self { target: REMOTE_BUNDLE_TARGET, least: REMOTE_BUNDLE_LEAST, probes_per_slot: 1, ..Self::default() }
+    }
+}
 
-/// Weight of the newest attempt in the mean.
+/// Weight of the newest item in the mean.
 const NEWEST: f64 = 0.3;
+
+/// Items of an attempt that weigh for themselves: a bundle tells more than the first single items do, which also start
+/// cold, but not everything, since neighbours are often alike.
+const WEIGHTY_ITEMS: u64 = 4;
 
 impl Pace {
     /// Learns from an attempt in which `items` items took `busy` together.
@@ -46,7 +64,7 @@ impl Pace {
         let seen = busy.as_secs_f64() / items as f64;
         self.item_secs = Some(match self.item_secs {
             None => seen,
-            Some(mean) => mean + NEWEST * (seen - mean),
+            Some(mean) => mean + (1.0 - (1.0 - NEWEST).powi(items.min(WEIGHTY_ITEMS) as i32)) * (seen - mean),
         });
     }
 
@@ -56,8 +74,9 @@ impl Pace {
     /// guided self-scheduling (Polychronopoulos and Kuck, 1987) with a factor of two for tasks that differ.
     pub fn bundle_items(&self, tuning: &Tuning, not_handed_out: u64, mean_item_bytes: u64) -> u32 {
         let Some(item_secs) = self.item_secs else { return 1 };
-        let by_time = (tuning.target.as_secs_f64() / item_secs.max(1e-9)).floor() as u64;
-        let by_tail = not_handed_out.div_ceil(2 * u64::from(tuning.slots.max(1))).max(by_time / TAIL_PARTS);
+        let fill = |duration: Duration| (duration.as_secs_f64() / item_secs.max(1e-9)).floor() as u64;
+        let by_time = fill(tuning.target);
+        let by_tail = not_handed_out.div_ceil(2 * u64::from(tuning.slots.max(1))).max(fill(tuning.least));
         let by_input = MAX_STAGED_INPUT_BYTES.checked_div(mean_item_bytes).unwrap_or(u64::MAX);
         let items = by_time.min(by_tail).min(by_input).min(u64::from(tuning.max_items));
         u32::try_from(items).unwrap_or(u32::MAX).max(1)
@@ -68,7 +87,13 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const TUNING: Tuning = Tuning { target: Duration::from_millis(500), max_items: 8_192, slots: 2 };
+    const TUNING: Tuning = Tuning {
+        target: Duration::from_millis(500),
+        least: Duration::from_micros(15_625),
+        max_items: 8_192,
+        probes_per_slot: 1,
+        slots: 2,
+    };
 
     fn pace(item_secs: f64) -> Pace {
         Pace { item_secs: Some(item_secs) }
@@ -105,5 +130,9 @@ mod tests {
         assert_eq!(pace.item_secs, Some(1.3));
         pace.learn(0, Duration::from_secs(9));
         assert_eq!(pace.item_secs, Some(1.3));
+        let mut pace = self::pace(0.1);
+        pace.learn(500, Duration::from_millis(500));
+        let now = pace.item_secs.unwrap();
+        assert!((0.001..0.03).contains(&now), "a bundle says more than what was begun with: {now}");
     }
 }

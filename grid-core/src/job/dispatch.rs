@@ -43,12 +43,15 @@ impl Job {
         }
         for index in (0..self.stages.len()).rev() {
             let mut not_handed_out = self.stages[index].not_handed_out();
+            let mut probes = self.probes(index, tuning);
             while left > 0
+                && probes > 0
                 && let Some((first, count)) = self.next_bundle(index, tuning, not_handed_out)
             {
                 not_handed_out = not_handed_out.saturating_sub(u64::from(count));
                 self.stages[index].put_out(OutTask::due(first, count, 1));
                 left -= 1;
+                probes -= 1;
             }
         }
         room - left
@@ -65,7 +68,7 @@ impl Job {
             let book = &self.stages[index];
             let is_due = |task: &&OutTask| matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms);
             let again = book.out.values().filter(is_due).count() as u64;
-            let new = if self.can_begin(index) { book.ready.len() } else { 0 };
+            let new = if self.can_begin(index) { book.ready.len().min(self.probes(index, tuning) as u64) } else { 0 };
             if ready.tasks == 0 && again + new > 0 {
                 let item_secs = book.pace.item_secs;
                 // Never more than a bundle's worth, unless an item alone takes longer.
@@ -80,6 +83,17 @@ impl Job {
     fn is_held(&self) -> bool {
         let is_held = self.state != JobState::Running || self.redrive.is_some() || self.spent.is_some();
         is_held || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel))
+    }
+
+    /// How many more new tasks of a stage are handed out now: few while nobody knows how long its items take, since each of
+    /// these is a single item.
+    fn probes(&self, index: usize, tuning: &Tuning) -> usize {
+        let book = &self.stages[index];
+        if book.pace.item_secs.is_some() || book.found.is_some() {
+            return usize::MAX;
+        }
+        let probes = tuning.slots.max(1).saturating_mul(tuning.probes_per_slot);
+        (probes as usize).saturating_sub(book.out.len())
     }
 
     /// When the next waiting task may be tried again, Unix milliseconds.

@@ -14,6 +14,7 @@ use super::reuse::Found;
 use crate::ids::{AttemptKey, ItemIndex, WorkerId};
 use crate::limits::SHARD_ITEMS;
 use crate::reason::Reason;
+use crate::spending::Spending;
 
 /// A task that was handed out, or waits to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +79,9 @@ pub(super) struct Tally {
     pub busy_us: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<Reason, u64>,
+    /// What was asked of services for these items, or for the job while their row was written.
+    #[serde(default, skip_serializing_if = "Spending::is_empty")]
+    pub spending: Spending,
 }
 
 impl Tally {
@@ -87,6 +91,7 @@ impl Tally {
         self.attempts += other.attempts;
         self.reused += other.reused;
         self.busy_us += other.busy_us;
+        self.spending.add(&other.spending);
         for (reason, count) in &other.failures {
             *self.failures.entry(*reason).or_default() += count;
         }

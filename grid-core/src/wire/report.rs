@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, JobId, StageName, WorkerId};
 use crate::limits::{IDLE_HEARTBEATS, MAX_HEARTBEAT};
+use crate::spending::Spending;
 
 /// A message on the output queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,10 @@ pub struct Completion {
     /// The attempt.
     #[serde(flatten)]
     pub key: AttemptKey,
+    /// What this worker has asked of services since it last told, for whatever: counted with the news that this brings,
+    /// and so never twice.
+    #[serde(default, skip_serializing_if = "Spending::is_empty")]
+    pub spending: Spending,
 }
 
 /// Says that a worker lives and what it is doing.

@@ -2,6 +2,7 @@
 
 use grid_core::ids::{AttemptKey, JobId, StageItems, StageName, WorkerId};
 use grid_core::items::Key;
+use grid_core::spending::{Asked, Spending};
 use grid_core::wire::{
     Completion, Heartbeat, KeySource, OutputRef, Report, RunningTask, TaskInputs, TaskMessage, to_ascii_json,
 };
@@ -82,9 +83,20 @@ fn the_inputs_of_a_task_that_are_too_many_for_its_message() {
 
 #[test]
 fn a_completion() {
-    let completion =
-        Completion { v: 1, job: job(), stage: stage("clean"), key: AttemptKey { first: 8_192, attempt: 2 } };
-    golden!("report-completion.json").holds(&Report::Completed(completion), &["/completed"]);
+    let completion = Completion {
+        v: 1,
+        job: job(),
+        stage: stage("clean"),
+        key: AttemptKey { first: 8_192, attempt: 2 },
+        spending: Default::default(),
+    };
+    golden!("report-completion.json").holds(&Report::Completed(completion.clone()), &["/completed"]);
+    let mut spending = Spending::default();
+    spending.ask("S3 PutObject", Asked { requests: 2, extra_units: 0 });
+    spending.ask("SQS SendMessageBatch", Asked { requests: 1, extra_units: 3 });
+    let told = Completion { spending, ..completion };
+    let places = ["/completed", "/completed/spending/S3 PutObject"];
+    golden!("report-completion-spending.json").holds(&Report::Completed(told), &places);
 }
 
 #[test]

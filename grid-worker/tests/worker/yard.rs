@@ -219,7 +219,8 @@ pub fn job() -> JobId {
 }
 
 pub fn completion(stage: &str, first: u32, attempt: u32) -> Completion {
-    Completion { v: 1, job: job(), stage: StageName::new(stage), key: AttemptKey { first, attempt } }
+    let key = AttemptKey { first, attempt };
+    Completion { v: 1, job: job(), stage: StageName::new(stage), key, spending: Default::default() }
 }
 
 /// A task of a stage whose items are computed.

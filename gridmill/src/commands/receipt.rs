@@ -18,7 +18,10 @@ pub fn receipt(args: &JobArgs, console: Console) -> Outcome {
         };
         match console.json {
             true => console.document(&receipt)?,
-            false => console.text(&format!("{}\n\n{}", report::balance(&receipt), report::verdict(&receipt)))?,
+            false => {
+                let requests = report::requests(&receipt).map(|told| format!("{told}\n\n")).unwrap_or_default();
+                console.text(&format!("{}\n\n{requests}{}", report::balance(&receipt), report::verdict(&receipt)))?;
+            }
         }
         Ok(Exit::Done)
     })

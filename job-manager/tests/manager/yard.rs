@@ -125,6 +125,20 @@ impl Yard {
 
     /// Commits a task and reports it; all of its items fail where a reason is given.
     pub async fn end(&self, task: &TaskMessage, reason: Option<Reason>) {
+        self.commit(task, reason).await;
+        let (job, stage) = (task.job.clone(), task.stage.clone());
+        self.report(&Report::Completed(Completion {
+            v: WIRE_VERSION,
+            job,
+            stage,
+            key: task.key(),
+            spending: Default::default(),
+        }))
+        .await;
+    }
+
+    /// Commits a task without a word.
+    pub async fn commit(&self, task: &TaskMessage, reason: Option<Reason>) {
         let failure = |reason| ItemFailure {
             first: task.first,
             count: task.count,
@@ -151,8 +165,6 @@ impl Yard {
         };
         let key = layout::manifest(&task.job, &task.stage, task.key());
         self.grid.objects.create(&key, serde_json::to_vec(&manifest).unwrap().into()).await.unwrap();
-        let (job, stage) = (task.job.clone(), task.stage.clone());
-        self.report(&Report::Completed(Completion { v: WIRE_VERSION, job, stage, key: task.key() })).await;
     }
 
     pub async fn report(&self, report: &Report) {

@@ -32,12 +32,16 @@ pub struct Fleet {
 impl Fleet {
     /// Makes bucket, queues and table on the server that `AWS_ENDPOINT_URL` names.
     pub fn new() -> anyhow::Result<Self> {
-        let server = std::env::var("AWS_ENDPOINT_URL").context("AWS_ENDPOINT_URL names no server")?;
+        Self::at(&server()?)
+    }
+
+    /// The same where its programs reach the server by another address.
+    pub fn at(address: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let name = folder.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         let env = [
-            ("AWS_ENDPOINT_URL", server),
+            ("AWS_ENDPOINT_URL", address.to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "test".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
@@ -87,9 +91,14 @@ impl Fleet {
 
     /// Starts a worker of two slots and waits until it works.
     pub fn worker(&self, name: &str) -> anyhow::Result<Daemon> {
-        let mut command = self.command("grid-worker");
         let lease = LEASE_SECS.to_string();
-        command.args(["--slots", "2", "--lease-secs", &lease, "--heartbeat-secs", "2", "--log-format", "json"]);
+        self.worker_with(name, &["--slots", "2", "--lease-secs", &lease, "--heartbeat-secs", "2"])
+    }
+
+    /// Starts a worker with these settings and waits until it works.
+    pub fn worker_with(&self, name: &str, words: &[&str]) -> anyhow::Result<Daemon> {
+        let mut command = self.command("grid-worker");
+        command.args(words).args(["--log-format", "json"]);
         command.arg("--scratch").arg(self.path("scratch"));
         Daemon::start(command, &self.path(name), "working")
     }
@@ -201,6 +210,11 @@ impl Fleet {
         ensure!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stdout)?)
     }
+}
+
+/// The server that `AWS_ENDPOINT_URL` names.
+pub fn server() -> anyhow::Result<String> {
+    std::env::var("AWS_ENDPOINT_URL").context("AWS_ENDPOINT_URL names no server")
 }
 
 /// Where cargo has put our programs: beside this one, or, when this is a test, a folder above it.

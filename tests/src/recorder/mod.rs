@@ -9,7 +9,7 @@ mod operation;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use http_body_util::BodyExt;
@@ -43,8 +43,17 @@ pub struct Recorder {
 struct Records {
     server: Authority,
     counts: watch::Sender<BTreeMap<Operation, u64>>,
+    /// Whose coming is waited for, and what was counted when it came.
+    awaited: Mutex<Option<Awaited>>,
     faults: Mutex<Faults>,
     client: Client<HttpConnector, Incoming>,
+}
+
+/// A request that is waited for.
+#[derive(Debug)]
+struct Awaited {
+    ends: String,
+    counts: Option<BTreeMap<Operation, u64>>,
 }
 
 impl Recorder {
@@ -57,6 +66,7 @@ impl Recorder {
         let records = Arc::new(Records {
             server,
             counts: watch::Sender::default(),
+            awaited: Mutex::default(),
             faults: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
         });
@@ -82,6 +92,20 @@ impl Recorder {
     /// Counts from nought again.
     pub fn forget(&self) {
         self.records.counts.send_replace(BTreeMap::new());
+    }
+
+    /// Keeps what is counted when a request for a path that ends like this comes, itself included.
+    pub fn await_path(&self, ends: &str) {
+        *self.awaited() = Some(Awaited { ends: ends.to_owned(), counts: None });
+    }
+
+    /// What had been counted when the first such request came.
+    pub fn counts_at_path(&self) -> Option<BTreeMap<Operation, u64>> {
+        self.awaited().as_ref().and_then(|awaited| awaited.counts.clone())
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, Option<Awaited>> {
+        self.records.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns once there were at least `count` requests of a kind.
@@ -139,12 +163,22 @@ async fn serve(connection: TcpStream, records: Arc<Records>) {
 }
 
 impl Records {
+    fn look_for_awaited(&self, path: &str) {
+        if let Some(awaited) = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+            && awaited.counts.is_none()
+            && path.ends_with(&awaited.ends)
+        {
+            awaited.counts = Some(self.counts.borrow().clone());
+        }
+    }
+
     /// Counts a request and passes it on, unless it is to be broken. An error ends the connection without an answer.
     async fn pass(&self, mut request: Request<Incoming>) -> anyhow::Result<Response<Body>> {
         let operation = name(&request);
         // The fault is drawn first, so that whoever has seen the count finds it used up.
         let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(&operation);
         self.counts.send_modify(|counts| *counts.entry(operation.clone()).or_default() += 1);
+        self.look_for_awaited(request.uri().path());
         if let Some(fault) = &fault
             && let Some(answer) = fault.before().await?
         {

@@ -36,6 +36,7 @@ fn tally() -> Tally {
         reused: 2,
         busy_us: 45_678,
         failures: BTreeMap::from([(Reason::Exit, 3), (Reason::DiskFull, 1)]),
+        spending: Default::default(),
     }
 }
 

@@ -49,7 +49,14 @@ pub async fn commit(yard: &Yard, task: &TaskMessage, outputs: Outputs) {
     let key = layout::manifest(&task.job, &task.stage, task.key());
     yard.grid.objects.create(&key, serde_json::to_vec(&manifest).unwrap().into()).await.unwrap();
     let (job, stage) = (task.job.clone(), task.stage.clone());
-    yard.report(&Report::Completed(Completion { v: WIRE_VERSION, job, stage, key: task.key() })).await;
+    yard.report(&Report::Completed(Completion {
+        v: WIRE_VERSION,
+        job,
+        stage,
+        key: task.key(),
+        spending: Default::default(),
+    }))
+    .await;
 }
 
 /// A job with outputs: one in an object of its own, two in a manifest.
