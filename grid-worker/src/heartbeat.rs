@@ -1,6 +1,7 @@
 //! Tells the manager that this worker lives, and what it runs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use grid_core::limits::{IDLE_HEARTBEATS, WIRE_VERSION};
@@ -21,7 +22,10 @@ const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Pulse {
     begun: Notify,
     wanted: watch::Sender<u64>,
-    told: watch::Sender<u64>,
+    told: AtomicU64,
+    /// Wakes the tasks in the order in which they wait. A watch channel would wake them in an order of its own, and no run
+    /// could be repeated.
+    tells: Notify,
 }
 
 impl Pulse {
@@ -37,9 +41,24 @@ impl Pulse {
             *number += 1;
             wanted = *number;
         });
-        let mut told = self.told.subscribe();
         // A worker that is leaving tells no more.
-        let _ = timeout(ANNOUNCE_PATIENCE, told.wait_for(|told| *told >= wanted)).await;
+        let _ = timeout(ANNOUNCE_PATIENCE, self.has_told(wanted)).await;
+    }
+
+    async fn has_told(&self, wanted: u64) {
+        loop {
+            // It listens before it looks, so that nothing told in between is missed.
+            let tells = self.tells.notified();
+            if self.told.load(Ordering::Acquire) >= wanted {
+                return;
+            }
+            tells.await;
+        }
+    }
+
+    fn tells(&self, number: u64) {
+        self.told.store(number, Ordering::Release);
+        self.tells.notify_waiters();
     }
 }
 
@@ -81,7 +100,7 @@ pub(crate) async fn run(context: Arc<Context>, leaves: CancellationToken) {
         let number = *wanted.borrow_and_update();
         let sent = Instant::now();
         said_idle = send(&context, sequence, slots).await == Said::Idle;
-        context.pulse.told.send_replace(number);
+        context.pulse.tells(number);
         due = sent + context.config.heartbeat * if said_idle { IDLE_HEARTBEATS } else { 1 };
         if matches!(event, Event::Leaves) {
             return;
