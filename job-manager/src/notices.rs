@@ -46,21 +46,23 @@ impl Notices {
         self.0.clear();
     }
 
-    /// Tells what there is to tell. `Ok(false)` when a queue does not take it: then the rows must not be written.
+    /// Tells what there is to tell. `Ok(false)` when a queue does not take it: then the rows must not be written. After an
+    /// error everything is told again.
     pub async fn tell(&mut self, grid: &Grid, job: &Job) -> Result<bool, ManagerError> {
-        let mut by_queue: BTreeMap<String, Vec<Manifest>> = BTreeMap::new();
-        for manifest in std::mem::take(&mut self.0) {
+        let mut by_queue: BTreeMap<&str, Vec<&Manifest>> = BTreeMap::new();
+        for manifest in &self.0 {
             let stage = job.submission().pipeline.stage(&manifest.stage);
             if let Some(notify) = stage.and_then(|stage| stage.notify.as_ref()) {
-                by_queue.entry(notify.queue.clone()).or_default().push(manifest);
+                by_queue.entry(&notify.queue).or_default().push(manifest);
             }
         }
+        let mut refused = Vec::new();
         for (queue, manifests) in by_queue {
             for batch in manifests.chunks(QUEUE_BATCH) {
-                let refused = send(grid, job, &queue, batch).await?;
-                self.0.extend(refused);
+                refused.extend(send(grid, job, queue, batch).await?);
             }
         }
+        self.0 = refused;
         Ok(self.0.is_empty())
     }
 }
@@ -80,7 +82,7 @@ pub(crate) fn refused_queues(notifier: &dyn Notifier, pipeline: &Pipeline) -> im
 }
 
 /// Sends the events of some manifests; answers those that were not taken.
-async fn send(grid: &Grid, job: &Job, queue: &str, batch: &[Manifest]) -> Result<Vec<Manifest>, ManagerError> {
+async fn send(grid: &Grid, job: &Job, queue: &str, batch: &[&Manifest]) -> Result<Vec<Manifest>, ManagerError> {
     let mut events = Vec::with_capacity(batch.len());
     for manifest in batch {
         events.push(event(grid, job, manifest).await?);
@@ -92,7 +94,7 @@ async fn send(grid: &Grid, job: &Job, queue: &str, batch: &[Manifest]) -> Result
                 if let Err(error) = answer {
                     let error = with_causes(&error);
                     tracing::warn!(queue, error, "an event was not sent; trying again, and the job waits");
-                    refused.push(manifest.clone());
+                    refused.push(Manifest::clone(manifest));
                 }
             }
         }
@@ -104,7 +106,7 @@ async fn send(grid: &Grid, job: &Job, queue: &str, batch: &[Manifest]) -> Result
                 events = events.len(),
                 "events were not sent; trying again, and the job waits"
             );
-            refused.extend_from_slice(batch);
+            refused.extend(batch.iter().map(|manifest| Manifest::clone(manifest)));
         }
     }
     Ok(refused)
