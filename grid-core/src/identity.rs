@@ -136,11 +136,20 @@ impl SliceIdentity {
     }
 }
 
-/// The identity of an item that is made of others.
-pub fn of_members<'a>(key: &Key, members: impl Iterator<Item = &'a ItemIdentity>) -> ItemIdentity {
+/// The identity of an item that is made of one other, which is of the stage at this place among those that its stage reads.
+/// Items of two stages may have the same key, and are not the same.
+pub fn of_member(place: u32, member: ItemIdentity) -> ItemIdentity {
+    match place {
+        0 => member,
+        _ => short(blake3::Hasher::new().update(b"member").update(&place.to_le_bytes()).update(&member)),
+    }
+}
+
+/// The identity of an item that is made of others, each with the place of its stage among those that are read.
+pub fn of_members<'a>(key: &Key, members: impl Iterator<Item = &'a (u32, ItemIdentity)>) -> ItemIdentity {
     let mut hasher = blake3::Hasher::new();
     hasher.update(b"members").update(text(key).as_bytes());
-    members.for_each(|member| _ = hasher.update(member));
+    members.for_each(|(place, member)| _ = hasher.update(&place.to_le_bytes()).update(member));
     short(&hasher)
 }
 
@@ -215,6 +224,17 @@ mod tests {
             "the place among the files is no part"
         );
         assert_eq!(slice(0, |it| it.blocks([[a, b].concat()], piece(0, 5, 9))), identities[5], "digests come in pages");
+    }
+
+    #[test]
+    fn items_of_two_stages_are_not_the_same_though_their_keys_are() {
+        let key = Key(vec![("item".into(), "1".into())]);
+        let item = of_key(&key);
+        assert_eq!(of_member(0, item), item);
+        assert_ne!(of_member(1, item), item);
+        let of = |members: &[(u32, ItemIdentity)]| of_members(&key, members.iter());
+        let different = BTreeSet::from([of(&[(0, item)]), of(&[(1, item)]), of(&[(0, item), (1, item)]), of(&[])]);
+        assert_eq!(different.len(), 4);
     }
 
     #[test]

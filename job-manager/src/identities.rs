@@ -33,14 +33,18 @@ impl<'a> IdentityReader<'a> {
         Box::pin(async move {
             match self.job.made_of(stage, item) {
                 MadeOf::Itself => self.own(stage, item).await,
-                MadeOf::Item(stage, item) => self.identity(&stage, item).await,
+                MadeOf::Item(member, item) => {
+                    let identity = self.identity(&member, item).await?;
+                    Ok(identity::of_member(self.place(stage, &member), identity))
+                }
                 MadeOf::Items(members) => {
                     let mut identities = Vec::new();
                     for members in members {
                         for item in members.first..members.first + members.count {
                             // What was left out changes what is made of the others.
                             if self.job.is_ok(&members.stage, item) {
-                                identities.push(self.identity(&members.stage, item).await?);
+                                let identity = self.identity(&members.stage, item).await?;
+                                identities.push((self.place(stage, &members.stage), identity));
                             }
                         }
                     }
@@ -48,6 +52,13 @@ impl<'a> IdentityReader<'a> {
                 }
             }
         })
+    }
+
+    /// The place of a stage among those that `stage` reads; its own combiners come after them.
+    fn place(&self, stage: &StageName, member: &StageName) -> u32 {
+        let upstream = self.job.submission().pipeline.stage(stage).map(|stage| stage.items.upstream());
+        let place = upstream.iter().flat_map(|names| names.iter()).position(|name| name == member);
+        place.and_then(|place| u32::try_from(place).ok()).unwrap_or(u32::MAX)
     }
 
     async fn own(&self, stage: &StageName, item: ItemIndex) -> Result<ItemIdentity, ManagerError> {
