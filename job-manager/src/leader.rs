@@ -46,6 +46,8 @@ pub(crate) struct Leader {
     accounts: Accounts,
     pub epoch: u64,
     pub turns: Turns,
+    /// Since when no message of a task seems to be left that nobody works on.
+    pub quiet_since: Option<Instant>,
     unreadable: BTreeSet<JobId>,
     progress: watch::Sender<Progress>,
     published: Option<Instant>,
@@ -77,6 +79,7 @@ impl Leader {
             turns: Turns::default(),
             told: Told::default(),
             accounts: Accounts::new(grid.requests.clone(), config.prices.clone()),
+            quiet_since: None,
             unreadable: BTreeSet::new(),
             published: None,
             next_reconcile: Instant::now(),

@@ -25,6 +25,7 @@ pub(crate) struct Surroundings {
 impl Leader {
     /// Looks at the queue and the workers. `None` when there is nothing to repair, or the queue does not say how deep it is.
     pub async fn look_around(&mut self, now: Instant) -> Result<Option<Surroundings>, ManagerError> {
+        let quiet_since = self.quiet_since.take();
         self.note_deaths(now);
         self.bury_dead_tasks().await?;
         if self.desks.is_empty() {
@@ -40,9 +41,14 @@ impl Leader {
         let running: BTreeSet<(JobId, StageName, AttemptKey)> =
             self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();
         let patience = self.workers.task_patience(now);
+        let is_quiet = depth.waiting == 0 && depth.in_flight <= running.len() as u64;
+        self.quiet_since = is_quiet.then(|| quiet_since.unwrap_or(now));
+        // What ran when it was last told of may have ended, and something else be in flight in its place: whoever has that says so
+        // with the next heartbeat.
+        let told_within = self.workers.longest_interval(now).mul_f64(1.5);
         Ok(Some(Surroundings {
             // Repair must not double the load: nothing is sent again while messages may still be on their way.
-            is_caught_up: depth.waiting == 0 && depth.in_flight <= running.len() as u64,
+            is_caught_up: self.quiet_since.is_some_and(|since| now.duration_since(since) >= told_within),
             silent_before_ms: self.grid.clock.now_ms().saturating_sub(patience.as_millis() as u64),
             running,
         }))

@@ -73,8 +73,12 @@ impl Workers {
 
     /// How long it may take until a task that was taken is heard of, from when it was sent.
     pub fn task_patience(&self, now: Instant) -> Duration {
-        let longest = self.live(now).map(Heartbeat::interval).max().unwrap_or_default();
-        self.patience + longest * 2
+        self.patience + self.longest_interval(now) * 2
+    }
+
+    /// The longest time between two heartbeats of a worker on which something runs.
+    pub fn longest_interval(&self, now: Instant) -> Duration {
+        self.live(now).map(Heartbeat::interval).max().unwrap_or_default()
     }
 
     fn live(&self, now: Instant) -> impl Iterator<Item = &Heartbeat> {
