@@ -86,6 +86,8 @@ impl Job {
                 book.ready.remove_range(task.first..task.first + task.count);
             }
         }
+        // Or a leader that has just come would hand out more of a job that is to stop.
+        self.stopping = self.failure_policy();
     }
 
     /// Plans the stages whose items follow from those of others, in the order of the pipeline.

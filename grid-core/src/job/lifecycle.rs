@@ -107,7 +107,7 @@ impl Job {
     }
 
     /// The strictest of what the failed stages say about the rest; none while no stage has failed.
-    fn failure_policy(&self) -> Option<OnFailure> {
+    pub(super) fn failure_policy(&self) -> Option<OnFailure> {
         let mut policy = None;
         for index in 0..self.stages.len() {
             let spec = self.spec(index);

@@ -117,6 +117,19 @@ fn after_drain_nothing_new_begins() {
 }
 
 #[test]
+fn whoever_takes_over_a_job_that_is_to_stop_hands_out_nothing_more_of_it() {
+    let mut drained = stage("a", numbers(10));
+    (drained.retry.attempts, drained.on_failure) = (1, OnFailure::Drain);
+    let mut world = World::of(vec![drained]);
+    world.dispatch(2);
+    world.run_one(&name("a"), |_| Err(Reason::Exit));
+    assert!(world.job.is_failed(&name("a")));
+    world.save();
+    world.reload();
+    assert_eq!(world.dispatch(2), Vec::new());
+}
+
+#[test]
 fn too_many_failures_stop_the_job_at_once() {
     let mut bounded = stage("a", numbers(100));
     (bounded.retry.attempts, bounded.max_failures) = (1, Some(Allowance::Percent(2.0)));
