@@ -106,7 +106,7 @@ async fn send(grid: &Grid, job: &Job, queue: &str, batch: &[&Manifest]) -> Resul
                 events = events.len(),
                 "events were not sent; trying again, and the job waits"
             );
-            refused.extend(batch.iter().map(|manifest| Manifest::clone(manifest)));
+            refused.extend(batch.iter().copied().cloned());
         }
     }
     Ok(refused)

@@ -6,6 +6,7 @@
 //! doubles calls by the [`weather`], a [`workload`] whose results follow from arithmetic, and a [`watch`] that sees every call
 //! where it takes effect and knows what must never be.
 
+pub mod broken;
 pub mod clock;
 pub mod mutant;
 pub mod net;

@@ -24,16 +24,25 @@ pub struct Left {
     pub excused: u64,
 }
 
+/// How often an item failed by its own doing, and how many sets of attempts it had at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    /// Failures.
+    pub failures: u32,
+    /// Sets of attempts.
+    pub sets: u32,
+}
+
 /// An item's place: its stage, and its index there.
 type Place = (usize, ItemIndex);
 
 impl Left {
     /// Reads what the job left, through the readers that people use.
-    pub async fn read(grid: &Grid, job: Job, was_mended: bool) -> Result<Self, String> {
+    pub async fn read(grid: &Grid, workload: &Workload, job: Job, was_mended: bool) -> Result<Self, String> {
         let reader = OutputReader::new(grid.objects.clone());
         let mut values = Vec::new();
-        for stage in &job.submission().pipeline.stages {
-            values.push(read_stage(&reader, &job, &stage.name).await?);
+        for (stage, plan) in job.submission().pipeline.stages.iter().zip(&workload.stages) {
+            values.push(read_stage(&reader, &job, &stage.name, plan.digits).await?);
         }
         Ok(Self { job, values, was_mended, excused: 0 })
     }
@@ -43,12 +52,14 @@ impl Left {
         &mut self,
         workload: &Workload,
         why: &dyn Fn(&StageName, ItemIndex) -> Option<Manifest>,
+        tries: &dyn Fn(&StageName, ItemIndex) -> Tries,
     ) -> Vec<String> {
         let mut faults = Vec::new();
         for stage in 0..workload.stages.len() {
             faults.extend(self.value_faults(workload, stage));
             for item in 0..self.items(stage) {
                 faults.extend(self.outcome_fault(workload, stage, item, why));
+                faults.extend(self.tries_fault(workload, stage, item, why, tries));
             }
         }
         faults.extend(self.end_fault(workload));
@@ -85,7 +96,7 @@ impl Left {
     }
 
     fn value_faults(&self, workload: &Workload, stage: usize) -> Vec<String> {
-        let plan = &workload.stages[stage];
+        let (plan, command) = (&workload.stages[stage], workload.command(stage));
         let mut faults = Vec::new();
         let mut expect = |item: u32, expected: Vec<u64>, found: Option<&Vec<u64>>| {
             if found.is_some_and(|found| *found != expected) {
@@ -98,27 +109,29 @@ impl Left {
         match &plan.source {
             Source::Range(_) | Source::Matrix(..) | Source::List(_) => {
                 for (first, (count, found)) in &self.values[stage] {
-                    let expected = (*first..first + count).flat_map(|item| workload.made(stage, item)).collect();
+                    let made = |item| workload.made(stage, workload.value_at(stage, item), command);
+                    let expected = (*first..first + count).flat_map(made).collect();
                     expect(*first, expected, Some(found));
                 }
             }
             Source::Split(_) => {
                 let is_whole = self.job.ok_items(&self.name(stage)).len() == u64::from(self.items(stage));
                 let found = self.values[stage].values().flat_map(|(_, value)| value).copied().collect();
-                let expected = workload.mapped(stage, &workload.files.concat());
+                let expected = workload.mapped(stage, &workload.files.concat(), command);
                 if is_whole && self.job.view()[stage].planned {
                     expect(0, expected, Some(&found));
                 }
             }
             Source::Each(_) => {
                 for (item, up) in self.read_by(workload, stage).into_iter().enumerate() {
-                    let expected = self.value(up).map(|value| workload.mapped(stage, value)).unwrap_or_default();
+                    let expected =
+                        self.value(up).map(|value| workload.mapped(stage, value, command)).unwrap_or_default();
                     expect(item as u32, expected, self.value((stage, item as u32)));
                 }
             }
             Source::Group(_, by) => {
                 for (item, members) in self.groups(workload, stage, by).into_iter().enumerate() {
-                    let expected = workload.mapped(stage, &concat(&members));
+                    let expected = workload.mapped(stage, &concat(&members), command);
                     expect(item as u32, expected, self.value((stage, item as u32)));
                 }
             }
@@ -126,8 +139,16 @@ impl Left {
                 let Some(root) = self.items(stage).checked_sub(1) else { return faults };
                 let read = self.read_by(workload, stage);
                 let is_bundled = read.iter().any(|(up, _)| workload.stages[*up].per_bundle);
-                if !is_bundled {
-                    expect(root, concat(&read), self.value((stage, root)));
+                // A combiner that was given up on took what it read with it.
+                let is_torn = self.job.ok_items(&self.name(stage)).len() < u64::from(root) + 1;
+                let whole = concat(&read);
+                if is_torn {
+                    let found = self.value((stage, root)).filter(|found| !is_bundled && !is_within(found, &whole));
+                    if let Some(found) = found {
+                        faults.push(format!("S10: item {root} of {} is {found:?}, not of {whole:?}", plan.name));
+                    }
+                } else if !is_bundled {
+                    expect(root, whole, self.value((stage, root)));
                 } else if let Some(found) = self.value((stage, root)) {
                     let ups = plan.upstream().iter().flat_map(|up| self.whole(workload, *up)).collect();
                     expect(root, ups, Some(found));
@@ -163,8 +184,8 @@ impl Left {
     /// An item's value of a dimension.
     fn key(&self, workload: &Workload, (stage, item): Place, by: &str) -> Option<String> {
         match &workload.stages[stage].source {
-            Source::Range(_) => Some((item + 1).to_string()),
-            Source::List(_) => Some(format!("v{item}")),
+            Source::Range(_) => Some((workload.value_at(stage, item) + 1).to_string()),
+            Source::List(_) => Some(format!("v{}", workload.value_at(stage, item))),
             Source::Matrix(_, b) if by == "a" => Some((item / b).to_string()),
             Source::Matrix(_, b) => Some((item % b).to_string()),
             Source::Each(_) => self.key(workload, *self.read_by(workload, stage).get(item as usize)?, by),
@@ -203,10 +224,7 @@ impl Left {
             if matches!(temper, Temper::Sour | Temper::Poison) {
                 return None;
             }
-            let manifest = why(&name, item);
-            let failures = manifest.iter().flat_map(|manifest| &manifest.failed);
-            let mut mine = failures.filter(|failed| (failed.first..failed.first + failed.count).contains(&item));
-            if mine.next_back().is_some_and(|failed| failed.failure.reason.blame() == Blame::Machine) {
+            if is_excused(why(&name, item), item) {
                 self.excused += 1;
                 return None;
             }
@@ -222,6 +240,28 @@ impl Left {
         }
     }
 
+    /// Whether an item had as many attempts as its stage says.
+    fn tries_fault(
+        &self,
+        workload: &Workload,
+        stage: usize,
+        item: ItemIndex,
+        why: &dyn Fn(&StageName, ItemIndex) -> Option<Manifest>,
+        tries: &dyn Fn(&StageName, ItemIndex) -> Tries,
+    ) -> Option<String> {
+        let (plan, name) = (&workload.stages[stage], self.name(stage));
+        if plan.per_bundle || workload.temper(stage, item, false) != Temper::Sour {
+            return None;
+        }
+        let Tries { failures, sets } = tries(&name, item);
+        let is_dead = self.job.dead(&name).contains(&item) && !is_excused(why(&name, item), item);
+        let is_enough = !is_dead || failures >= plan.attempts;
+        if failures <= plan.attempts * sets && is_enough {
+            return None;
+        }
+        Some(format!("S14: item {item} of {name} failed {failures} times, and its stage says {}", plan.attempts))
+    }
+
     fn end_fault(&self, workload: &Workload) -> Option<String> {
         let mut failed = (0..workload.stages.len())
             .filter(|stage| self.job.dead(&self.name(*stage)).len() > workload.stages[*stage].skip_limit as usize);
@@ -235,10 +275,24 @@ impl Left {
     }
 }
 
+/// Whether some numbers are among others, in their order.
+fn is_within(some: &[u64], others: &[u64]) -> bool {
+    let mut others = others.iter();
+    some.iter().all(|number| others.any(|other| other == number))
+}
+
+/// Whether the manifest that says why an item was given up on blames a machine.
+fn is_excused(why: Option<Manifest>, item: ItemIndex) -> bool {
+    let failures = why.iter().flat_map(|manifest| &manifest.failed);
+    let mut mine = failures.filter(|failed| (failed.first..failed.first + failed.count).contains(&item));
+    mine.next_back().is_some_and(|failed| failed.failure.reason.blame() == Blame::Machine)
+}
+
 async fn read_stage(
     reader: &OutputReader,
     job: &Job,
     stage: &StageName,
+    digits: usize,
 ) -> Result<BTreeMap<ItemIndex, (u32, Vec<u64>)>, String> {
     let id: &JobId = &job.submission().job;
     let failed = |error: infra::Error| format!("S2: the outputs of {stage} cannot be read: {error}");
@@ -257,7 +311,11 @@ async fn read_stage(
                     Some(piece) => reader.read(&[piece]).await.map_err(failed)?.concat(),
                     None => Vec::new(),
                 };
-                values.insert(item, (each, workload::parse(&bytes)));
+                let numbers = workload::parse(&bytes);
+                if workload::write(&numbers, digits).as_bytes() != bytes {
+                    return Err(format!("S10: what item {item} of {stage} left is not what it wrote, byte by byte"));
+                }
+                values.insert(item, (each, numbers));
             }
         }
     }

@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
+use grid_core::ids::WorkerId;
+use grid_core::items::Key;
 use grid_core::random::Random;
 use grid_core::reason::{Failure, Reason};
+use grid_core::wire::TaskMessage;
 use grid_worker::runner::{ItemInput, ItemRan, Runner, Spool, TaskRan, TaskRun};
+use infra::clock::Clock;
 use tokio::time::{Instant, sleep};
 
 use crate::net::{ActorId, Net};
@@ -23,6 +27,32 @@ pub struct SimRunner {
     pub net: Arc<Net>,
     /// The worker.
     pub actor: ActorId,
+    /// As it calls itself in this life.
+    pub name: WorkerId,
+    /// Its clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// An execution under way; over when this is dropped, also when it is cut short.
+struct Execution {
+    net: Arc<Net>,
+    worker: WorkerId,
+    message: TaskMessage,
+    started_ms: u64,
+}
+
+impl Execution {
+    fn begin(runner: &SimRunner, message: &TaskMessage) -> Self {
+        let (net, worker, started_ms) = (runner.net.clone(), runner.name.clone(), runner.clock.now_ms());
+        net.watch(|watch| watch.saw_execution(runner.actor, &worker, message, started_ms));
+        Self { net, worker, message: message.clone(), started_ms }
+    }
+}
+
+impl Drop for Execution {
+    fn drop(&mut self) {
+        self.net.watch(|watch| watch.saw_execution_end(&self.worker, &self.message, self.started_ms));
+    }
 }
 
 /// One item that came to its end.
@@ -31,7 +61,7 @@ type Ended = Result<Vec<u64>, Failure>;
 #[async_trait]
 impl Runner for SimRunner {
     async fn run(&self, task: TaskRun) -> TaskRan {
-        self.net.watch(|watch| watch.saw_execution(self.actor, &task.message));
+        let _execution = Execution::begin(self, &task.message);
         let started = Instant::now();
         let mut work = Work::of(self, task);
         let mut ran =
@@ -61,6 +91,8 @@ impl Runner for SimRunner {
 struct Work<'run> {
     runner: &'run SimRunner,
     stage: usize,
+    /// Which command it has.
+    command: u32,
     plan: StagePlan,
     first: u32,
     count: u32,
@@ -80,6 +112,7 @@ impl<'run> Work<'run> {
         Self {
             runner,
             stage,
+            command: workload::command_of(&task.stage).unwrap_or(u32::MAX),
             plan: runner.workload.stages[stage].clone(),
             first: message.first,
             count: message.count,
@@ -125,17 +158,20 @@ impl<'run> Work<'run> {
         let exit = |status: i32| Failure { exit: Some(status), ..Failure::new(Reason::Exit, "failed on purpose") };
         match self.runner.workload.temper(self.stage, item, self.is_mended) {
             Temper::Poison => {
-                self.runner.net.watch(|watch| watch.happened(Event::Poison, self.runner.actor));
+                self.runner.net.watch(|watch| watch.saw_poison(self.runner.actor, &self.task.message, item));
                 self.runner.net.doom(self.runner.actor);
                 std::future::pending().await
             }
             Temper::Sour => Some(Err(exit(1))),
             Temper::Needless => Some(Err(exit(4))),
             Temper::Flaky(times) if self.attempt <= times => Some(Err(exit(1))),
-            Temper::Hungry if self.memory_factor < 2.0 => Some(Err(Failure::new(Reason::Oom, "killed"))),
+            Temper::Hungry if self.memory_factor < 2.0 => {
+                self.runner.net.note(Event::OutOfMemory);
+                Some(Err(Failure::new(Reason::Oom, "killed")))
+            }
             Temper::Sweet | Temper::Flaky(_) | Temper::Hungry => {
                 let workload = self.runner.workload.clone();
-                Some(compute(&workload, self.stage, item, input).await)
+                Some(compute(&workload, self.stage, self.command, &(self.task.keys)(item), input).await)
             }
         }
     }
@@ -148,9 +184,12 @@ impl<'run> Work<'run> {
     }
 }
 
-async fn compute(workload: &Workload, stage: usize, item: u32, input: ItemInput) -> Ended {
+async fn compute(workload: &Workload, stage: usize, command: u32, key: &Key, input: ItemInput) -> Ended {
     let bytes = match input {
-        ItemInput::None => return Ok(workload.made(stage, item)),
+        ItemInput::None => {
+            let keyless = || Failure::new(Reason::Internal, "an item without input has a key that says nothing");
+            return workload.value_of(stage, key).map(|value| workload.made(stage, value, command)).ok_or_else(keyless);
+        }
         ItemInput::Bytes(bytes) => bytes.to_vec(),
         ItemInput::Stream(stream) => {
             let broken = |error: infra::Error| Failure::new(Reason::Input, error.to_string());
@@ -159,7 +198,7 @@ async fn compute(workload: &Workload, stage: usize, item: u32, input: ItemInput)
         ItemInput::Files(_) => return Err(Failure::new(Reason::Internal, "no files are expected")),
         ItemInput::Failed(failure) => return Err(failure),
     };
-    Ok(workload.mapped(stage, &workload::parse(&bytes)))
+    Ok(workload.mapped(stage, &workload::parse(&bytes), command))
 }
 
 fn keep(ended: Option<Ended>, digits: usize, pack: &mut String) -> ItemRan {

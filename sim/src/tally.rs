@@ -54,6 +54,16 @@ pub enum Event {
     Poison,
     /// A disk was full.
     DiskFull,
+    /// An item had too little memory.
+    OutOfMemory,
+    /// A message of the next release came to somebody of this one.
+    NewerMessage,
+    /// Nothing answered to anybody.
+    Outage,
+    /// Others were told of what was committed.
+    Told,
+    /// A job was submitted on behalf of a tenant.
+    Tenant,
     /// A job was cancelled.
     Cancelled,
     /// A job was paused.
@@ -76,6 +86,8 @@ pub enum Event {
     Execution,
     /// An attempt was recorded.
     Attempt,
+    /// An object was written.
+    ObjectWrite,
     /// A call to a back end.
     Call,
 }
@@ -110,7 +122,7 @@ impl Tally {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 42] = [
         Self::LateCall,
         Self::AnswerLost,
         Self::CallLost,
@@ -135,6 +147,11 @@ impl Event {
         Self::CutOff,
         Self::Poison,
         Self::DiskFull,
+        Self::OutOfMemory,
+        Self::NewerMessage,
+        Self::Outage,
+        Self::Told,
+        Self::Tenant,
         Self::Cancelled,
         Self::Paused,
         Self::Redriven,
@@ -146,6 +163,7 @@ impl Event {
         Self::Excused,
         Self::Execution,
         Self::Attempt,
+        Self::ObjectWrite,
         Self::Call,
     ];
 }

@@ -38,6 +38,10 @@ pub struct Weather {
     pub disk_full: f64,
     /// An item runs for long.
     pub sluggish: f64,
+    /// How likely whoever comes is of the next release: old and new ones are at work side by side.
+    pub mixed: f64,
+    /// From then on, and for so long, nothing answers to anybody.
+    pub outage: Option<(Duration, Duration)>,
     /// Clocks are wrong by up to so much.
     pub skew: Duration,
     /// Messages live no longer; without it as long as in SQS.
@@ -66,9 +70,10 @@ impl Weather {
         let of_queues = |queue: &QueueFaults| queue.duplicate + queue.delay + queue.lose + queue.shuffle == 0.0;
         let calls = [self.slow, self.call_lost, self.answer_lost, self.late, self.throttled, self.broken_stream];
         let rest = [self.delete_undone, self.old_depth, self.freeze, self.cut_off, self.spot, self.disk_full];
-        let actors = [self.kill_worker, self.kill_manager, self.sluggish];
+        let actors = [self.kill_worker, self.kill_manager, self.sluggish, self.mixed];
         let is_still = calls.iter().chain(&rest).chain(&actors).all(|rate| *rate == 0.0);
-        is_still && self.queues.iter().all(of_queues) && self.retention.is_none() && self.max_in_flight.is_none()
+        let has_end = self.retention.is_some() || self.max_in_flight.is_some() || self.outage.is_some();
+        is_still && !has_end && self.queues.iter().all(of_queues)
     }
 
     /// Of everything that can go wrong, a part, each as strong as chance has it.
@@ -106,6 +111,10 @@ impl Weather {
         ];
         let [slow, call_lost, answer_lost, late, throttled, broken_stream, delete_undone, old_depth, ..] = rates;
         let [.., kill_worker, kill_manager, freeze, cut_off, spot, disk_full, sluggish] = rates;
+        let mixed = if random.chance(0.15) { random.unit() } else { 0.0 };
+        let outage = random
+            .chance(0.1)
+            .then(|| (random.duration(Duration::from_secs(20)), random.duration(Duration::from_secs(60))));
         let skew = if random.chance(0.3) { random.duration(Duration::from_secs(60)) } else { Duration::ZERO };
         let retention =
             random.chance(0.15).then(|| Duration::from_secs(20) + random.duration(Duration::from_secs(200)));
@@ -128,6 +137,8 @@ impl Weather {
             spot,
             disk_full,
             sluggish,
+            mixed,
+            outage,
             skew,
             retention,
             max_in_flight,

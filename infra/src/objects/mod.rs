@@ -21,6 +21,7 @@ use futures::stream::BoxStream;
 pub use self::folder::FolderObjects;
 pub(crate) use self::folder::{io_error, remove_all, sync_folder, write_durably};
 pub use self::memory::MemoryObjects;
+#[cfg(feature = "aws")]
 pub(crate) use self::probe::judge;
 pub use self::probe::probe;
 #[cfg(feature = "aws")]

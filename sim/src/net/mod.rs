@@ -3,8 +3,10 @@
 //! A call is a thing of its own: it takes effect, or not, whatever has become of its caller. That is what makes zombies.
 
 mod broken;
+mod notices;
 mod objects;
 mod queues;
+mod release;
 mod state;
 
 use std::fmt;
@@ -19,6 +21,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 pub use self::queues::QueueName;
+pub use self::release::Release;
 use crate::clock::SimClock;
 use crate::mutant::Mutant;
 use crate::tally::Event;
@@ -42,6 +45,7 @@ const USUAL: Duration = Duration::from_millis(12);
 pub struct Net {
     truth: Grid,
     clock: SimClock,
+    start: Instant,
     shared: Mutex<Shared>,
     under_way: TaskTracker,
     plan: Option<CallPlan>,
@@ -96,6 +100,7 @@ struct Line {
 pub struct Link {
     net: Arc<Net>,
     actor: ActorId,
+    release: Release,
 }
 
 /// What becomes of a call.
@@ -123,7 +128,7 @@ impl Net {
             doomed: Vec::new(),
         };
         let (shared, under_way, plan, mutant) = (Mutex::new(shared), TaskTracker::new(), setup.plan, setup.mutant);
-        Arc::new(Self { truth, clock, shared, under_way, plan, mutant })
+        Arc::new(Self { truth, clock, start: Instant::now(), shared, under_way, plan, mutant })
     }
 
     /// Connects a new actor.
@@ -135,9 +140,9 @@ impl Net {
         actor
     }
 
-    /// The back ends as an actor reaches them; its clock is wrong by `skew_ms`.
-    pub fn grid(self: &Arc<Self>, actor: ActorId, skew_ms: i64) -> Grid {
-        let link = Link { net: self.clone(), actor };
+    /// The back ends as an actor of a release reaches them; its clock is wrong by `skew_ms`.
+    pub fn grid(self: &Arc<Self>, actor: ActorId, release: Release, skew_ms: i64) -> Grid {
+        let link = Link { net: self.clone(), actor, release };
         let objects = Arc::new(link.clone());
         Grid {
             sources: Sources::default().with("grid", objects.clone()),
@@ -145,9 +150,9 @@ impl Net {
             tasks: Arc::new(link.queue(QueueName::Tasks)),
             dead_tasks: Arc::new(link.queue(QueueName::DeadTasks)),
             reports: Arc::new(link.queue(QueueName::Reports)),
+            notifier: Arc::new(link.clone()),
             state: Arc::new(link),
             clock: Arc::new(self.clock.skewed(skew_ms)),
-            notifier: self.truth.notifier.clone(),
             requests: self.truth.requests.clone(),
         }
     }
@@ -197,7 +202,9 @@ impl Net {
 
     /// Lets an actor stand still.
     pub fn freeze(&self, actor: ActorId, until: Instant) {
-        self.shared().lines[actor.0].frozen_until = Some(until);
+        let mut shared = self.shared();
+        shared.lines[actor.0].frozen_until = Some(until);
+        shared.watch.troubled_until(actor, until);
     }
 
     /// Lets no call of an actor be answered.
@@ -232,6 +239,15 @@ impl Net {
     }
 
     fn fate(&self, actor: ActorId) -> Fate {
+        let fate = self.drawn_fate(actor);
+        if !matches!(fate, Fate::Plain { .. }) {
+            // Before that it has been answered, or given up.
+            self.watch(|watch| watch.troubled_until(actor, Instant::now() + LATEST));
+        }
+        fate
+    }
+
+    fn drawn_fate(&self, actor: ActorId) -> Fate {
         let mut shared = self.shared();
         let call = shared.calls;
         shared.calls += 1;
@@ -239,7 +255,12 @@ impl Net {
         if let Some(plan) = self.plan.filter(|plan| plan.call == call) {
             return planned(plan.what);
         }
-        let is_cut = shared.lines[actor.0].cut_until.is_some_and(|until| Instant::now() < until);
+        let mut is_cut = shared.lines[actor.0].cut_until.is_some_and(|until| Instant::now() < until);
+        let is_out = |(from, lasts): (Duration, Duration)| (from..from + lasts).contains(&self.start.elapsed());
+        if shared.weather.outage.is_some_and(is_out) {
+            is_cut = true;
+            shared.watch.tally.note(Event::Outage);
+        }
         let Shared { random, weather, .. } = &mut *shared;
         if is_cut {
             return Fate::CutOff { is_applied: random.chance(0.3) };

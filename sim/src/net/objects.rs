@@ -31,7 +31,7 @@ impl Link {
 impl ObjectStore for Link {
     async fn create(&self, key: &str, body: Bytes) -> Result<()> {
         let (net, actor, key) = (self.net.clone(), self.actor, key.to_owned());
-        let (writes, body) = (net.writes(&key), net.content(&key, body));
+        let (writes, body) = (net.writes(&key), self.release.writes(&key, net.content(&key, body)));
         if writes == Writes::Over {
             return self.put(&key, body).await;
         }

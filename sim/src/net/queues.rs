@@ -7,6 +7,7 @@ use infra::Result;
 use infra::queue::{Depth, Receipt, Received, TaskQueue};
 use tokio::sync::oneshot;
 
+use super::release::{Release, is_newer};
 use super::{Fate, Link, Net, no_answer};
 use crate::tally::Event;
 
@@ -45,6 +46,19 @@ impl Link {
     }
 }
 
+impl QueueLink {
+    /// What its actor makes of what it received.
+    fn heard(&self, mut received: Vec<Received>) -> Vec<Received> {
+        for message in &mut received {
+            if self.link.release == Release::This && is_newer(&message.body) {
+                self.link.net.note(Event::NewerMessage);
+            }
+            message.body = self.link.release.hears(&message.body);
+        }
+        received
+    }
+}
+
 impl Net {
     pub(super) fn queue(&self, name: QueueName) -> &dyn TaskQueue {
         match name {
@@ -58,7 +72,8 @@ impl Net {
 #[async_trait]
 impl TaskQueue for QueueLink {
     async fn send(&self, bodies: &[String]) -> Result<Vec<Result<()>>> {
-        let (net, actor, name, bodies) = (self.link.net.clone(), self.link.actor, self.name, bodies.to_vec());
+        let (net, actor, name) = (self.link.net.clone(), self.link.actor, self.name);
+        let bodies: Vec<String> = bodies.iter().map(|body| self.link.release.says(name, body)).collect();
         self.link
             .call(async move {
                 let done = net.queue(name).send(&bodies).await;
@@ -119,7 +134,7 @@ impl TaskQueue for QueueLink {
             }
         };
         net.thawed(self.link.actor).await;
-        answer
+        answer.map(|received| self.heard(received))
     }
 
     async fn delete(&self, receipts: &[Receipt]) -> Result<Vec<Result<()>>> {

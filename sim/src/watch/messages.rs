@@ -6,6 +6,7 @@ use grid_core::layout;
 use grid_core::wire::{Completion, Report, TaskInputs, TaskMessage};
 use infra::queue::{Depth, Receipt, Received};
 use infra::{ErrorKind, Result};
+use tokio::time::Instant;
 
 use super::{Watch, ended};
 use crate::net::{ActorId, QueueName};
@@ -20,7 +21,7 @@ impl Watch {
         if queue == QueueName::Tasks && done.is_ok() {
             for body in bodies {
                 match serde_json::from_str::<TaskMessage>(body) {
-                    Ok(task) => self.sent_task(&task),
+                    Ok(task) => self.sent_task(actor, &task),
                     Err(error) => self.violated("S3", format!("a task message cannot be read: {error}")),
                 }
             }
@@ -32,13 +33,18 @@ impl Watch {
         self.note(actor, "receive", queue.as_str(), b"", &ended(done));
         for received in done.iter().flatten() {
             self.note(actor, "receives", &received.receipt.0, received.body.as_bytes(), &received.receives);
-            if received.receives > 1 && queue == QueueName::Tasks {
-                self.tally.note(Event::Redelivery);
+            if queue == QueueName::Tasks {
+                if received.receives > 1 {
+                    self.tally.note(Event::Redelivery);
+                }
+                if let Ok(task) = serde_json::from_str::<TaskMessage>(&received.body) {
+                    self.took(actor, &task, received.receives);
+                }
             }
             if queue == QueueName::DeadTasks {
                 self.tally.note(Event::DeadTask);
             }
-            self.receipts.insert((queue, received.receipt.clone()), received.body.clone());
+            self.receipts.insert((queue, received.receipt.clone()), (received.body.clone(), Instant::now()));
         }
     }
 
@@ -54,13 +60,13 @@ impl Watch {
             self.note(actor, "delete", &receipt.0, b"", &ended(done));
         }
         let Ok(answers) = done else { return };
-        let deleted: Vec<String> = (receipts.iter().zip(answers))
+        let deleted: Vec<(String, Instant)> = (receipts.iter().zip(answers))
             .filter(|(_, answer)| answer.is_ok())
             .filter_map(|(receipt, _)| self.receipts.get(&(queue, receipt.clone())).cloned())
             .collect();
-        for body in deleted {
+        for (body, received_at) in deleted {
             match queue {
-                QueueName::Tasks => self.deleted_task(&body),
+                QueueName::Tasks => self.deleted_task(&body, received_at),
                 // That a message is dead tells nothing of its task.
                 QueueName::DeadTasks => {}
                 QueueName::Reports => self.deleted_report(&body),
@@ -91,12 +97,14 @@ impl Watch {
         }
     }
 
-    fn sent_task(&mut self, task: &TaskMessage) {
+    fn sent_task(&mut self, actor: ActorId, task: &TaskMessage) {
         let attempt = (task.job.clone(), task.stage.clone(), task.key());
+        self.mail.entry(attempt.clone()).or_default().sends += 1;
         if !self.sent.insert(attempt) {
             self.tally.note(Event::Resend);
             return;
         }
+        self.check_wanted(actor, task);
         self.tally.note(Event::Attempt);
         if task.attempt > 1 {
             self.tally.note(Event::Retry);
@@ -108,9 +116,22 @@ impl Watch {
         if !is_recorded {
             self.violated("S3", format!("{name} was sent before it was recorded"));
         }
-        if let Some(lacking) = self.lacking(task) {
+        if let Some(lacking) = self.lacking(task).or_else(|| self.comes_after(task)) {
             self.violated("S3", format!("{name} was sent before {lacking}"));
         }
+    }
+
+    /// A stage that the task's comes after, and that is not done.
+    fn comes_after(&self, task: &TaskMessage) -> Option<String> {
+        let seen = self.jobs.get(&task.job)?;
+        let job = seen.job.as_ref().filter(|_| seen.redrives == 0)?;
+        let pipeline = &job.submission().pipeline;
+        let before = &pipeline.stage(&task.stage)?.after;
+        let views = job.view().into_iter().zip(&pipeline.stages);
+        let mut before = views.filter(|(_, stage)| before.contains(&stage.name));
+        let is_open =
+            |view: &grid_core::job::StageView| !view.planned || view.ok + view.skipped + view.dead < view.items;
+        before.find(|(view, _)| is_open(view)).map(|(_, stage)| format!("{} was done", stage.name))
     }
 
     /// What a task that was sent has to wait for.
@@ -130,7 +151,7 @@ impl Watch {
             return Some(format!("the manifest {} of {}", at.key, at.stage));
         }
         let seen = self.jobs.get(&task.job)?;
-        let job = seen.job.as_ref().filter(|_| !seen.was_redriven)?;
+        let job = seen.job.as_ref().filter(|_| seen.redrives == 0)?;
         for run in &members {
             let (ok, dead, skipped) = (job.ok_items(&run.stage), job.dead(&run.stage), job.skipped(&run.stage));
             for item in run.first..run.first + run.count {
@@ -151,9 +172,12 @@ impl Watch {
         refs.iter().any(|at| at.stage == *stage && committed == Some(&at.key))
     }
 
-    fn deleted_task(&mut self, body: &str) {
+    fn deleted_task(&mut self, body: &str, received_at: Instant) {
         let Ok(task) = serde_json::from_str::<TaskMessage>(body) else { return };
-        if self.is_settled(&task.job, &task.stage, task.key()) {
+        // Whoever received it while the job was over may delete it at any time after.
+        let over_until = self.jobs.get(&task.job).and_then(|seen| seen.over_until);
+        let was_over = over_until.is_some_and(|until| received_at <= until);
+        if was_over || self.is_settled(&task.job, &task.stage, task.key()) {
             return;
         }
         self.violated(

@@ -1,7 +1,9 @@
 //! Sees every call where it takes effect, and knows what must never be. It has a memory of its own, and asks nobody.
 
+mod manners;
 mod messages;
 mod objects;
+mod receipts;
 mod rows;
 mod trace;
 
@@ -9,13 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName};
+use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName, WorkerId};
 use grid_core::job::Job;
 use grid_core::submission::Submission;
-use grid_core::wire::{Manifest, TaskMessage};
+use grid_core::wire::Manifest;
 use infra::queue::{Depth, Receipt};
 use infra::state::RowKey;
 use infra::{Error, ErrorKind};
+use tokio::time::Instant;
 
 pub use self::trace::Trace;
 use crate::net::{ActorId, QueueName};
@@ -30,6 +33,7 @@ pub struct Watch {
     /// How often what happened.
     pub tally: Tally,
     violations: Vec<String>,
+    last_commit: Option<Instant>,
     names: Vec<String>,
     objects: BTreeMap<String, Bytes>,
     /// Data and logs that manifests name.
@@ -37,12 +41,28 @@ pub struct Watch {
     rows: BTreeMap<RowKey, Seen>,
     jobs: BTreeMap<JobId, SeenJob>,
     submissions: BTreeMap<String, BTreeSet<JobId>>,
-    receipts: BTreeMap<(QueueName, Receipt), String>,
+    /// What was received, and when.
+    receipts: BTreeMap<(QueueName, Receipt), (String, Instant)>,
     depths: BTreeMap<QueueName, Depth>,
     sent: BTreeSet<(JobId, StageName, AttemptKey)>,
     /// Executions of an attempt that began.
-    executions: BTreeMap<(JobId, StageName, AttemptKey), u64>,
+    executions: BTreeMap<Attempt, u64>,
+    /// What is known of attempts by their messages.
+    mail: BTreeMap<Attempt, manners::Mail>,
+    /// Since when nothing went wrong with the calls of an actor.
+    well_since: BTreeMap<ActorId, Instant>,
+    /// Events that others were told of, by their ids.
+    told: BTreeSet<String>,
+    /// Executions under way: worker, attempt, and when they began by the worker's clock.
+    running: BTreeSet<(WorkerId, Attempt, u64)>,
+    /// Workers that an item killed when it was alone in its task.
+    kills: BTreeMap<(JobId, StageName, ItemIndex), u32>,
+    /// Jobs of tenants.
+    of_tenants: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// An attempt of a task, by its names.
+type Attempt = (JobId, StageName, AttemptKey);
 
 /// A row as it is now.
 #[derive(Clone, Debug)]
@@ -59,7 +79,14 @@ struct SeenJob {
     /// As its rows had it after the last write; none before the first.
     job: Option<Job>,
     stages: BTreeMap<StageName, SeenStage>,
-    was_redriven: bool,
+    /// How often failed items of it were run again.
+    redrives: u32,
+    /// Since when nothing of it may be handed out.
+    held_since: Option<Instant>,
+    /// Since when its workers can know that it was cancelled.
+    stopped_at: Option<Instant>,
+    /// It was over, or its workers could think so, until then.
+    over_until: Option<Instant>,
 }
 
 /// A stage, by its manifests and what its rows once said.
@@ -69,6 +96,8 @@ struct SeenStage {
     /// Which attempt committed an item: there is never another.
     committed: BTreeMap<ItemIndex, AttemptKey>,
     failed: BTreeSet<ItemIndex>,
+    /// How often an item failed that was to blame for it alone, by its own doing.
+    own_failures: BTreeMap<ItemIndex, u32>,
     /// Attempts that were once recorded as out.
     recorded: BTreeSet<AttemptKey>,
 }
@@ -80,6 +109,7 @@ impl Watch {
             trace: Trace::new(readable),
             tally: Tally::default(),
             violations: Vec::new(),
+            last_commit: None,
             names: Vec::new(),
             objects: BTreeMap::new(),
             named: BTreeMap::new(),
@@ -90,12 +120,23 @@ impl Watch {
             depths: BTreeMap::new(),
             sent: BTreeSet::new(),
             executions: BTreeMap::new(),
+            mail: BTreeMap::new(),
+            well_since: BTreeMap::new(),
+            told: BTreeSet::new(),
+            running: BTreeSet::new(),
+            kills: BTreeMap::new(),
+            of_tenants: BTreeMap::new(),
         }
     }
 
     /// What was seen that must never be, the first first.
     pub fn violations(&self) -> &[String] {
         &self.violations
+    }
+
+    /// When a manifest was written last.
+    pub fn last_commit(&self) -> Option<Instant> {
+        self.last_commit
     }
 
     /// The name of an actor in traces.
@@ -117,14 +158,6 @@ impl Watch {
         self.note(actor, "!", &format!("{event:?}"), b"", &"");
     }
 
-    /// An execution began.
-    pub fn saw_execution(&mut self, actor: ActorId, message: &TaskMessage) {
-        self.tally.note(Event::Execution);
-        let attempt = (message.job.clone(), message.stage.clone(), message.key());
-        self.note(actor, "executes", &format!("{} {}", message.stage, message.key()), b"", &message.count);
-        *self.executions.entry(attempt).or_default() += 1;
-    }
-
     /// Good repair hides faults: where nothing went wrong, nothing is done twice (E1), and where nothing was lost without
     /// its sender being told, nothing is sent again for want of news (E2).
     pub fn check_thrift(&mut self, weather: &Weather) {
@@ -137,8 +170,24 @@ impl Watch {
             let what = format!("{stage} {key} was executed {times} times, and nothing went wrong");
             self.violated("E1", what);
         }
-        if self.tally.of(Event::SentAgain) > 0 {
+        if self.tally.of(Event::SentAgain) > 0 || (weather.is_calm() && self.tally.of(Event::Resend) > 0) {
             self.violated("E2", "a task was sent again, and nothing was lost");
+        }
+        if weather.is_calm() && self.tally.of(Event::Failover) > 0 {
+            self.violated("E2", "the lead was taken from a manager that kept it");
+        }
+        self.check_requests(weather);
+    }
+
+    /// What a task costs at most (E3): of writes of objects its outputs, its manifest and its list of inputs, and of messages its
+    /// own, its completion, and their deletes; beside that what a stage costs, and a heartbeat now and then.
+    fn check_requests(&mut self, weather: &Weather) {
+        let stages: usize = self.jobs.values().map(|seen| seen.submission.pipeline.stages.len()).sum();
+        let (attempts, of_stages) =
+            (self.tally.of(Event::Attempt) + self.tally.of(Event::Reuse), 6 * (stages as u64 + 2));
+        let writes = self.tally.of(Event::ObjectWrite);
+        if weather.is_calm() && writes > 3 * attempts + of_stages {
+            self.violated("E3", format!("{writes} objects were written for {attempts} attempts of {stages} stages"));
         }
     }
 

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use grid_core::ids::{JobId, StageName};
+use grid_core::layout;
+use grid_core::reason::Reason;
 use grid_core::submission::Submission;
 use grid_core::wire::{Manifest, Pack};
 use infra::{Error, ErrorKind, Result};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 use super::{SeenJob, Watch, ended};
 use crate::net::ActorId;
@@ -59,6 +62,9 @@ impl Watch {
         if done.is_err() || self.objects.remove(key).is_none() {
             return;
         }
+        if let Some((_, seen)) = self.jobs.iter_mut().find(|(id, _)| layout::tombstone(id) == key) {
+            seen.over_until = Some(Instant::now());
+        }
         match kind(key) {
             Kind::Submission { .. } | Kind::Plan | Kind::Manifest { .. } => {
                 self.violated("S1", format!("{key} was deleted"));
@@ -78,6 +84,7 @@ impl Watch {
     }
 
     fn written(&mut self, key: &str, body: &Bytes) {
+        self.tally.note(Event::ObjectWrite);
         let before = self.objects.insert(key.to_owned(), body.clone());
         let has_changed = before.as_ref().is_some_and(|before| before != body);
         match kind(key) {
@@ -100,7 +107,15 @@ impl Watch {
         match serde_json::from_slice::<Submission>(body) {
             Ok(submission) => {
                 let submission = Arc::new(submission);
-                let seen = SeenJob { submission, job: None, stages: Default::default(), was_redriven: false };
+                let seen = SeenJob {
+                    submission,
+                    job: None,
+                    stages: Default::default(),
+                    redrives: 0,
+                    held_since: None,
+                    stopped_at: None,
+                    over_until: None,
+                };
                 self.jobs.insert(JobId::new(job), seen);
             }
             Err(error) => self.violated("S1", format!("the submission of {job} cannot be read: {error}")),
@@ -112,7 +127,12 @@ impl Watch {
             Ok(manifest) => manifest,
             Err(error) => return self.violated("S2", format!("{key} cannot be read: {error}")),
         };
+        self.last_commit = Some(Instant::now());
         self.count(&manifest);
+        self.check_end_of_attempt(&manifest);
+        if let Some(earlier) = &manifest.reused_from {
+            self.check_reuse(job, earlier, key);
+        }
         if let Pack::Object { key: data, start, len } = &manifest.outputs.pack {
             match self.objects.get(data) {
                 Some(bytes) if start + len <= bytes.len() as u64 => {}
@@ -139,10 +159,21 @@ impl Watch {
         }
         for failed in &manifest.failed {
             seen.failed.extend(failed.first..failed.first + failed.count);
+            if failed.count == 1 && failed.failure.reason == Reason::Exit {
+                *seen.own_failures.entry(failed.first).or_default() += 1;
+            }
         }
         seen.manifests.insert(attempt, manifest);
         if let Some((item, earlier)) = twice {
             self.violated("S2", format!("item {item} of {stage} is committed by {earlier} and by {attempt}"));
+        }
+    }
+
+    /// What a tenant computed is nobody else's, and what was computed with other parameters is something else.
+    fn check_reuse(&mut self, job: &JobId, earlier: &JobId, key: &str) {
+        let tenant = |watch: &Self, id: &JobId| watch.jobs.get(id).map(|seen| seen.submission.tenant.clone());
+        if tenant(self, job) != tenant(self, earlier) {
+            self.violated("S12", format!("{key} takes a result of {earlier}, which is another tenant's"));
         }
     }
 

@@ -4,13 +4,14 @@ use grid_api::Receipt;
 use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::job::{Job, JobState, StoredRow};
 use grid_core::layout;
-use grid_core::rows::{LEADER, SubmissionRow};
+use grid_core::rows::{JOBS, JobRow, LEADER, LeaderRow, SubmissionRow};
 use grid_core::wire::Manifest;
 use infra::state::{RowKey, Write};
 use infra::{ErrorKind, Result};
 
 use super::{Seen, Watch, ended};
 use crate::net::ActorId;
+use crate::reference::Tries;
 use crate::tally::Event;
 
 impl Watch {
@@ -64,6 +65,9 @@ impl Watch {
         if key.partition == LEADER {
             self.new_leader(body);
         }
+        if key.partition == JOBS {
+            self.new_job_of_tenant(&key.sort, body);
+        }
         if let Some(digest) = key.partition.strip_prefix("SUBMISSION#") {
             self.new_job_of(digest, body);
         }
@@ -71,13 +75,16 @@ impl Watch {
     }
 
     fn new_leader(&mut self, body: &[u8]) {
-        let epoch = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).ok()?.get("epoch")?.as_u64();
+        let read = |body: &[u8]| serde_json::from_slice::<LeaderRow>(body).ok();
         let key = RowKey { partition: LEADER.to_owned(), sort: LEADER.to_owned() };
-        let before = self.rows.get(&key).and_then(|row| epoch(&row.body));
-        match (before, epoch(body)) {
-            (Some(before), Some(now)) if now > before => self.tally.note(Event::Failover),
-            (Some(before), Some(now)) if now < before => self.violated("S5", "the leader's epoch went back".to_owned()),
-            _ => {}
+        let before = self.rows.get(&key).and_then(|row| read(&row.body));
+        let (Some(before), Some(now)) = (before, read(body)) else { return };
+        if now.epoch > before.epoch {
+            self.tally.note(Event::Failover);
+        } else if now.epoch < before.epoch {
+            self.violated("S5", "the leader's epoch went back");
+        } else if now.life != before.life {
+            self.violated("S5", format!("{} leads in the epoch of {}", now.name, before.name));
         }
     }
 
@@ -92,6 +99,20 @@ impl Watch {
             if !state.is_some_and(JobState::is_final) {
                 self.violated("S7", format!("a submission became another job while {other} was {state:?}"));
             }
+        }
+    }
+
+    /// A tenant here submits once, with an idempotency key: whatever comes again is the same job.
+    fn new_job_of_tenant(&mut self, job: &str, body: &[u8]) {
+        let Ok(JobRow { tenant, .. }) = serde_json::from_slice::<JobRow>(body) else { return };
+        if tenant.is_empty() {
+            return;
+        }
+        self.tally.note(Event::Tenant);
+        let jobs = self.of_tenants.entry(tenant).or_default();
+        jobs.insert(job.to_owned());
+        if jobs.len() > 1 {
+            self.violated("S7", "a submission with one idempotency key became two jobs");
         }
     }
 
@@ -110,8 +131,10 @@ impl Watch {
             }
             seen.stages.entry(stage.clone()).or_default().recorded.insert(task.key());
         }
-        seen.was_redriven |= now.wished_redrive().is_some();
-        let before = seen.job.take();
+        let was_wished = seen.job.as_ref().is_some_and(|before| before.wished_redrive().is_some());
+        seen.redrives += u32::from(now.wished_redrive().is_some() && !was_wished);
+        self.note_wishes(id, &now);
+        let before = self.jobs.get_mut(id).and_then(|seen| seen.job.take());
         let faults = self.faults(id, before.as_ref(), &now);
         if let Some(seen) = self.jobs.get_mut(id) {
             seen.job = Some(now);
@@ -159,8 +182,12 @@ impl Watch {
             faults.push(("S4", format!("item {item} of {stage} was committed and is not any more")));
         }
         let seen = self.jobs.get(id).and_then(|seen| seen.stages.get(stage));
+        let notifies = now.submission().pipeline.stage(stage).is_some_and(|stage| stage.notify.is_some());
         for item in &ok - &was_ok {
             let attempt = seen.and_then(|seen| seen.committed.get(&item));
+            if let Some(attempt) = attempt.filter(|attempt| notifies && !self.is_told(id, stage, **attempt)) {
+                faults.push(("S13", format!("{stage} {attempt} is said to be committed, and nobody was told")));
+            }
             let named = now.committed(stage).map(|committed| committed.covering(item..item + 1)).unwrap_or_default();
             match attempt {
                 None => faults.push(("S4", format!("item {item} of {stage} is said to be committed and is not"))),
@@ -204,11 +231,8 @@ impl Watch {
         if now.state() == JobState::Succeeded && !receipt.balanced {
             faults.push(("S5", format!("{id} succeeded and does not balance: {:?}", receipt.faults)));
         }
-        for stage in &receipt.stages {
-            let ended = stage.ok + stage.skipped + stage.dead;
-            if now.state() == JobState::Succeeded && ended != stage.items {
-                faults.push(("S5", format!("{} of {} items of {} ended in a success", ended, stage.items, stage.name)));
-            }
+        if now.state() == JobState::Succeeded {
+            faults.extend(receipt.stages.iter().flat_map(|stage| self.receipt_faults(id, now, stage)));
         }
         if now.state() == JobState::Failed && receipt.stages.iter().all(|stage| stage.dead == 0) {
             faults.push(("S6", format!("{id} failed, and no item did")));
@@ -240,6 +264,13 @@ impl Watch {
             manifest.failed.iter().any(|failed| (failed.first..failed.first + failed.count).contains(&item))
         };
         manifests.values().filter(names).max_by_key(|manifest| manifest.attempt)
+    }
+
+    /// How often an item failed by its own doing.
+    pub fn tries(&self, id: &JobId, stage: &StageName, item: ItemIndex) -> Tries {
+        let seen = self.jobs.get(id);
+        let failures = seen.and_then(|seen| seen.stages.get(stage)?.own_failures.get(&item).copied());
+        Tries { failures: failures.unwrap_or(0), sets: 1 + seen.map_or(0, |seen| seen.redrives) }
     }
 
     /// What must hold of a job when nothing moves any more.

@@ -2,7 +2,7 @@
 
 use grid_core::random::Random;
 
-use super::{Source, Split, StagePlan, Workload};
+use super::{Edition, Source, Split, StagePlan, Workload};
 
 /// Most items of a stage that comes first: enough for bundles, few enough for thousands of seeds.
 const MOST_ITEMS: u64 = 40;
@@ -29,7 +29,7 @@ impl Workload {
         let stages = vec![
             StagePlan::plain("source", Source::Range(3)),
             StagePlan::plain("same", Source::Each(vec![0])),
-            StagePlan::plain("pairs", Source::Group(vec![0, 1], "item")),
+            StagePlan { notifies: true, ..StagePlan::plain("pairs", Source::Group(vec![0, 1], "item")) },
             StagePlan::plain("total", Source::All(vec![2], Some(2))),
         ];
         Self::of(seed, stages)
@@ -37,7 +37,14 @@ impl Workload {
 
     /// Stages over a small input, with items that behave.
     pub fn of(seed: u64, stages: Vec<StagePlan>) -> Self {
-        Self { seed, stages, files: vec![vec![1, 2, 3]], has_header: false, tempers: Default::default() }
+        Self {
+            seed,
+            stages,
+            files: vec![vec![1, 2, 3]],
+            has_header: false,
+            tempers: Default::default(),
+            edition: Edition::default(),
+        }
     }
 
     fn draw_stage(&self, source: Source, malice: f64, random: &mut Random) -> StagePlan {
@@ -53,11 +60,12 @@ impl Workload {
             after,
             per_bundle: has_items && random.chance(0.12),
             attempts: 2 + random.below(3) as u32,
-            skip_limit: if random.chance(0.6) { 10_000 } else { 0 },
+            skip_limit: [10_000, 10_000, 10_000, 0, 0, 1 + random.below(3) as u32][random.below(6) as usize],
             on_failure: ["continue", "drain", "cancel"][random.below(3) as usize],
             malice: if is_malicious { malice } else { 0.0 },
             item_ms: [5, 50, 400, 400, 5, 50, 50, 40_000][random.below(8) as usize],
             digits: if random.chance(0.1) { 20_000 } else { 1 },
+            notifies: random.chance(0.1),
         }
     }
 
@@ -129,6 +137,7 @@ impl StagePlan {
             malice: 0.0,
             item_ms: 20,
             digits: 1,
+            notifies: false,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! together, passes them on. So whatever is lost, doubled, changed or out of order is seen at the end.
 
 mod draw;
+mod edition;
 mod temper;
 mod text;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use grid_core::random::Random;
 
+pub use self::edition::{Edition, command_of};
 pub use self::temper::Temper;
 
 /// A pipeline, and how its items behave.
@@ -26,6 +28,8 @@ pub struct Workload {
     pub has_header: bool,
     /// Items whose temper is given, by stage and index; that of others follows from the seed.
     pub tempers: BTreeMap<(usize, u32), Temper>,
+    /// Which of its submissions it is.
+    pub edition: Edition,
 }
 
 /// A stage.
@@ -51,6 +55,8 @@ pub struct StagePlan {
     pub item_ms: u64,
     /// Numbers are written with so many digits at least: small outputs ride in manifests, others lie in objects.
     pub digits: usize,
+    /// Others are told of what it commits.
+    pub notifies: bool,
 }
 
 /// Where the items of a stage come from.
@@ -86,22 +92,22 @@ pub enum Split {
 }
 
 impl Workload {
-    /// The numbers that an item makes of its own, where it reads none.
-    pub fn made(&self, stage: usize, item: u32) -> Vec<u64> {
-        (0..1 + item % 3).map(|part| self.mix(stage, u64::from(item) << 8 | u64::from(part))).collect()
+    /// The numbers that an item makes of what its key says, where it reads none; `command` is that of its stage.
+    pub fn made(&self, stage: usize, value: u32, command: u32) -> Vec<u64> {
+        (0..1 + value % 3).map(|part| self.mix(stage, u64::from(value) << 8 | u64::from(part), command)).collect()
     }
 
     /// What a stage makes of numbers that it reads.
-    pub fn mapped(&self, stage: usize, numbers: &[u64]) -> Vec<u64> {
+    pub fn mapped(&self, stage: usize, numbers: &[u64], command: u32) -> Vec<u64> {
         match self.stages[stage].source {
             // A combiner reads what combiners wrote: it must not matter how many there were in between.
             Source::All(..) => numbers.to_vec(),
-            _ => numbers.iter().map(|number| self.mix(stage, *number)).collect(),
+            _ => numbers.iter().map(|number| self.mix(stage, *number, command)).collect(),
         }
     }
 
-    fn mix(&self, stage: usize, number: u64) -> u64 {
-        let salt = self.seed.wrapping_add(stage as u64 * 0x1_0001);
+    fn mix(&self, stage: usize, number: u64, command: u32) -> u64 {
+        let salt = self.seed.wrapping_add(stage as u64 * 0x1_0001).wrapping_add(u64::from(command) << 40);
         Random::from_seed(number ^ Random::from_seed(salt).next_u64()).next_u64() >> 40
     }
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::{Source, Split, StagePlan, Workload};
 
 impl Workload {
-    /// The pipeline file. Stages from `changed` on have another command than those of `changed` = none.
-    pub fn pipeline(&self, changed: Option<usize>) -> String {
+    /// The pipeline file.
+    pub fn pipeline(&self) -> String {
         let mut text = String::from("name: sim\nparams:\n  mend: {type: boolean, default: false}\n");
         if self.reads_input() {
             let header = self.has_header;
@@ -14,7 +14,7 @@ impl Workload {
         }
         text.push_str("stages:\n");
         for (place, stage) in self.stages.iter().enumerate() {
-            let edition = u32::from(changed.is_some_and(|changed| place >= changed));
+            let command = self.command(place);
             let source = self.source(&stage.source);
             let StagePlan { name, attempts, skip_limit, on_failure, .. } = stage;
             let per = if stage.per_bundle { "bundle" } else { "item" };
@@ -22,7 +22,10 @@ impl Workload {
             if !stage.after.is_empty() {
                 _ = writeln!(text, "    after: {}", self.names(&stage.after));
             }
-            _ = writeln!(text, "    run: [work, {name}, \"{edition}\", \"${{{{ params.mend }}}}\"]\n    per: {per}");
+            _ = writeln!(text, "    run: [work, {name}, \"{command}\", \"${{{{ params.mend }}}}\"]\n    per: {per}");
+            if stage.notifies {
+                text.push_str("    notify: {queue: told}\n");
+            }
             _ = writeln!(text, "    resources: {{memory: 1GiB}}\n    skip: {{limit: {skip_limit}}}");
             _ = writeln!(text, "    on_failure: {on_failure}\n    retry:\n      attempts: {attempts}");
             text.push_str("      backoff: {initial: 200ms, max: 2s}\n      rules:\n");
@@ -39,9 +42,11 @@ impl Workload {
 
     fn source(&self, source: &Source) -> String {
         match source {
-            Source::Range(items) => format!("range: 1..{items}"),
-            Source::Matrix(a, b) => format!("matrix: {{a: {}, b: {}}}", values("a", *a), values("b", *b)),
-            Source::List(items) => format!("list: {}", values("v", *items)),
+            Source::Range(items) => format!("range: {}..{items}", 1 + self.first_value(*items)),
+            Source::Matrix(a, b) => {
+                format!("matrix: {{a: {}, b: {}}}", values("a", self.first_value(*a), *a), values("b", 0, *b))
+            }
+            Source::List(items) => format!("list: {}", values("v", self.first_value(*items), *items)),
             Source::Split(split) => {
                 let rule = match split {
                     Split::Lines(count) => format!("by: lines, count: {count}"),
@@ -60,7 +65,7 @@ impl Workload {
 }
 
 /// `[a0, a1]`
-fn values(name: &str, count: u32) -> String {
-    let values: Vec<String> = (0..count).map(|value| format!("{name}{value}")).collect();
+fn values(name: &str, first: u32, end: u32) -> String {
+    let values: Vec<String> = (first..end).map(|value| format!("{name}{value}")).collect();
     format!("[{}]", values.join(", "))
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::no_folder;
-use crate::net::{ActorId, Net};
+use crate::net::{ActorId, Net, Release};
 use crate::runner::SimRunner;
 use crate::tally::Event;
 use crate::weather::Weather;
@@ -28,6 +28,8 @@ pub(super) struct Crowd {
     net: Arc<Net>,
     workload: Arc<Workload>,
     actors: Vec<Actor>,
+    /// How likely a new life is one of the next release.
+    next_release: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,7 @@ struct Actor {
 struct Life {
     task: JoinHandle<Result<(), String>>,
     stop: Stop,
+    release: Release,
     /// The machine is taken away then.
     ends_at: Option<Instant>,
 }
@@ -69,7 +72,7 @@ impl Crowd {
             let (slots, back_at) = (1 + random.below(4) as u32, Instant::now());
             actors.push(Actor { id, name, kind, skew_ms, slots, lives: 0, life: None, back_at });
         }
-        Self { net: net.clone(), workload: workload.clone(), actors }
+        Self { net: net.clone(), workload: workload.clone(), actors, next_release: weather.mixed }
     }
 
     /// What befalls everybody in one tick.
@@ -107,6 +110,24 @@ impl Crowd {
         }
     }
 
+    /// Slots of all workers.
+    pub fn slots(&self) -> u32 {
+        self.actors.iter().filter(|actor| actor.kind == Kind::Worker).map(|actor| actor.slots).sum()
+    }
+
+    /// Where two releases are at work, the upgrade comes to its end: whoever is of the old one is told to go.
+    pub fn finish_upgrade(&mut self) {
+        if self.next_release == 0.0 {
+            return;
+        }
+        self.next_release = 1.0;
+        for life in self.actors.iter().filter_map(|actor| actor.life.as_ref()) {
+            if life.release == Release::This {
+                life.stop.drain.cancel();
+            }
+        }
+    }
+
     /// Lets the doomed die, and the dead come again.
     pub fn tend(&mut self, doomed: &[ActorId], random: &mut Random) {
         let now = Instant::now();
@@ -124,7 +145,8 @@ impl Crowd {
             }
             if actor.life.is_none() && now >= actor.back_at {
                 self.net.reconnect(actor.id);
-                actor.begin(&self.net, &self.workload, random);
+                let release = if random.chance(self.next_release) { Release::Next } else { Release::This };
+                actor.begin(&self.net, &self.workload, release, random);
             }
         }
     }
@@ -146,9 +168,9 @@ impl Actor {
         }
     }
 
-    fn begin(&mut self, net: &Arc<Net>, workload: &Arc<Workload>, random: &mut Random) {
+    fn begin(&mut self, net: &Arc<Net>, workload: &Arc<Workload>, release: Release, random: &mut Random) {
         self.lives += 1;
-        let (grid, seed, stop) = (net.grid(self.id, self.skew_ms), random.next_u64(), Stop::default());
+        let (grid, seed, stop) = (net.grid(self.id, release, self.skew_ms), random.next_u64(), Stop::default());
         let task = match self.kind {
             Kind::Manager => {
                 let config = ManagerConfig { name: self.name.clone(), seed, ..ManagerConfig::default() };
@@ -169,12 +191,13 @@ impl Actor {
                     scratch: no_folder(),
                     seed,
                 };
-                let runner = SimRunner { workload: workload.clone(), net: net.clone(), actor: self.id };
+                let (name, clock) = (config.worker.clone(), grid.clock.clone());
+                let runner = SimRunner { workload: workload.clone(), net: net.clone(), actor: self.id, name, clock };
                 let working = Worker::new(grid.for_worker(), Arc::new(runner), config).run(stop.clone());
                 tokio::spawn(async move { working.await.map_err(|error| format!("{error:?}")) })
             }
         };
-        self.life = Some(Life { task, stop, ends_at: None });
+        self.life = Some(Life { task, stop, release, ends_at: None });
     }
 
     /// Nobody ends without having been told, but a worker whose disk is full.

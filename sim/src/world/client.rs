@@ -7,6 +7,7 @@ use grid_core::ids::JobId;
 use grid_core::pipeline;
 use infra::inputs::{PinOptions, pin_object};
 use infra::{Grid, inputs};
+use job_manager::accept::{self, Accepted, NewJob, Once};
 use job_manager::control::{self, ControlError};
 use job_manager::{ManagerError, RetryDead, SubmitRequest, submit};
 use tokio::time::sleep;
@@ -33,14 +34,10 @@ pub(super) enum Answer {
     Refused,
 }
 
-/// Submits a workload; with `changed`, stages from there on have another command.
-pub(super) async fn submit_it(
-    grid: Grid,
-    workload: std::sync::Arc<Workload>,
-    changed: Option<usize>,
-) -> Result<JobId, String> {
+/// Submits a workload: people without a name as the command line does, a tenant as the HTTP interface does.
+pub(super) async fn submit_it(grid: Grid, workload: Workload) -> Result<JobId, String> {
     loop {
-        let request = match request(&grid, &workload, changed).await {
+        let request = match request(&grid, &workload).await {
             Ok(request) => request,
             Err(Trouble::Passing) => {
                 sleep(AGAIN).await;
@@ -48,11 +45,26 @@ pub(super) async fn submit_it(
             }
             Err(Trouble::Lasting(why)) => return Err(why),
         };
-        match submit(&grid, request, RetryDead::IfFailed).await {
-            Ok(submitted) => return Ok(submitted.job().clone()),
+        let submitted = match workload.edition.tenant {
+            "" => submit(&grid, request, RetryDead::IfFailed).await.map(|submitted| submitted.job().clone()),
+            tenant => accept_of(&grid, request, tenant).await,
+        };
+        match submitted {
+            Ok(job) => return Ok(job),
             Err(error) if is_passing(&error) => sleep(AGAIN).await,
             Err(error) => return Err(format!("submit: {error:?}")),
         }
+    }
+}
+
+/// A request that comes again has the same key, and is the same job.
+async fn accept_of(grid: &Grid, request: SubmitRequest, tenant: &str) -> Result<JobId, ManagerError> {
+    let job = accept::new_job_id(grid.clock.as_ref());
+    let once = Some(Once::new(tenant, "monday", "the same".to_owned()));
+    let new = NewJob { job, request, program_files: Vec::new(), tenant: tenant.to_owned(), once };
+    match accept::accept(grid, new).await? {
+        Accepted::New(job) | Accepted::Before(job) => Ok(job),
+        Accepted::OtherBody => unreachable!("it was sent with one body only"),
     }
 }
 
@@ -61,8 +73,8 @@ enum Trouble {
     Lasting(String),
 }
 
-async fn request(grid: &Grid, workload: &Workload, changed: Option<usize>) -> Result<SubmitRequest, Trouble> {
-    let text = workload.pipeline(changed);
+async fn request(grid: &Grid, workload: &Workload) -> Result<SubmitRequest, Trouble> {
+    let text = workload.pipeline();
     let pipeline =
         pipeline::parse(&text, "sim.yaml").map_err(|faults| Trouble::Lasting(format!("{faults}\n{text}")))?;
     let params = pipeline.resolve_params(&BTreeMap::new()).map_err(|faults| Trouble::Lasting(faults.join("; ")))?;
@@ -70,7 +82,8 @@ async fn request(grid: &Grid, workload: &Workload, changed: Option<usize>) -> Re
     if workload.reads_input() {
         let mut files = Vec::new();
         for name in workload.input().keys() {
-            match pin_object(&grid.sources, &format!("grid://input/{name}"), name, PinOptions::default()).await {
+            let uri = format!("grid://{}/{name}", workload.input_folder());
+            match pin_object(&grid.sources, &uri, name, PinOptions::default()).await {
                 Ok(file) => files.push(file),
                 Err(inputs::InputError::Store(error)) if error.is_transient() => return Err(Trouble::Passing),
                 Err(error) => return Err(Trouble::Lasting(error.to_string())),

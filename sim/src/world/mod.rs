@@ -8,29 +8,34 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use grid_core::ids::JobId;
 use grid_core::limits::MAX_RECEIVES;
 use grid_core::random::Random;
 use infra::memory::grid;
 use infra::queue::{DeadLetters, MemoryQueue, QueueSettings};
 use infra::{Grid, Result};
+use job_manager::ManagerConfig;
 use tokio::time::{Instant, sleep};
 
 use self::actors::Crowd;
 use self::script::Script;
 use crate::clock::SimClock;
 use crate::mutant::Mutant;
-use crate::net::{CallPlan, Net};
+use crate::net::{CallPlan, Net, Release};
 use crate::reference::Left;
 use crate::tally::{Event, Tally};
 use crate::weather::Weather;
-use crate::workload::Workload;
+use crate::workload::{Edition, Workload};
 
 /// Between two looks at the world.
 const TICK: Duration = Duration::from_millis(250);
 
-/// After the last fault, a job ends within this (L1) and the queues are empty within this (L2).
-const PATIENCE: Duration = Duration::from_secs(1_500);
+/// After the last fault, something of a job is committed within this, until it has ended (L1) and the queues are empty (L2).
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The longest that a run lasts: whoever commits one thing after the other for ever does not come to an end, either.
+const LONGEST: Duration = Duration::from_secs(4 * 3_600);
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -47,6 +52,8 @@ pub struct Setup {
     pub mutant: Option<Mutant>,
     /// People wish things of the job.
     pub has_wishes: bool,
+    /// What people submit when the first job has ended, one after the other; what they wish is added.
+    pub editions: Vec<Edition>,
     /// Keep a trace for people.
     pub is_readable: bool,
 }
@@ -76,7 +83,13 @@ impl Setup {
         let mut random = Random::from_seed(seed);
         let weather = Weather::draw(&mut random);
         let workload = Workload::draw(random.next_u64());
-        Self { seed, weather, workload, plan: None, mutant: None, has_wishes: true, is_readable: false }
+        Self { weather, has_wishes: true, ..Self::calm(seed, workload) }
+    }
+
+    /// A run in which nothing goes wrong, and nobody wishes anything.
+    pub fn calm(seed: u64, workload: Workload) -> Self {
+        let (weather, editions) = (Weather::calm(), Vec::new());
+        Self { seed, weather, workload, plan: None, mutant: None, has_wishes: false, editions, is_readable: false }
     }
 
     /// Runs it to its end, on a runtime of its own.
@@ -108,7 +121,7 @@ impl World {
         let workload = Arc::new(setup.workload.clone());
         let crowd = Crowd::new(&net, &workload, &setup.weather, &mut random);
         let client = net.connect("client");
-        let script = Script::draw(client, net.grid(client, 0), workload.clone(), setup.has_wishes, &mut random);
+        let script = Script::draw(client, net.grid(client, Release::This, 0), workload.clone(), &setup, &mut random);
         Self { setup, random, start: Instant::now(), net, queues, workload, crowd, script, calm_since: None }
     }
 
@@ -142,6 +155,7 @@ impl World {
         }
         let doomed = self.net.doomed();
         self.script.die_if_in(&doomed);
+        self.check_window();
         self.crowd.tend(&doomed, &mut self.random);
     }
 
@@ -150,6 +164,7 @@ impl World {
             self.calm_since = Some(Instant::now());
             self.net.calm();
             self.queues.iter().for_each(|queue| queue.calm());
+            self.crowd.finish_upgrade();
         }
     }
 
@@ -168,8 +183,24 @@ impl World {
         true
     }
 
+    /// Where nothing goes wrong, the queue is as shallow as its leader says (E5): priorities and wishes act at once.
+    fn check_window(&self) {
+        let is_calm = self.setup.weather.is_calm()
+            && self.setup.plan.is_none()
+            && self.net.watch(|watch| watch.tally.of(Event::Poison) == 0);
+        let depth = self.net.truth().tasks.depth().now_or_never();
+        let Some(Ok(depth)) = depth.filter(|_| is_calm) else { return };
+        let most = u64::from(ManagerConfig::default().window_per_slot * self.crowd.slots());
+        if depth.waiting + depth.in_flight > most {
+            let what = format!("{} tasks wait and {} run, with a window of {most}", depth.waiting, depth.in_flight);
+            self.net.watch(|watch| watch.violated("E5", what));
+        }
+    }
+
     fn check_patience(&mut self) {
-        let is_over = self.calm_since.is_some_and(|since| since.elapsed() > PATIENCE);
+        let last = self.net.watch(|watch| watch.last_commit()).max(self.script.last_step());
+        let is_silent = self.calm_since.is_some_and(|since| since.max(last.unwrap_or(since)).elapsed() > PATIENCE);
+        let is_over = is_silent || self.start.elapsed() > LONGEST;
         if is_over {
             let waits_for = self.script.waits_for();
             let rule = if waits_for.is_some() { "L1" } else { "L2" };
@@ -179,13 +210,15 @@ impl World {
     }
 
     async fn check_end(&mut self) {
-        for (id, workload_is_mended) in self.script.jobs() {
+        for Done { job: id, edition, was_mended } in self.script.jobs() {
+            let workload = self.workload.edited(edition);
             let Some(job) = self.net.watch(|watch| watch.job(&id).cloned()) else { continue };
-            let faults = match Left::read(self.net.truth(), job, workload_is_mended).await {
+            let faults = match Left::read(self.net.truth(), &workload, job, was_mended).await {
                 Err(fault) => vec![fault],
                 Ok(mut left) => {
                     let why = |stage: &_, item| self.net.watch(|watch| watch.last_failure(&id, stage, item).cloned());
-                    let faults = left.faults(&self.workload, &why);
+                    let tries = |stage: &_, item| self.net.watch(|watch| watch.tries(&id, stage, item));
+                    let faults = left.faults(&workload, &why, &tries);
                     (0..left.excused).for_each(|_| self.net.note(Event::Excused));
                     faults
                 }
@@ -214,8 +247,12 @@ impl World {
     }
 
     async fn store_input(&self) -> Result<()> {
-        for (name, text) in self.workload.input() {
-            self.net.truth().objects.put(&format!("input/{name}"), text.into_bytes().into()).await?;
+        for is_shifted in [false, true] {
+            let workload = self.workload.edited(Edition { is_shifted, ..Edition::default() });
+            for (name, text) in workload.input() {
+                let key = format!("{}/{name}", workload.input_folder());
+                self.net.truth().objects.put(&key, text.into_bytes().into()).await?;
+            }
         }
         Ok(())
     }
@@ -252,5 +289,11 @@ fn no_folder() -> PathBuf {
     PathBuf::new()
 }
 
-/// A job, and whether its bad items were made good.
-type Done = (JobId, bool);
+/// A job that was submitted.
+#[derive(Clone, Debug)]
+struct Done {
+    job: JobId,
+    edition: Edition,
+    /// Its bad items were made good.
+    was_mended: bool,
+}

@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use grid_core::ids::JobId;
-use grid_core::job::JobState;
+use grid_core::job::{Job, JobState, StageView};
 use grid_core::random::Random;
 use infra::Grid;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::Done;
 use super::client::{Answer, Wish, submit_it, wish};
+use super::{Done, Setup};
 use crate::net::{ActorId, Net};
 use crate::tally::Event;
-use crate::workload::Workload;
+use crate::workload::{Edition, Workload};
 
 /// What people do in one run, and how far they are.
 pub(super) struct Script {
@@ -23,39 +24,44 @@ pub(super) struct Script {
     workload: Arc<Workload>,
     /// Wishes for the first job, by time.
     wishes: Vec<(Duration, Wish)>,
+    /// Cancels the first job when it is all but done.
+    cancels_late: bool,
     /// Submits the same once more at this time.
     resubmits_at: Option<Duration>,
     /// Runs the failed items again, if the job fails.
     redrives: bool,
-    /// In the end submits the pipeline with other commands from this stage on.
-    changes: Option<usize>,
+    /// In the end submits these editions of the pipeline, the last first.
+    editions: Vec<Edition>,
     busy: Option<Busy>,
-    /// The submitted jobs, and whether their failed items were made good.
+    /// The submitted jobs.
     done: Vec<Done>,
     asked: usize,
+    last_step: Option<Instant>,
 }
 
 /// Somebody waits for an answer.
 enum Busy {
-    Submits(Option<usize>, JoinHandle<Result<JobId, String>>),
+    Submits(Edition, JoinHandle<Result<JobId, String>>),
     Wishes(JobId, Wish, JoinHandle<Result<Answer, String>>),
 }
 
 impl Script {
-    pub fn draw(client: ActorId, grid: Grid, workload: Arc<Workload>, has_wishes: bool, random: &mut Random) -> Self {
+    pub fn draw(client: ActorId, grid: Grid, workload: Arc<Workload>, setup: &Setup, random: &mut Random) -> Self {
         let mut script = Self {
             client,
             grid,
             wishes: Vec::new(),
+            cancels_late: false,
             resubmits_at: None,
             redrives: false,
-            changes: None,
+            editions: setup.editions.iter().rev().copied().collect(),
             busy: None,
             done: Vec::new(),
             asked: 0,
+            last_step: None,
             workload,
         };
-        if has_wishes {
+        if setup.has_wishes {
             let at = |random: &mut Random| Duration::from_millis(200 + random.below(20_000));
             if random.chance(0.08) {
                 script.wishes.push((at(random), Wish::Cancel));
@@ -66,15 +72,28 @@ impl Script {
                 script.wishes.push((pause + at(random), Wish::Resume));
             }
             script.wishes.sort_by_key(|(at, _)| *at);
+            script.cancels_late = random.chance(0.06);
             script.resubmits_at = random.chance(0.2).then(|| at(random));
             script.redrives = random.chance(0.7);
-            let stages = script.workload.stages.len() as u64;
-            script.changes = random.chance(0.25).then(|| random.below(stages) as usize);
+            if random.chance(0.35) {
+                let count = 1 + random.below(2);
+                let drawn: Vec<Edition> = (0..count).map(|_| script.draw_edition(random)).collect();
+                script.editions.extend(drawn);
+            }
         }
         script
     }
 
-    /// The jobs, and whether their failed items were made good.
+    fn draw_edition(&self, random: &mut Random) -> Edition {
+        let stages = self.workload.stages.len() as u64;
+        // Items that misbehave do so by their place.
+        let is_shifted = self.workload.is_harmless() && random.chance(0.5);
+        let changed = random.chance(0.6).then(|| random.below(stages) as usize);
+        let tenant = if random.chance(0.25) { "somebody" } else { "" };
+        Edition { changed, is_shifted, tenant }
+    }
+
+    /// The jobs.
     pub fn jobs(&self) -> Vec<Done> {
         self.done.clone()
     }
@@ -86,9 +105,9 @@ impl Script {
         }
         match self.busy.take() {
             None => {}
-            Some(Busy::Submits(changed, task)) => {
+            Some(Busy::Submits(edition, task)) => {
                 task.abort();
-                self.submit(changed);
+                self.submit(edition);
             }
             Some(Busy::Wishes(job, wish, task)) => {
                 task.abort();
@@ -97,12 +116,17 @@ impl Script {
         }
     }
 
+    /// When somebody asked for something last.
+    pub fn last_step(&self) -> Option<Instant> {
+        self.last_step
+    }
+
     /// What has not come to pass.
     pub fn waits_for(&self) -> Option<String> {
         match &self.busy {
             Some(Busy::Submits(..)) => Some("a submission has no answer".to_owned()),
             Some(Busy::Wishes(_, wish, _)) => Some(format!("{wish:?} has no answer")),
-            None => self.done.last().map(|(job, _)| format!("job {job} has no end")),
+            None => self.done.last().map(|done| format!("job {} has no end", done.job)),
         }
     }
 
@@ -111,8 +135,8 @@ impl Script {
         if self.is_busy(net) {
             return false;
         }
-        let Some((job, _)) = self.done.last().cloned() else {
-            self.submit(None);
+        let Some(Done { job, .. }) = self.done.last().cloned() else {
+            self.submit(Edition::default());
             return false;
         };
         let state = net.watch(|watch| watch.job(&job).map(|job| (job.state(), job.owed().is_some())));
@@ -120,9 +144,15 @@ impl Script {
             return false;
         }
         match state {
-            Some((state, false)) if state.is_final() => self.late_step(state, &job),
+            Some((state, false)) if state.is_final() && self.are_all_over(net) => self.late_step(state, &job),
             Some(_) | None => false,
         }
+    }
+
+    /// Whether every job has ended: whoever submits the first edition once more has what failed of it run again.
+    fn are_all_over(&self, net: &Net) -> bool {
+        let is_over = |job: &Job| job.state().is_final() && job.owed().is_none();
+        self.done.iter().all(|done| net.watch(|watch| watch.job(&done.job).is_some_and(is_over)))
     }
 
     /// While the first job is under way; whether anything was done.
@@ -130,7 +160,12 @@ impl Script {
         if self.resubmits_at.is_some_and(|at| now >= at) {
             self.resubmits_at = None;
             net.note(Event::Resubmitted);
-            self.submit(None);
+            self.submit(Edition::default());
+            return true;
+        }
+        if self.cancels_late && net.watch(|watch| watch.job(job).is_some_and(is_all_but_done)) {
+            self.cancels_late = false;
+            self.wish(job, Wish::Cancel);
             return true;
         }
         match self.wishes.first().copied() {
@@ -152,20 +187,22 @@ impl Script {
             self.wish(job, Wish::Redrive);
             return false;
         }
-        if let Some(changed) = self.changes.take() {
-            self.submit(Some(changed));
+        if let Some(edition) = self.editions.pop() {
+            self.submit(edition);
             return false;
         }
         true
     }
 
-    fn submit(&mut self, changed: Option<usize>) {
-        let submitting = submit_it(self.grid.clone(), self.workload.clone(), changed);
-        self.busy = Some(Busy::Submits(changed, tokio::spawn(submitting)));
+    fn submit(&mut self, edition: Edition) {
+        let submitting = submit_it(self.grid.clone(), self.workload.edited(edition));
+        self.last_step = Some(Instant::now());
+        self.busy = Some(Busy::Submits(edition, tokio::spawn(submitting)));
     }
 
     fn wish(&mut self, job: &JobId, what: Wish) {
         let wishing = wish(self.grid.clone(), job.clone(), what);
+        self.last_step = Some(Instant::now());
         self.busy = Some(Busy::Wishes(job.clone(), what, tokio::spawn(wishing)));
     }
 
@@ -173,12 +210,12 @@ impl Script {
         let over = |error: tokio::task::JoinError| Err(error.to_string());
         match self.busy.take() {
             None => false,
-            Some(Busy::Submits(changed, mut task)) => match (&mut task).now_or_never() {
-                None => self.goes_on(Busy::Submits(changed, task)),
+            Some(Busy::Submits(edition, mut task)) => match (&mut task).now_or_never() {
+                None => self.goes_on(Busy::Submits(edition, task)),
                 Some(ended) => {
                     match ended.unwrap_or_else(over) {
-                        Ok(job) if self.done.iter().any(|(known, _)| *known == job) => {}
-                        Ok(job) => self.done.push((job, false)),
+                        Ok(job) if self.done.iter().any(|known| known.job == job) => {}
+                        Ok(job) => self.done.push(Done { job, edition, was_mended: false }),
                         Err(why) => net.watch(|watch| watch.violated("L1", why)),
                     }
                     false
@@ -210,10 +247,16 @@ impl Script {
             Wish::Resume => {}
             Wish::Redrive => {
                 net.note(Event::Redriven);
-                if let Some((_, was_mended)) = self.done.last_mut() {
-                    *was_mended = true;
+                if let Some(done) = self.done.last_mut() {
+                    done.was_mended = true;
                 }
             }
         }
     }
+}
+
+/// Whether a job has no more than two items to do.
+fn is_all_but_done(job: &Job) -> bool {
+    let open = |stage: &StageView| stage.items - stage.ok - stage.skipped - stage.dead;
+    job.view().iter().all(|stage| stage.planned) && job.view().iter().map(open).sum::<u64>() <= 2
 }

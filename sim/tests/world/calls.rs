@@ -3,13 +3,11 @@
 
 use gridmill_sim::net::{CallPlan, Planned};
 use gridmill_sim::seeds::{note_panics, run};
-use gridmill_sim::weather::Weather;
 use gridmill_sim::workload::Workload;
 use gridmill_sim::world::Setup;
 
 fn small(plan: Option<CallPlan>) -> Setup {
-    let (weather, workload) = (Weather::calm(), Workload::small(1));
-    Setup { seed: 1, weather, workload, plan, mutant: None, has_wishes: false, is_readable: false }
+    Setup { plan, ..Setup::calm(1, Workload::small(1)) }
 }
 
 #[test]

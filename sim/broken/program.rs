@@ -1,0 +1,63 @@
+//! Breaks one rule after the other: every one has to be caught within the seeds that it says, and none may be caught where
+//! nothing is broken.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::Parser;
+use grid_core::broken;
+use gridmill_sim::seeds::{note_panics, run};
+use gridmill_sim::world::Setup;
+
+/// Breaks one rule after the other.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Only this rule.
+    #[arg(long)]
+    only: Option<String>,
+    /// So many seeds of each, all of them, instead of those until it is caught.
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// So many side by side.
+    #[arg(long, default_value_t = 4)]
+    threads: usize,
+}
+
+#[allow(clippy::print_stdout, reason = "the list is what was asked for")]
+fn main() -> ExitCode {
+    let args = Args::parse();
+    note_panics();
+    let is_wanted = |name: &str| args.only.as_ref().is_none_or(|only| only == name);
+    let rules: Vec<_> = broken::ALL.iter().filter(|(name, ..)| is_wanted(name)).collect();
+    let (next, lives) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..args.threads {
+            scope.spawn(|| {
+                while let Some(&&(name, within, _)) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    broken::set(name);
+                    let (mut caught, mut first) = (0_u64, None);
+                    for seed in 0..args.seeds.unwrap_or(within) {
+                        if let Some(violation) = run(Setup::of(seed)).violations.into_iter().next() {
+                            caught += 1;
+                            first.get_or_insert((seed, violation));
+                            if args.seeds.is_none() {
+                                break;
+                            }
+                        }
+                    }
+                    match first {
+                        Some((seed, by)) => println!("{name}: {caught}, first seed {seed}: {by:.160}"),
+                        None => {
+                            lives.fetch_add(1, Ordering::Relaxed);
+                            println!("{name}: LIVES");
+                        }
+                    }
+                }
+            });
+        }
+    });
+    broken::set("");
+    let is_well = (0..20).all(|seed| run(Setup::of(seed)).violations.is_empty());
+    println!("{} rules, {} live; the code itself {}", rules.len(), lives.load(Ordering::Relaxed), if is_well { "is well" } else { "IS CAUGHT" });
+    if is_well && lives.into_inner() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

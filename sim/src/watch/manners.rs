@@ -1,0 +1,191 @@
+//! What is no harm by itself, and would be in the long run: work that need not be, and work that nobody wants any more. What
+//! repair hides is seen here.
+//!
+//! An actor is judged by what it could know: only while its calls go well.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use grid_core::ids::{ItemIndex, JobId, WorkerId};
+use grid_core::job::{Job, JobState};
+use grid_core::layout;
+use grid_core::limits::{MAX_DEATHS, MAX_RESENDS};
+use grid_core::pipeline::OnFailure;
+use grid_core::reason::Reason;
+use grid_core::wire::{Manifest, TaskMessage};
+use infra::Result;
+use tokio::time::Instant;
+
+use super::{Attempt, Watch, ended};
+use crate::net::ActorId;
+use crate::tally::Event;
+
+/// Within this a leader whose calls go well has heard what was wished of a job.
+const HEARS_WITHIN: Duration = Duration::from_secs(6);
+
+/// Within this a worker whose calls go well has seen that a job is over.
+const SEES_WITHIN: Duration = Duration::from_secs(5);
+
+/// Workers that an item may kill when it is alone in its task, for every set of attempts that it is given: as many as may die, and
+/// one for every message of it that was sent, or doubled, before anybody could say that it runs.
+const MAX_KILLS: u32 = 2 * (MAX_DEATHS + MAX_RESENDS + 1);
+
+/// What is known of an attempt by its messages.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mail {
+    pub sends: u32,
+    pub receives: u32,
+    /// Who took it when there was no manifest yet, or a message of it that never came before, and did not execute it since.
+    open_for: BTreeSet<ActorId>,
+    /// Who took it in vain: its message came again, and its manifest was there.
+    settled_for: BTreeSet<ActorId>,
+}
+
+impl Watch {
+    /// Nothing goes well with an actor before then.
+    pub fn troubled_until(&mut self, actor: ActorId, until: Instant) {
+        let since = self.well_since.entry(actor).or_insert(until);
+        *since = until.max(*since);
+    }
+
+    fn is_well_since(&self, actor: ActorId, when: Instant) -> bool {
+        self.well_since.get(&actor).is_none_or(|since| *since < when)
+    }
+
+    /// A task was received, for the `receives`th time.
+    pub(super) fn took(&mut self, actor: ActorId, task: &TaskMessage, receives: u32) {
+        let attempt = (task.job.clone(), task.stage.clone(), task.key());
+        let key = layout::manifest(&task.job, &task.stage, task.key());
+        let is_settled = receives > 1 && self.objects.contains_key(&key);
+        let mail = self.mail.entry(attempt).or_default();
+        mail.receives += 1;
+        if !is_settled {
+            mail.open_for.insert(actor);
+            mail.settled_for.remove(&actor);
+        } else if !mail.open_for.contains(&actor) {
+            mail.settled_for.insert(actor);
+        }
+    }
+
+    /// An execution began.
+    pub fn saw_execution(&mut self, actor: ActorId, worker: &WorkerId, message: &TaskMessage, started_ms: u64) {
+        self.tally.note(Event::Execution);
+        let attempt: Attempt = (message.job.clone(), message.stage.clone(), message.key());
+        self.note(actor, "executes", &format!("{} {}", message.stage, message.key()), b"", &message.count);
+        *self.executions.entry(attempt.clone()).or_default() += 1;
+        let mail = self.mail.entry(attempt.clone()).or_default();
+        mail.open_for.remove(&actor);
+        if mail.settled_for.contains(&actor) {
+            let what =
+                format!("{} {} was executed, and its manifest was there when it came again", attempt.1, attempt.2);
+            self.violated("E1", what);
+        }
+        if let Some(since) = self.jobs.get(&message.job).and_then(|seen| seen.stopped_at)
+            && since + SEES_WITHIN < Instant::now()
+            && self.is_well_since(actor, since)
+        {
+            let what = format!("{} {} was executed long after its job was stopped", attempt.1, attempt.2);
+            self.violated("E4", what);
+        }
+        self.running.insert((worker.clone(), attempt, started_ms));
+    }
+
+    /// An execution is over, whichever way.
+    pub fn saw_execution_end(&mut self, worker: &WorkerId, message: &TaskMessage, started_ms: u64) {
+        self.running.remove(&(worker.clone(), (message.job.clone(), message.stage.clone(), message.key()), started_ms));
+    }
+
+    /// An item killed its worker.
+    pub fn saw_poison(&mut self, actor: ActorId, message: &TaskMessage, item: ItemIndex) {
+        self.happened(Event::Poison, actor);
+        if message.count > 1 {
+            return;
+        }
+        let kills = self.kills.entry((message.job.clone(), message.stage.clone(), item)).or_default();
+        *kills += 1;
+        let sets = 1 + self.jobs.get(&message.job).map_or(0, |seen| seen.redrives);
+        if *kills > MAX_KILLS * sets {
+            let what = format!("item {item} of {} killed {kills} workers", message.stage);
+            self.violated("L3", what);
+        }
+    }
+
+    /// Others were told of what was committed.
+    pub fn saw_events(&mut self, actor: ActorId, queue: &str, events: &[String], done: &Result<Vec<Result<()>>>) {
+        for (place, event) in events.iter().enumerate() {
+            self.note(actor, "tell", queue, event.as_bytes(), &ended(done));
+            let is_taken = done.as_ref().is_ok_and(|answers| answers.get(place).is_some_and(Result::is_ok));
+            let id = serde_json::from_str::<serde_json::Value>(event)
+                .ok()
+                .and_then(|event| Some(event.get("id")?.as_str()?.to_owned()));
+            match id {
+                Some(id) if is_taken => {
+                    self.tally.note(Event::Told);
+                    self.told.insert(id);
+                }
+                Some(_) => {}
+                None => self.violated("S13", "others were told something that has no id"),
+            }
+        }
+    }
+
+    pub(super) fn is_told(
+        &self,
+        job: &JobId,
+        stage: &grid_core::ids::StageName,
+        key: grid_core::ids::AttemptKey,
+    ) -> bool {
+        self.told.contains(&format!("{job}/{stage}/{}.{}", key.first, key.attempt))
+    }
+
+    /// A manifest was committed by whoever it names: its execution is over (S11), and what was given up on was not given up on
+    /// lightly.
+    pub(super) fn check_end_of_attempt(&mut self, manifest: &Manifest) {
+        let attempt: Attempt = (manifest.job.clone(), manifest.stage.clone(), manifest.key());
+        if self.running.contains(&(manifest.worker.clone(), attempt.clone(), manifest.started_ms)) {
+            let what = format!("{} {} was committed while it was executed", attempt.1, attempt.2);
+            self.violated("S11", what);
+        }
+        if manifest.failed.iter().any(|failed| failed.failure.reason == Reason::DiskFull) {
+            self.violated("S15", format!("a full disk is held against items of {} {}", attempt.1, attempt.2));
+        }
+        let is_lost = manifest.failed.iter().any(|failed| failed.failure.reason == Reason::LeaseLost);
+        let mail = self.mail.get(&attempt).cloned().unwrap_or_default();
+        if is_lost && mail.receives < MAX_DEATHS && mail.sends <= MAX_RESENDS {
+            let what = format!(
+                "{} {} was given up on after {} receives and {} sends",
+                attempt.1, attempt.2, mail.receives, mail.sends
+            );
+            self.violated("S15", what);
+        }
+    }
+
+    /// An attempt is sent for the first time: its job must be one that wants it.
+    pub(super) fn check_wanted(&mut self, actor: ActorId, task: &TaskMessage) {
+        let Some(since) = self.jobs.get(&task.job).and_then(|seen| seen.held_since) else { return };
+        if since + HEARS_WITHIN < Instant::now() && self.is_well_since(actor, since) {
+            let what = format!("{} {} was sent long after its job was held", task.stage, task.key());
+            self.violated("E4", what);
+        }
+    }
+
+    /// The rows of a job changed.
+    pub(super) fn note_wishes(&mut self, id: &JobId, now: &Job) {
+        let is_stopped =
+            matches!(now.state(), JobState::Cancelled) && self.objects.contains_key(&layout::tombstone(id));
+        let Some(seen) = self.jobs.get_mut(id) else { return };
+        if now.state().is_under_way() && seen.job.as_ref().is_some_and(|before| !before.state().is_under_way()) {
+            seen.over_until = Some(Instant::now());
+        }
+        let hold = |since: Option<Instant>, is: bool| is.then(|| since.unwrap_or_else(Instant::now));
+        seen.held_since = hold(seen.held_since, is_held(now));
+        seen.stopped_at = hold(seen.stopped_at, is_stopped);
+    }
+}
+
+/// Whether nothing of a job is to be handed out.
+fn is_held(job: &Job) -> bool {
+    let stages = &job.submission().pipeline.stages;
+    let stops = |on_failure| matches!(on_failure, OnFailure::Drain | OnFailure::Cancel);
+    job.state() != JobState::Running || stages.iter().any(|stage| stops(stage.on_failure) && job.is_failed(&stage.name))
+}

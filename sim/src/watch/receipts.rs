@@ -1,0 +1,51 @@
+//! Receipts: what they say of a job that succeeded is what its manifests say (S6).
+
+use std::collections::BTreeMap;
+
+use grid_api::StageReceipt;
+use grid_core::ids::JobId;
+use grid_core::job::Job;
+use grid_core::reason::Reason;
+use grid_core::wire::Manifest;
+
+use super::Watch;
+
+impl Watch {
+    pub(super) fn receipt_faults(&self, id: &JobId, now: &Job, receipt: &StageReceipt) -> Vec<(&'static str, String)> {
+        let stage = &receipt.name;
+        let mut faults = Vec::new();
+        let mut expect = |what: &str, said: u64, is: u64| {
+            if said != is {
+                faults.push(("S6", format!("the receipt of {id} says {said} {what} of {stage}, and there are {is}")));
+            }
+        };
+        expect("items that ended", receipt.ok + receipt.skipped + receipt.dead, receipt.items);
+        expect("items given up on", receipt.dead, now.dead(stage).len() as u64);
+        expect("items left out", receipt.skipped, now.skipped(stage).len() as u64);
+        let Some(seen) = self.jobs.get(id).and_then(|seen| seen.stages.get(stage)) else { return faults };
+        let manifests: Vec<&Manifest> = seen.manifests.values().collect();
+        let own = || manifests.iter().filter(|manifest| manifest.reused_from.is_none());
+        expect("committed items", receipt.ok, seen.committed.len() as u64);
+        expect("attempts", receipt.attempts, own().count() as u64);
+        expect("committed bytes", receipt.bytes_out, manifests.iter().map(|manifest| bytes_out(manifest)).sum());
+        let reused = manifests.iter().filter(|manifest| manifest.reused_from.is_some()).map(|manifest| items(manifest));
+        expect("reused items", receipt.reused, reused.sum());
+        let mut failures: BTreeMap<Reason, u64> = BTreeMap::new();
+        for failed in manifests.iter().flat_map(|manifest| &manifest.failed) {
+            *failures.entry(failed.failure.reason).or_default() += 1;
+        }
+        if failures != receipt.failures {
+            faults
+                .push(("S6", format!("the receipt of {id} says {:?} of {stage}, not {failures:?}", receipt.failures)));
+        }
+        faults
+    }
+}
+
+fn bytes_out(manifest: &Manifest) -> u64 {
+    manifest.outputs.stdout.iter().map(|(len, _)| len).sum()
+}
+
+fn items(manifest: &Manifest) -> u64 {
+    manifest.committed().iter().map(|(_, count)| u64::from(*count)).sum()
+}

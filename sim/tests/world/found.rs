@@ -1,0 +1,38 @@
+//! Faults that seeds have found, each as small as it could be made. They are told in docs/RELIABILITY.md.
+
+use std::collections::BTreeMap;
+
+use gridmill_sim::seeds::run;
+use gridmill_sim::tally::Event;
+use gridmill_sim::workload::{Edition, Source, Split, StagePlan, Temper, Workload};
+use gridmill_sim::world::{Outcome, Setup};
+
+fn calmly(workload: Workload) -> Outcome {
+    run(Setup::calm(workload.seed, workload))
+}
+
+#[test]
+fn a_slice_that_kills_its_workers_still_counts_as_read() {
+    let stage = StagePlan { skip_limit: 1, ..StagePlan::plain("cut", Source::Split(Split::Lines(1))) };
+    let tempers = BTreeMap::from([((0, 1), Temper::Poison)]);
+    let outcome = calmly(Workload { tempers, ..Workload::of(1, vec![stage]) });
+    assert_eq!(outcome.violations, Vec::<String>::new());
+}
+
+/// Two stages have items with the same keys, and a third makes something of each. When its results are taken again, each item
+/// takes its own.
+#[test]
+fn items_of_two_stages_are_not_the_same_though_their_keys_are() {
+    let stages = vec![
+        StagePlan::plain("left", Source::Range(3)),
+        StagePlan::plain("right", Source::Range(3)),
+        StagePlan::plain("each", Source::Each(vec![0, 1])),
+        StagePlan::plain("pairs", Source::Group(vec![0, 1], "item")),
+        StagePlan::plain("last", Source::Each(vec![2])),
+    ];
+    let workload = Workload::of(1, stages);
+    let editions = vec![Edition { changed: Some(4), ..Edition::default() }];
+    let outcome = run(Setup { editions, ..Setup::calm(1, workload) });
+    assert_eq!(outcome.violations, Vec::<String>::new());
+    assert!(outcome.tally.of(Event::Reuse) > 0, "nothing was taken");
+}
