@@ -56,7 +56,18 @@ pub fn copy(from: &Path, to: &Path) -> Result<usize> {
         }
         fs::write(&place, bytes).with_context(|| format!("failed to write {}", place.display()))?;
     }
+    remove_others(to, &files)?;
     Ok(breaks.len())
+}
+
+/// Removes what an earlier copy has left of files that are there no more.
+fn remove_others(to: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
+    let mut there = BTreeMap::new();
+    read_tree(to, Path::new(""), Path::new(""), &mut there)?;
+    for path in there.keys().filter(|path| !files.contains_key(*path)) {
+        fs::remove_file(to.join(path)).with_context(|| format!("failed to remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn read_all(folder: &Path) -> Result<Vec<Break>> {
