@@ -1,6 +1,6 @@
 //! Where everything lies in the bucket (INTERFACE §4): the only place that spells object keys.
 
-use crate::ids::{AttemptKey, ItemIndex, JobId, StageName};
+use crate::ids::{AttemptKey, ItemIndex, JobId, MachineId, StageName};
 use crate::limits::SHARD_ITEMS;
 
 /// The folder of all jobs.
@@ -50,6 +50,11 @@ pub fn pipeline(tenant: &str, name: &str, version: u32) -> String {
 /// `t` and the bytes of the tenant's name.
 fn tenant_folder(tenant: &str) -> String {
     tenant.bytes().fold("t".to_owned(), |folder, byte| format!("{folder}{byte:02x}"))
+}
+
+/// The order about a machine of the fleet, while there is one.
+pub fn machine_order(machine: &MachineId) -> String {
+    format!("fleet/{machine}/order.json")
 }
 
 /// The digests of a file's blocks (see [`blocks`](crate::blocks)), under the digest of the file; created once. A file that

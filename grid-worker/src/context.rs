@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use grid_core::ids::MachineId;
 use grid_core::wire::TaskMessage;
 use infra::grid::WorkerGrid;
 use infra::outputs::OutputReader;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::WorkerConfig;
 use crate::dice::Dice;
 use crate::error::WorkerError;
+use crate::gate::Gate;
 use crate::heartbeat::Pulse;
 use crate::in_hand::InHand;
 use crate::jobs::Jobs;
@@ -40,6 +42,9 @@ pub(crate) struct Context {
     pub(crate) pulse: Pulse,
     /// What was asked of services and not told yet.
     pub(crate) meter: Meter,
+    pub(crate) gate: Gate,
+    /// The machine of a fleet that this worker lives on.
+    pub(crate) machine: Option<MachineId>,
     /// When the worker stops: by its owner's wish, or by a fault.
     pub(crate) stop: Stop,
     fault: Mutex<Option<WorkerError>>,
@@ -66,6 +71,8 @@ impl Context {
             in_hand: Arc::default(),
             pulse: Pulse::default(),
             meter: Meter::new(grid.requests.clone()),
+            gate: Gate::default(),
+            machine: None,
             stop: Stop { drain: stop.drain.child_token(), kill: stop.kill.child_token() },
             fault: Mutex::default(),
             grid,

@@ -126,6 +126,8 @@ async fn send(context: &Context, sequence: u64, slots: u32) -> Said {
         slots,
         interval_secs: context.config.heartbeat.as_secs_f64(),
         running,
+        machine: context.machine.clone(),
+        closed_by: context.gate.closed_by(),
     };
     let body = match to_ascii_json(&Report::Heartbeat(heartbeat)) {
         Ok(body) => body,

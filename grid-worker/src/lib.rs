@@ -8,6 +8,7 @@ mod config;
 mod context;
 mod dice;
 mod error;
+mod gate;
 mod heartbeat;
 mod in_hand;
 mod intake;

@@ -61,7 +61,10 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
         };
         match event {
             Event::Stop => break,
-            Event::Ended(ended) => note_end(ended),
+            Event::Ended(ended) => {
+                context.gate.ended();
+                note_end(ended);
+            }
             Event::Pulled(pulled) => {
                 let messages;
                 (messages, failures) = unpack(&context, failures, pulled.received);
@@ -70,6 +73,7 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
                     context.meter.take();
                 }
                 let ends = pulled.asked + context.config.lease;
+                context.gate.took(messages.len());
                 for (received, place) in messages.into_iter().zip(pulled.places) {
                     tasks.spawn(task::run(context.clone(), places.clone(), received, ends, place, settled.clone()));
                 }
@@ -118,6 +122,7 @@ async fn pull(context: Arc<Context>, places: Arc<Places>, failures: u32, is_idle
         if is_idle {
             tokio::time::sleep(context.config.rest).await;
         }
+        context.gate.pass().await;
         places
     };
     let places = tokio::select! {

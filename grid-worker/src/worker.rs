@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use grid_core::ids::MachineId;
 use infra::grid::WorkerGrid;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -12,7 +13,7 @@ use crate::context::Context;
 use crate::error::WorkerError;
 use crate::report::{self, Settled};
 use crate::runner::{Runner, Stop};
-use crate::{heartbeat, leases, pull, tombstones};
+use crate::{gate, heartbeat, leases, pull, tombstones};
 
 /// Executes the tasks of one pool until it is told to stop.
 #[derive(Debug)]
@@ -20,12 +21,18 @@ pub struct Worker {
     grid: WorkerGrid,
     runner: Arc<dyn Runner>,
     config: WorkerConfig,
+    machine: Option<MachineId>,
 }
 
 impl Worker {
     /// A worker on these back ends.
     pub fn new(grid: WorkerGrid, runner: Arc<dyn Runner>, config: WorkerConfig) -> Self {
-        Self { grid, runner, config }
+        Self { grid, runner, config, machine: None }
+    }
+
+    /// The same on a machine of a fleet: it says so, and takes no more tasks when it is ordered to.
+    pub fn on(self, machine: MachineId) -> Self {
+        Self { machine: Some(machine), ..self }
     }
 
     /// Works until `stop` says otherwise, for ever if it does not: back ends that cannot be reached are waited for.
@@ -34,11 +41,16 @@ impl Worker {
     /// with `kill` the items in hand are ended first. Everything that was committed has been reported when this
     /// returns, or will be when its message comes again. Dropping the future is like the death of the process.
     pub async fn run(self, stop: Stop) -> Result<(), WorkerError> {
-        let context = Arc::new(Context::new(self.grid, self.runner, self.config, &stop));
+        let mut context = Context::new(self.grid, self.runner, self.config, &stop);
+        context.machine = self.machine.clone();
+        let context = Arc::new(context);
         let leaves = CancellationToken::new();
         let mut keepers = JoinSet::new();
         keepers.spawn(leases::keep(context.clone()));
         keepers.spawn(tombstones::watch(context.clone()));
+        if let Some(machine) = self.machine {
+            keepers.spawn(gate::watch(context.clone(), machine));
+        }
         let mut speakers = JoinSet::new();
         speakers.spawn(heartbeat::run(context.clone(), leaves.clone()));
 

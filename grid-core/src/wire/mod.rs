@@ -10,5 +10,5 @@ pub mod task;
 
 pub use ascii::to_ascii_json;
 pub use manifest::{ItemFailure, Manifest, OutputFile, Outputs, Pack};
-pub use report::{Completion, Heartbeat, Report, RunningTask, Wanted};
+pub use report::{Completion, Heartbeat, MachineOrder, Report, RunningTask, Wanted};
 pub use task::{KeySource, OutputRef, TaskInputs, TaskMessage};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptKey, JobId, StageName, WorkerId};
+use crate::ids::{AttemptKey, JobId, MachineId, StageName, WorkerId};
 use crate::limits::{IDLE_HEARTBEATS, MAX_HEARTBEAT};
 use crate::spending::Spending;
 
@@ -67,6 +67,21 @@ pub struct Heartbeat {
     pub interval_secs: f64,
     /// What runs there.
     pub running: Vec<RunningTask>,
+    /// The machine of a fleet that it lives on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineId>,
+    /// The order by which it takes no more tasks: it has asked the queue for none since, and has none in hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<u64>,
+}
+
+/// An order to the worker of a machine, in its place in the bucket, to take no more tasks; none there, and it takes tasks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineOrder {
+    /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
+    pub v: u32,
+    /// Differs from that of any earlier order about the machine, so that an old word of obedience is known as such.
+    pub number: u64,
 }
 
 impl Heartbeat {

@@ -1,10 +1,11 @@
 //! What goes over the queues, and what a task message is too short for.
 
-use grid_core::ids::{AttemptKey, JobId, StageItems, StageName, WorkerId};
+use grid_core::ids::{AttemptKey, JobId, MachineId, StageItems, StageName, WorkerId};
 use grid_core::items::Key;
 use grid_core::spending::{Asked, Spending};
 use grid_core::wire::{
-    Completion, Heartbeat, KeySource, OutputRef, Report, RunningTask, TaskInputs, TaskMessage, to_ascii_json,
+    Completion, Heartbeat, KeySource, MachineOrder, OutputRef, Report, RunningTask, TaskInputs, TaskMessage,
+    to_ascii_json,
 };
 
 use crate::check::golden;
@@ -111,9 +112,30 @@ fn a_heartbeat() {
         pool: "default".into(),
         slots: 2,
         interval_secs: 20.0,
+        machine: None,
+        closed_by: None,
         running: vec![task, told],
     };
     golden!("report-heartbeat.json").holds(&Report::Heartbeat(heartbeat), &["/heartbeat", "/heartbeat/running/0"]);
+}
+
+#[test]
+fn a_heartbeat_from_a_machine_that_is_closed() {
+    let heartbeat = Heartbeat {
+        v: 1,
+        worker: WorkerId::new("w-1"),
+        sequence: 7,
+        pool: "default".into(),
+        slots: 2,
+        interval_secs: 20.0,
+        running: Vec::new(),
+        machine: Some(MachineId::new("i-0123456789abcdef0")),
+        closed_by: Some(1_767_225_600_000),
+    };
+    golden!("report-heartbeat-machine.json").holds(&Report::Heartbeat(heartbeat), &["/heartbeat"]);
+    let order = MachineOrder { v: 1, number: 1_767_225_600_000 };
+    golden!("machine-order.json").holds(&order, &[""]);
+    assert_eq!(grid_core::layout::machine_order(&MachineId::new("i-1")), "fleet/i-1/order.json");
 }
 
 #[test]

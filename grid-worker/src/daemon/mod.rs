@@ -1,6 +1,7 @@
 //! A worker as a process: settings, the grid, signals, the log, and how it ends.
 
 mod environment;
+mod instance;
 mod scratch;
 pub mod settings;
 mod signals;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use grid_core::ids::WorkerId;
+use grid_core::ids::{MachineId, WorkerId};
 use grid_core::random::Random;
 use grid_worker::process::{ProcessConfig, ProcessRunner};
 use grid_worker::runner::Stop;
@@ -18,11 +19,13 @@ use grid_worker::{Worker, WorkerConfig};
 use infra::aws::WorkerSettings;
 use infra::aws::check::{Role, write_check};
 use infra::grid::WorkerGrid;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use uuid::Uuid;
 
+use self::instance::Instance;
 use self::scratch::Scratch;
 use self::settings::{LogFormat, Settings};
 use self::signals::Signals;
@@ -90,13 +93,30 @@ async fn run(settings: Settings) -> Result<(), Fault> {
     let stop = Stop::default();
     let signals = Signals::listen().context("failed to listen for signals").map_err(Fault::Broken)?;
     let obeying = tokio::spawn(signals.obey(stop.clone(), settings.drain()));
+    let mut settings = settings;
+    let watching = watch_instance(&mut settings, &stop).await;
     let life = Uuid::now_v7();
     let ended = match open(&grid, &stop, life).await? {
         Some(grid) => work(grid, &settings, life, stop).await,
         None => Ok(()),
     };
     obeying.abort();
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     ended
+}
+
+/// On an EC2 instance: takes its name for that of the machine, and drains when it is about to be taken away.
+async fn watch_instance(settings: &mut Settings, stop: &Stop) -> Option<JoinHandle<()>> {
+    let mut instance = Instance::new(settings.instance_metadata.clone()?, instance::POLL);
+    if settings.machine.is_none() {
+        match instance.id().await {
+            Ok(id) => settings.machine = Some(id),
+            Err(error) => tracing::warn!(%error, "this worker does not know its machine: no manager will end that"),
+        }
+    }
+    Some(tokio::spawn(instance.watch(stop.clone(), settings.drain())))
 }
 
 /// Opens the grid, however long that takes; nothing when somebody says stop before.
@@ -133,11 +153,27 @@ async fn work(grid: WorkerGrid, settings: &Settings, life: Uuid, stop: Stop) -> 
     let runner = runner(settings).map_err(Fault::Broken)?;
     let config = config(settings, life, &scratch);
     tracing::info!(worker = %life, pool = config.pool, slots = config.slots, "working");
-    let ended = Worker::new(grid, Arc::new(runner), config).run(stop).await;
+    let mut worker = Worker::new(grid, Arc::new(runner), config);
+    if let Some(machine) = &settings.machine {
+        worker = worker.on(MachineId::new(machine));
+    }
+    if settings.with_stdin {
+        drain_with_stdin(stop.clone());
+    }
+    let ended = worker.run(stop).await;
     drop(scratch);
     ended.map_err(|error| Fault::Broken(error.into()))?;
     tracing::info!(worker = %life, "everything in hand is finished or given back");
     Ok(())
+}
+
+/// A thread of its own, since a read of standard input cannot be given up; it ends with the process.
+fn drain_with_stdin(stop: Stop) {
+    std::thread::spawn(move || {
+        _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        tracing::info!("whoever started this worker has gone: draining");
+        stop.drain.cancel();
+    });
 }
 
 fn runner(settings: &Settings) -> anyhow::Result<ProcessRunner> {

@@ -84,6 +84,17 @@ pub struct Settings {
     /// How the log is written, to standard error.
     #[arg(long, env = "GRIDMILL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
+    /// The machine of the manager's fleet that this worker lives on: an instance's id. It then takes no more tasks when the manager
+    /// is about to end the machine, and says so.
+    #[arg(long, env = "GRIDMILL_MACHINE", value_name = "ID", value_parser = machine)]
+    pub machine: Option<String>,
+    /// The instance metadata service, 169.254.169.254:80 on EC2: with it the worker drains on a spot notice, and when its group
+    /// ends the instance, whose id is the machine.
+    #[arg(long, env = "GRIDMILL_INSTANCE_METADATA", value_name = "IP:PORT")]
+    pub instance_metadata: Option<String>,
+    /// Drain when standard input ends: with it whoever started this worker has gone.
+    #[arg(long, hide = true)]
+    pub with_stdin: bool,
     /// Look at what a worker needs - settings, rights, bucket, queues - say what is wrong, and end.
     #[arg(long)]
     pub check: bool,
@@ -96,6 +107,13 @@ pub enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
+}
+
+/// A name that can be a part of an object's key.
+fn machine(text: &str) -> Result<String, String> {
+    let is_plain =
+        !text.is_empty() && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if is_plain { Ok(text.to_owned()) } else { Err(format!("`{text}` is no machine: letters, digits and `-`")) }
 }
 
 impl Settings {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests too")]
 mod beats;
 mod calm;
+mod closing;
 mod deaf;
 mod elsewhere;
 mod gate;

@@ -45,7 +45,7 @@ pub struct OwnBucket {
 }
 
 /// Top folders of the grid's own objects.
-const OWN_FOLDERS: [&str; 5] = ["jobs/", "uploads/", "parts/", "blocks/", "pipelines/"];
+const OWN_FOLDERS: [&str; 6] = ["jobs/", "uploads/", "parts/", "blocks/", "pipelines/", "fleet/"];
 
 impl InputPolicy {
     /// Whether a tenant's job may read what a URI names; the error is for people.

@@ -36,6 +36,8 @@ fn heartbeat(worker: &str, sequence: u64, interval_secs: f64, running: &[&TaskMe
         slots: 2,
         interval_secs,
         running: running.collect(),
+        machine: None,
+        closed_by: None,
     }
 }
 
@@ -174,7 +176,7 @@ async fn every_manager_sees_the_workers_for_as_long_as_they_may_be_silent() {
     let workers = view::workers(&yard.grid).await.unwrap();
     let names: Vec<&str> = workers.iter().map(|worker| worker.worker.as_str()).collect();
     assert_eq!((names, workers[0].seen.as_str()), (vec!["brief", "idle"], "2026-01-01T00:00:00Z"));
-    let pools = view::pools(&workers);
+    let pools = view::pools(&yard.grid).await.unwrap();
     let told: Vec<_> = pools.iter().map(|pool| (pool.pool.as_str(), pool.workers, pool.slots, pool.busy)).collect();
     assert_eq!(told, [("big", 1, 2, 0), ("default", 1, 2, 0)]);
     sleep(Duration::from_secs(290)).await;
