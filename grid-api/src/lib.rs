@@ -45,7 +45,7 @@ pub use story::{Attempt, AttemptEnd, Reuse, Story};
 pub use submit::{InputUris, ParamValue, PipelineSource, Registered, SubmitBudget, SubmitJob};
 pub use token::{CreateToken, NewToken, Scope, Token};
 pub use upload::{CompleteUpload, CreateUpload, PartUrl, Upload, UploadedFile, UploadedPart};
-pub use worker::{PoolStatus, RunningTask, WorkerStatus};
+pub use worker::{GroupStatus, PoolStatus, RunningTask, WorkerStatus};
 
 /// A job, as `gridmill status --json` and `GET /v1/jobs/{id}` show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

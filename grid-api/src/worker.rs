@@ -58,4 +58,27 @@ pub struct PoolStatus {
     pub slots: u32,
     /// Places that are taken.
     pub busy: u32,
+    /// Its groups of machines, the preferred one first; none where machines come and go by other means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupStatus>,
+    /// What keeps it from growing, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<String>,
+}
+
+/// Machines that are bought alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GroupStatus {
+    /// Its name.
+    pub group: String,
+    /// Machines with a worker that was heard.
+    pub machines: u32,
+    /// Machines that were asked for and have not spoken: they boot.
+    pub coming: u32,
+    /// Machines that go.
+    pub leaving: u32,
+    /// What is waited for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
 }

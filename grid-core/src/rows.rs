@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::JobId;
+use crate::ids::{GroupName, JobId};
 use crate::wire::Heartbeat;
 
 /// Partition of the list of all jobs; the place in it is the job's id, which sorts by time.
@@ -212,4 +212,35 @@ pub enum Wait {
     Suspended,
     /// What runs of it may spend the rest of its budget.
     Budget,
+}
+
+/// Partition of what the leader remembers of the fleet; the place in it is the pool.
+pub const FLEET: &str = "FLEET";
+
+/// Partition of what people are told of pools; the place in it is the pool.
+pub const POOLS: &str = "POOLS";
+
+/// The machines of a pool, as the leader saw them last: for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolRow {
+    /// Its groups, the preferred one first.
+    pub groups: Vec<GroupRow>,
+    /// What keeps the pool from growing, in words.
+    pub waits: Vec<String>,
+}
+
+/// Machines that are bought alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// Its name.
+    pub group: GroupName,
+    /// Machines with a worker that was heard.
+    pub machines: u32,
+    /// Machines that were asked for and have not spoken.
+    pub coming: u32,
+    /// Machines that go.
+    pub leaving: u32,
+    /// What is waited for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
 }

@@ -29,7 +29,8 @@ impl Gate {
         let mut order = self.order.subscribe();
         loop {
             let now = *order.borrow_and_update();
-            self.obeyed.send_replace(now);
+            // Only what is new is told: it passes here before every call to the queue.
+            self.obeyed.send_if_modified(|obeyed| std::mem::replace(obeyed, now) != now);
             if now.is_none() || order.changed().await.is_err() {
                 return;
             }

@@ -11,6 +11,7 @@ pub mod contract;
 pub mod embedded;
 pub mod error;
 pub mod faults;
+pub mod fleet;
 pub mod grid;
 pub mod inputs;
 pub mod keys;

@@ -1,14 +1,20 @@
 //! Every back end against its trait's contract: one line a back end, one test a check.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use infra::contract::{notify, objects, queue, state};
+use grid_core::ids::GroupName;
+use infra::clock::{SystemClock, TokioClock};
+use infra::contract::{fleet, notify, objects, queue, state};
 use infra::faults::{FaultyObjects, FaultyState, StoreFaults};
+use infra::fleet::{LocalFleet, Over, Process, Task};
 use infra::notify::{FileNotifier, MemoryNotifier, Notifier};
 use infra::objects::{FolderObjects, MemoryObjects};
 use infra::queue::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
 use infra::state::{MemoryState, SqliteState};
-use infra::{notify_checks, object_checks, queue_checks, state_checks};
+use infra::{fleet_checks, notify_checks, object_checks, queue_checks, state_checks};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Makes a module of tests for one back end. What `fresh` gives beside the back end lives as long as the test; threads
 /// and a paused clock do not go together.
@@ -65,6 +71,32 @@ fn file_notifier() -> (notify::Fresh, tempfile::TempDir) {
     let admitted = ["done", "arn:aws:sqs:us-east-1:000000000000:other"].map(str::to_owned);
     let refused = ["", "..", "a b", "done/"].map(str::to_owned).to_vec();
     (notify::Fresh { notifier, admitted, refused, read: Box::new(read) }, dir)
+}
+
+fleet_checks!(tests! [fleet processes (processes(), ()); paused = false]);
+fleet_checks!(tests! [fleet tasks (tasks(), ()); paused = true]);
+
+/// Processes that go when they are told to, or when nobody is left to tell them: then their input ends.
+fn processes() -> fleet::Fresh {
+    let group = GroupName::new("processes");
+    let start = |_: &_| Process::start(Command::new("cat").stdout(Stdio::null()));
+    let fleet = Arc::new(LocalFleet::new(group.clone(), Arc::new(SystemClock), start));
+    fleet::Fresh { fleet, group }
+}
+
+fn tasks() -> fleet::Fresh {
+    let group = GroupName::new("tasks");
+    let start = |_: &_| {
+        let drain = CancellationToken::new();
+        let waits = drain.clone();
+        let ended = tokio::spawn(async move {
+            waits.cancelled().await;
+            Over::Well
+        });
+        Ok(Task { ended: AbortOnDropHandle::new(ended), drain })
+    };
+    let clock = Arc::new(TokioClock::starting_at(infra::memory::START_MS));
+    fleet::Fresh { fleet: Arc::new(LocalFleet::new(group.clone(), clock, start)), group }
 }
 
 fn folder() -> (objects::Fresh, tempfile::TempDir) {

@@ -8,6 +8,8 @@ use grid_core::job::Tuning;
 use grid_core::price::PriceList;
 use grid_core::share::Agreements;
 
+use crate::fleet::FleetConfig;
+
 /// How a manager goes about its work.
 #[derive(Clone, Debug)]
 pub struct ManagerConfig {
@@ -38,6 +40,8 @@ pub struct ManagerConfig {
     pub usd_per_slot_hour: f64,
     /// What requests cost, for receipts.
     pub prices: Arc<PriceList>,
+    /// The fleet to look after while it leads; none where machines come and go by other means.
+    pub fleet: Option<FleetConfig>,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -70,6 +74,7 @@ impl Default for ManagerConfig {
             agreements: Agreements::new(),
             usd_per_slot_hour: 0.0,
             prices: Arc::new(PriceList::us_east_1()),
+            fleet: None,
             seed: 0,
         }
     }

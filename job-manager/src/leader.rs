@@ -19,6 +19,7 @@ use crate::accounts::Accounts;
 use crate::config::ManagerConfig;
 use crate::desk::{Desk, PlanNews};
 use crate::error::{Remedy, with_causes};
+use crate::fleet::{self, Lookout};
 use crate::pause::{after_fault, pause};
 use crate::planning::{self, PlanWork};
 use crate::reconcile::Surroundings;
@@ -48,6 +49,8 @@ pub(crate) struct Leader {
     pub turns: Turns,
     /// Since when no message of a task seems to be left that nobody works on.
     pub quiet_since: Option<Instant>,
+    /// Where the fleet is told how things stand.
+    pub lookout: Option<Lookout>,
     unreadable: BTreeSet<JobId>,
     progress: watch::Sender<Progress>,
     published: Option<Instant>,
@@ -69,8 +72,15 @@ impl Leader {
         (epoch, roster): (u64, Roster),
         progress: watch::Sender<Progress>,
         plan_news: mpsc::Sender<PlanNews>,
-        helpers: JoinSet<()>,
+        mut helpers: JoinSet<()>,
     ) -> Self {
+        let lookout = config.fleet.clone().map(|fleet| {
+            let (ledger, told) = watch::channel(None);
+            let (hold, suspended) = watch::channel(BTreeSet::new());
+            let random = Random::from_seed(config.seed ^ epoch);
+            helpers.spawn(fleet::run(grid.clone(), fleet, epoch, told, hold, random));
+            Lookout::new(ledger, suspended)
+        });
         Self {
             workers: Workers::new(config.patience),
             random: Random::from_seed(config.seed),
@@ -80,6 +90,7 @@ impl Leader {
             told: Told::default(),
             accounts: Accounts::new(grid.requests.clone(), config.prices.clone()),
             quiet_since: None,
+            lookout,
             unreadable: BTreeSet::new(),
             published: None,
             next_reconcile: Instant::now(),
@@ -160,6 +171,7 @@ impl Leader {
             self.next_reconcile = self.next_reconcile.min(now + self.config.reconcile);
         }
         self.begin_plans();
+        self.tell_fleet(now);
         self.dispatch(now).await?;
         let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
         let mut over = Vec::new();
@@ -231,7 +243,8 @@ impl Leader {
             self.desks.values().filter_map(|desk| desk.unsaved_since()).map(|since| since + self.config.flush);
         let retries =
             self.desks.values().filter_map(|desk| desk.job().next_wake_ms()).filter(|ms| *ms > now_ms).map(in_ms);
-        let others = [self.told.due(self.config.flush), self.roster.due(&self.workers)].into_iter().flatten();
+        let fleet = self.lookout.as_ref().map(|lookout| lookout.due);
+        let others = [self.told.due(self.config.flush), self.roster.due(&self.workers), fleet].into_iter().flatten();
         flushes.chain(retries).chain(others).chain([self.next_reconcile]).min().unwrap_or(self.next_reconcile)
     }
 

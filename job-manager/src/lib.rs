@@ -11,6 +11,7 @@ pub mod control;
 mod desk;
 mod error;
 mod finish;
+pub mod fleet;
 pub mod http;
 mod identities;
 mod lead;

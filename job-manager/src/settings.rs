@@ -9,6 +9,7 @@ use grid_core::price::PriceList;
 use grid_core::share::Agreements;
 use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, NOTIFY_QUEUES, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
 
+use crate::fleet::settings::FleetSettings;
 use crate::http::{Access, InputPolicy, Limits, Names, OwnBucket};
 
 /// Serves the HTTP API of a grid on AWS, and looks after its jobs when it leads.
@@ -42,6 +43,9 @@ pub struct Settings {
     /// What an hour of a slot costs, in dollars: the budgets of jobs are kept by it.
     #[arg(long, env = "GRIDMILL_USD_PER_SLOT_HOUR", value_name = "USD", value_parser = price, default_value_t = USD_PER_SLOT_HOUR)]
     pub usd_per_slot_hour: f64,
+    /// Where machines come from.
+    #[command(flatten)]
+    pub machines: FleetSettings,
     /// How the log is written, to standard error.
     #[arg(long, env = "GRIDMILL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

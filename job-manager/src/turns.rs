@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use grid_core::ids::{AttemptKey, JobId, StageName};
 use grid_core::job::{Job, TaskPhase, Tuning};
 use grid_core::rows::{WAITS, Wait, WaitsRow};
+use grid_core::scale::Ended;
 use grid_core::share::{Offer, PILOT_TASKS, Shares};
 use grid_core::wire::Manifest;
 use tokio::time::Instant;
@@ -46,14 +47,31 @@ pub(crate) struct Bill {
     charged: BTreeMap<(StageName, AttemptKey), f64>,
     /// Expected, and taken.
     ended: Vec<(f64, f64)>,
+    /// What has ended of every stage since this manager took the job on.
+    stages: BTreeMap<StageName, Ended>,
 }
 
 impl Bill {
     /// A task has ended.
     pub fn ended(&mut self, manifest: &Manifest) {
+        let stage = self.stages.entry(manifest.stage.clone()).or_default();
+        let secs = manifest.busy_us as f64 / 1e6;
+        if !manifest.failed.is_empty() {
+            stage.failed += 1;
+        } else if manifest.reused_from.is_none() && manifest.unrun.is_empty() {
+            stage.ok += 1;
+            stage.ok_secs += secs;
+            stage.ok_secs_squared += secs * secs;
+            stage.longest_secs = stage.longest_secs.max(secs);
+        }
         if let Some(expected) = self.charged.remove(&(manifest.stage.clone(), manifest.key())) {
             self.ended.push((expected, manifest.busy_us as f64 / 1e6));
         }
+    }
+
+    /// What has ended of a stage since this manager took the job on.
+    pub fn ended_of(&self, stage: &StageName) -> Ended {
+        self.stages.get(stage).copied().unwrap_or_default()
     }
 
     /// Notes the tasks that were just handed out, and forgets those that are out no more.

@@ -81,7 +81,8 @@ impl Workers {
         self.live(now).map(Heartbeat::interval).max().unwrap_or_default()
     }
 
-    fn live(&self, now: Instant) -> impl Iterator<Item = &Heartbeat> {
+    /// What the workers in sight said last.
+    pub fn live(&self, now: Instant) -> impl Iterator<Item = &Heartbeat> {
         let patience = self.patience;
         self.seen.values().filter(move |seen| seen.is_in_sight(patience, now)).map(|seen| &seen.row.heartbeat)
     }

@@ -70,6 +70,8 @@ def documented_rows():
         ("WORKERS", None): r"WORKERS/.+",
         ("LEADER", None): r"LEADER/LEADER",
         ("WAITS", None): r"WAITS/WAITS",
+        ("FLEET", None): r"FLEET/[A-Za-z0-9._-]+",
+        ("POOLS", None): r"POOLS/[A-Za-z0-9._-]+",
         ("TOKENS", None): r"TOKENS/.+",
         ("IDEMPOTENCY#{digits}", None): r"IDEMPOTENCY#[0-9a-f]{2}/[0-9a-f]+",
         ("UPLOAD#{id}", None): r"UPLOAD#[0-9a-f-]{36}/UPLOAD",

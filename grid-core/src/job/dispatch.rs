@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::bundle::Tuning;
 use super::gather::Members;
-use super::stage::{OutTask, TaskPhase};
+use super::stage::{OutTask, StageBook, TaskPhase};
 use super::state::{Job, JobState};
 use crate::ids::{AttemptKey, ItemIndex, StageName, WorkerId};
 use crate::limits::SHARD_ITEMS;
@@ -78,6 +78,21 @@ impl Job {
             ready.tasks += again + new;
         }
         (ready.tasks > 0).then_some(ready)
+    }
+
+    /// Tasks of every stage, in the order of the pipeline, that could be handed out now, by what bundles last: an estimate.
+    pub fn ready_tasks(&self, now_ms: u64, tuning: &Tuning) -> Vec<u64> {
+        if self.is_held() {
+            return vec![0; self.stages.len()];
+        }
+        let ready = |(index, book): (usize, &StageBook)| {
+            let is_due = |task: &&OutTask| matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms);
+            let again = book.out.values().filter(is_due).count() as u64;
+            let new = if self.can_begin(index) { book.ready.len() } else { 0 };
+            let mean_bytes = book.planned.bytes / u64::from(book.planned.items.max(1));
+            again + new.div_ceil(u64::from(book.pace.bundle_items(tuning, new, mean_bytes)))
+        };
+        self.stages.iter().enumerate().map(ready).collect()
     }
 
     fn is_held(&self) -> bool {

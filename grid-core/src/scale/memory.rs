@@ -179,6 +179,11 @@ impl Memory {
         self.settled.contains(machine)
     }
 
+    /// The alarms that stand.
+    pub fn alarms(&self) -> &[Alarm] {
+        &self.standing
+    }
+
     /// Tells an alarm once for as long as its cause stands.
     pub(super) fn alarm(&mut self, alarm: Alarm, stands: bool) -> Option<Action> {
         let is_told = self.standing.contains(&alarm);

@@ -1,9 +1,9 @@
 //! Rows of the state table that are not a job's own.
 
-use grid_core::ids::{JobId, WorkerId};
+use grid_core::ids::{GroupName, JobId, WorkerId};
 use grid_core::rows::{
-    ActiveRow, IdempotencyRow, JobRow, LeaderRow, PipelineRow, Scope, SubmissionRow, TokenRow, UploadRow, Wait,
-    WaitsRow, WorkerRow, idempotency_partition, job_partition, pipeline_place, pipelines_partition,
+    ActiveRow, GroupRow, IdempotencyRow, JobRow, LeaderRow, PipelineRow, PoolRow, Scope, SubmissionRow, TokenRow,
+    UploadRow, Wait, WaitsRow, WorkerRow, idempotency_partition, job_partition, pipeline_place, pipelines_partition,
     submission_partition, upload_partition,
 };
 use grid_core::wire::Heartbeat;
@@ -49,6 +49,8 @@ fn a_worker() {
         pool: "default".into(),
         slots: 2,
         interval_secs: 20.0,
+        machine: None,
+        closed_by: None,
         running: Vec::new(),
     };
     golden!("row-worker.json").holds(&WorkerRow { seen_ms: 1_760_000_000_123, heartbeat }, &["", "/heartbeat"]);
@@ -106,6 +108,15 @@ fn jobs_that_wait() {
     let waits = [Wait::Share, Wait::Quota { max_out: 10 }, Wait::Suspended, Wait::Budget];
     let jobs = (190..).zip(waits).map(|(id, wait)| (JobId::new(format!("0{id}")), wait));
     golden!("row-waits.json").holds(&WaitsRow { jobs: jobs.collect() }, &["", "/jobs/0191/quota"]);
+}
+
+#[test]
+fn a_pool_with_a_fleet() {
+    let waits = Some("no capacity: none left".to_owned());
+    let spot = GroupRow { group: GroupName::new("spot"), machines: 2, coming: 1, leaving: 0, waits };
+    let row = PoolRow { groups: vec![spot], waits: vec!["at maximum: the fleet may have 3 machines".into()] };
+    golden!("row-pool.json").holds(&row, &["", "/groups/0"]);
+    assert_eq!((grid_core::rows::FLEET, grid_core::rows::POOLS, grid_core::rows::WAITS), ("FLEET", "POOLS", "WAITS"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `gridmill workers` and `gridmill pools`: the machines that a manager has in sight.
 
-use grid_api::{PoolStatus, RunningTask, WorkerStatus};
+use grid_api::{GroupStatus, PoolStatus, RunningTask, WorkerStatus};
 
 use crate::cli::FleetArgs;
 use crate::console::{Column, Console, table};
@@ -47,8 +47,15 @@ pub fn pools(args: &FleetArgs, console: Console) -> Outcome {
                 false => rows.push(pool_row(&pool)),
             }
         }
-        let columns =
-            [Column::Text("pool"), Column::Number("workers"), Column::Number("slots"), Column::Number("busy")];
+        let columns = [
+            Column::Text("pool"),
+            Column::Number("workers"),
+            Column::Number("slots"),
+            Column::Number("busy"),
+            Column::Number("coming"),
+            Column::Number("leaving"),
+            Column::Text("waits for"),
+        ];
         show(console, &columns, rows, "no pool has a worker")
     })
 }
@@ -86,8 +93,12 @@ fn task_words(task: &RunningTask) -> String {
 }
 
 fn pool_row(pool: &PoolStatus) -> Vec<String> {
-    let numbers = [pool.workers, pool.slots, pool.busy].map(|number| number.to_string());
-    [harmless(&pool.pool)].into_iter().chain(numbers).collect()
+    let sum = |of: fn(&GroupStatus) -> u32| pool.groups.iter().map(of).sum::<u32>();
+    let (coming, leaving) = (sum(|group| group.coming), sum(|group| group.leaving));
+    let numbers = [pool.workers, pool.slots, pool.busy, coming, leaving].map(|number| number.to_string());
+    let of_groups = pool.groups.iter().filter_map(|group| Some(format!("{}: {}", group.group, group.waits.as_ref()?)));
+    let waits: Vec<String> = pool.waits.iter().cloned().chain(of_groups).map(|words| harmless(&words)).collect();
+    [harmless(&pool.pool)].into_iter().chain(numbers).chain([waits.join("; ")]).collect()
 }
 
 #[cfg(test)]
@@ -95,6 +106,16 @@ mod tests {
     use grid_core::ids::{JobId, StageName, WorkerId};
 
     use super::*;
+
+    #[test]
+    fn a_pool_is_shown_with_what_it_waits_for() {
+        let waits = Some("no capacity: none left".to_owned());
+        let spot = GroupStatus { group: "spot".into(), machines: 2, coming: 3, leaving: 1, waits };
+        let (groups, waits) = (vec![spot], vec!["at maximum: the fleet may have 5 machines".to_owned()]);
+        let pool = PoolStatus { pool: "default".into(), workers: 2, slots: 8, busy: 8, groups, waits };
+        let words = "at maximum: the fleet may have 5 machines; spot: no capacity: none left";
+        assert_eq!(pool_row(&pool), ["default", "2", "8", "8", "3", "1", words]);
+    }
 
     #[test]
     fn a_worker_is_shown_with_what_it_does() {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "checks report by panicking")]
 
+pub mod fleet;
 pub mod notify;
 pub mod objects;
 pub mod queue;

@@ -28,11 +28,11 @@ pub(super) async fn workers(
     Ok(Json(Page { entries, next_cursor: None }))
 }
 
-/// Lists the pools that have workers.
+/// Lists the pools that have workers or a fleet, and what keeps them from growing.
 #[utoipa::path(get, path = "/v1/pools", tag = "workers", security(("token" = ["read"])),
     responses((status = 200, description = "all of them", body = Page<PoolStatus>), Guarded))]
 pub(super) async fn pools(_: Reader, State(api): State<Arc<Api>>) -> Result<Json<Page<PoolStatus>>, Refusal> {
-    Ok(Json(Page { entries: view::pools(&view::workers(&api.grid).await?), next_cursor: None }))
+    Ok(Json(Page { entries: view::pools(&api.grid).await?, next_cursor: None }))
 }
 
 /// Leaves out tasks of jobs that the caller may not know of.

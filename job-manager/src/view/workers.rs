@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use grid_api::{PoolStatus, RunningTask, WorkerStatus};
-use grid_core::rows::{WORKERS, WorkerRow};
+use grid_api::{GroupStatus, PoolStatus, RunningTask, WorkerStatus};
+use grid_core::rows::{GroupRow, POOLS, PoolRow, WORKERS, WorkerRow};
 use infra::Grid;
 
 use crate::ManagerError;
@@ -22,17 +22,33 @@ pub async fn workers(grid: &Grid) -> Result<Vec<WorkerStatus>, ManagerError> {
         .collect()
 }
 
-/// The pools of these workers, ascending by name.
-pub fn pools(workers: &[WorkerStatus]) -> Vec<PoolStatus> {
-    let mut pools: BTreeMap<&str, PoolStatus> = BTreeMap::new();
-    for worker in workers {
-        let empty = PoolStatus { pool: worker.pool.clone(), workers: 0, slots: 0, busy: 0 };
-        let pool = pools.entry(&worker.pool).or_insert(empty);
+/// The pools that have workers, or a fleet that sees to it; ascending by name, as of some seconds ago.
+pub async fn pools(grid: &Grid) -> Result<Vec<PoolStatus>, ManagerError> {
+    let mut pools: BTreeMap<String, PoolStatus> = BTreeMap::new();
+    for row in all_rows(grid.state.as_ref(), POOLS).await? {
+        let place = format!("row {POOLS}/{}", row.key.sort);
+        let told: PoolRow = serde_json::from_slice(&row.body).map_err(|error| ManagerError::damaged(place, error))?;
+        let groups = told.groups.into_iter().map(group_status).collect();
+        let pool = PoolStatus { groups, waits: told.waits, ..nobody(&row.key.sort) };
+        pools.insert(row.key.sort, pool);
+    }
+    for worker in workers(grid).await? {
+        let pool = pools.entry(worker.pool.clone()).or_insert_with(|| nobody(&worker.pool));
         pool.workers += 1;
         pool.slots += worker.slots;
         pool.busy += worker.running.len() as u32;
     }
-    pools.into_values().collect()
+    Ok(pools.into_values().collect())
+}
+
+fn nobody(pool: &str) -> PoolStatus {
+    let (groups, waits) = (Vec::new(), Vec::new());
+    PoolStatus { pool: pool.to_owned(), workers: 0, slots: 0, busy: 0, groups, waits }
+}
+
+fn group_status(row: GroupRow) -> GroupStatus {
+    let GroupRow { group, machines, coming, leaving, waits } = row;
+    GroupStatus { group: group.to_string(), machines, coming, leaving, waits }
 }
 
 fn status(row: WorkerRow) -> WorkerStatus {

@@ -136,6 +136,8 @@ fn heartbeat(worker: &str, sequence: u64) -> Report {
         pool: "default".into(),
         slots: 1,
         interval_secs: 20.0,
+        closed_by: None,
+        machine: None,
         running: Vec::new(),
     })
 }

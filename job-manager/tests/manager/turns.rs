@@ -25,8 +25,18 @@ fn sweep(name: &str, terms: &str) -> String {
 async fn worker(yard: &Yard) {
     let (worker, pool) = (WorkerId::new("w"), "default".to_owned());
     let (v, slots, interval_secs) = (WIRE_VERSION, SLOTS, 60.0);
-    yard.report(&Report::Heartbeat(Heartbeat { v, worker, sequence: 1, pool, slots, interval_secs, running: vec![] }))
-        .await;
+    yard.report(&Report::Heartbeat(Heartbeat {
+        v,
+        worker,
+        sequence: 1,
+        pool,
+        slots,
+        interval_secs,
+        running: vec![],
+        machine: None,
+        closed_by: None,
+    }))
+    .await;
 }
 
 fn agreed(tenant: &str, agreement: Agreement) -> ManagerConfig {
