@@ -11,8 +11,8 @@ use gridmill_sim::world::{Outcome, Setup};
 
 const LASTS: Duration = Duration::from_secs(60);
 
-/// After it, a job takes no longer than the rest of it would have taken, and this.
-const RECOVERY: Duration = Duration::from_secs(60);
+/// After it, a job takes no longer than the rest of it would have taken, and the two minutes that recovery may cost.
+const RECOVERY: Duration = Duration::from_secs(120);
 
 fn outcome(seed: u64, outage: Option<Duration>) -> Outcome {
     let stage = |name: &str, source| StagePlan { item_ms: 3_000, ..StagePlan::plain(name, source) };
