@@ -160,9 +160,13 @@ impl Watch {
         }
     }
 
-    /// An attempt is sent for the first time: its job must be one that wants it.
+    /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before it was held may have to be
+    /// sent after, since nobody but its rows knows of it.
     pub(super) fn check_wanted(&mut self, actor: ActorId, task: &TaskMessage) {
         let Some(since) = self.jobs.get(&task.job).and_then(|seen| seen.held_since) else { return };
+        if self.recorded_at(task).is_some_and(|recorded| recorded <= since) {
+            return;
+        }
         if since + HEARS_WITHIN < Instant::now() && self.is_well_since(actor, since) {
             let what = format!("{} {} was sent long after its job was held", task.stage, task.key());
             self.violated("E4", what);

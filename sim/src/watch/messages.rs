@@ -104,16 +104,14 @@ impl Watch {
             self.tally.note(Event::Resend);
             return;
         }
+        self.open.insert((task.job.clone(), task.stage.clone(), task.key()));
         self.check_wanted(actor, task);
         self.tally.note(Event::Attempt);
         if task.attempt > 1 {
             self.tally.note(Event::Retry);
         }
         let name = format!("{} {}", task.stage, task.key());
-        let is_recorded = (self.jobs.get(&task.job))
-            .and_then(|job| job.stages.get(&task.stage))
-            .is_some_and(|stage| stage.recorded.contains(&task.key()));
-        if !is_recorded {
+        if self.recorded_at(task).is_none() {
             self.violated("S3", format!("{name} was sent before it was recorded"));
         }
         if let Some(lacking) = self.lacking(task).or_else(|| self.comes_after(task)) {
@@ -184,6 +182,19 @@ impl Watch {
             "S8",
             format!("the message of {} {} was deleted, which is not committed", task.stage, task.key()),
         );
+    }
+
+    /// When a task was first recorded as out.
+    pub(super) fn recorded_at(&self, task: &TaskMessage) -> Option<Instant> {
+        self.jobs.get(&task.job)?.stages.get(&task.stage)?.recorded.get(&task.key()).copied()
+    }
+
+    /// Tasks that were sent and that somebody has to do something for yet.
+    pub fn open_tasks(&mut self) -> u64 {
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|(job, stage, key)| !self.is_settled(job, stage, *key));
+        self.open = open;
+        self.open.len() as u64
     }
 
     /// Whether nothing is left to do for an attempt.

@@ -44,7 +44,9 @@ pub struct Watch {
     /// What was received, and when.
     receipts: BTreeMap<(QueueName, Receipt), (String, Instant)>,
     depths: BTreeMap<QueueName, Depth>,
-    sent: BTreeSet<(JobId, StageName, AttemptKey)>,
+    sent: BTreeSet<Attempt>,
+    /// Those that were not settled when that was last looked at.
+    open: BTreeSet<Attempt>,
     /// Executions of an attempt that began.
     executions: BTreeMap<Attempt, u64>,
     /// What is known of attempts by their messages.
@@ -98,8 +100,8 @@ struct SeenStage {
     failed: BTreeSet<ItemIndex>,
     /// How often an item failed that was to blame for it alone, by its own doing.
     own_failures: BTreeMap<ItemIndex, u32>,
-    /// Attempts that were once recorded as out.
-    recorded: BTreeSet<AttemptKey>,
+    /// Attempts that were once recorded as out, and since when.
+    recorded: BTreeMap<AttemptKey, Instant>,
 }
 
 impl Watch {
@@ -119,6 +121,7 @@ impl Watch {
             receipts: BTreeMap::new(),
             depths: BTreeMap::new(),
             sent: BTreeSet::new(),
+            open: BTreeSet::new(),
             executions: BTreeMap::new(),
             mail: BTreeMap::new(),
             well_since: BTreeMap::new(),

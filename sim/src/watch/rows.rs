@@ -8,6 +8,7 @@ use grid_core::rows::{JOBS, JobRow, LEADER, LeaderRow, SubmissionRow};
 use grid_core::wire::Manifest;
 use infra::state::{RowKey, Write};
 use infra::{ErrorKind, Result};
+use tokio::time::Instant;
 
 use super::{Seen, Watch, ended};
 use crate::net::ActorId;
@@ -129,7 +130,7 @@ impl Watch {
             if task.resends > 0 {
                 self.tally.note(Event::SentAgain);
             }
-            seen.stages.entry(stage.clone()).or_default().recorded.insert(task.key());
+            seen.stages.entry(stage.clone()).or_default().recorded.entry(task.key()).or_insert_with(Instant::now);
         }
         let was_wished = seen.job.as_ref().is_some_and(|before| before.wished_redrive().is_some());
         seen.redrives += u32::from(now.wished_redrive().is_some() && !was_wished);

@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use grid_core::ids::JobId;
 use grid_core::limits::MAX_RECEIVES;
 use grid_core::random::Random;
@@ -183,18 +182,22 @@ impl World {
         true
     }
 
-    /// Where nothing goes wrong, the queue is as shallow as its leader says (E5): priorities and wishes act at once.
+    /// Where nothing goes wrong, the queue is as shallow as its leader says (E5): priorities and wishes act at once. Messages of what is
+    /// committed, or of a job that is over, only wait to be taken away.
     fn check_window(&self) {
         let is_calm = self.setup.weather.is_calm()
             && self.setup.plan.is_none()
             && self.net.watch(|watch| watch.tally.of(Event::Poison) == 0);
-        let depth = self.net.truth().tasks.depth().now_or_never();
-        let Some(Ok(depth)) = depth.filter(|_| is_calm) else { return };
-        let most = u64::from(ManagerConfig::default().window_per_slot * self.crowd.slots());
-        if depth.waiting + depth.in_flight > most {
-            let what = format!("{} tasks wait and {} run, with a window of {most}", depth.waiting, depth.in_flight);
-            self.net.watch(|watch| watch.violated("E5", what));
+        if !is_calm {
+            return;
         }
+        let most = u64::from(ManagerConfig::default().window_per_slot * self.crowd.slots());
+        self.net.watch(|watch| {
+            let open = watch.open_tasks();
+            if open > most {
+                watch.violated("E5", format!("{open} tasks are handed out, with a window of {most}"));
+            }
+        });
     }
 
     fn check_patience(&mut self) {
