@@ -38,12 +38,14 @@ type Place = (usize, ItemIndex);
 
 impl Left {
     /// Reads what the job left, through the readers that people use.
-    pub async fn read(grid: &Grid, workload: &Workload, job: Job, was_mended: bool) -> Result<Self, String> {
+    pub async fn read(grid: &Grid, workload: &Workload, job: Job) -> Result<Self, String> {
         let reader = OutputReader::new(grid.objects.clone());
         let mut values = Vec::new();
         for (stage, plan) in job.submission().pipeline.stages.iter().zip(&workload.stages) {
             values.push(read_stage(&reader, &job, &stage.name, plan.digits).await?);
         }
+        // By the rows, since whoever asked for it need not have heard the answer.
+        let was_mended = !job.meta().sets.is_empty();
         Ok(Self { job, values, was_mended, excused: 0 })
     }
 

@@ -213,10 +213,10 @@ impl World {
     }
 
     async fn check_end(&mut self) {
-        for Done { job: id, edition, was_mended } in self.script.jobs() {
+        for Done { job: id, edition } in self.script.jobs() {
             let workload = self.workload.edited(edition);
             let Some(job) = self.net.watch(|watch| watch.job(&id).cloned()) else { continue };
-            let faults = match Left::read(self.net.truth(), &workload, job, was_mended).await {
+            let faults = match Left::read(self.net.truth(), &workload, job).await {
                 Err(fault) => vec![fault],
                 Ok(mut left) => {
                     let why = |stage: &_, item| self.net.watch(|watch| watch.last_failure(&id, stage, item).cloned());
@@ -297,6 +297,4 @@ fn no_folder() -> PathBuf {
 struct Done {
     job: JobId,
     edition: Edition,
-    /// Its bad items were made good.
-    was_mended: bool,
 }

@@ -215,7 +215,7 @@ impl Script {
                 Some(ended) => {
                     match ended.unwrap_or_else(over) {
                         Ok(job) if self.done.iter().any(|known| known.job == job) => {}
-                        Ok(job) => self.done.push(Done { job, edition, was_mended: false }),
+                        Ok(job) => self.done.push(Done { job, edition }),
                         Err(why) => net.watch(|watch| watch.violated("L1", why)),
                     }
                     false
@@ -245,12 +245,7 @@ impl Script {
             Wish::Cancel => net.note(Event::Cancelled),
             Wish::Pause => net.note(Event::Paused),
             Wish::Resume => {}
-            Wish::Redrive => {
-                net.note(Event::Redriven);
-                if let Some(done) = self.done.last_mut() {
-                    done.was_mended = true;
-                }
-            }
+            Wish::Redrive => net.note(Event::Redriven),
         }
     }
 }
