@@ -160,11 +160,13 @@ impl Watch {
         }
     }
 
-    /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before it was held may have to be
-    /// sent after, since nobody but its rows knows of it.
+    /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before a stage failed that stops
+    /// the rest may have to be sent after, since nobody but its rows knows of it.
     pub(super) fn check_wanted(&mut self, actor: ActorId, task: &TaskMessage) {
-        let Some(since) = self.jobs.get(&task.job).and_then(|seen| seen.held_since) else { return };
-        if self.recorded_at(task).is_some_and(|recorded| recorded <= since) {
+        let Some(seen) = self.jobs.get(&task.job) else { return };
+        let Some(since) = seen.held_since else { return };
+        let is_stopping = seen.job.as_ref().is_some_and(|job| job.state() == JobState::Running);
+        if is_stopping && self.recorded_at(task).is_some_and(|recorded| recorded <= since) {
             return;
         }
         if since + HEARS_WITHIN < Instant::now() && self.is_well_since(actor, since) {
