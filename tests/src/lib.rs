@@ -6,6 +6,21 @@ pub mod fleet;
 pub mod fuzz;
 pub mod recorder;
 
+/// Makes tests, in a module `ministack`, of functions of that name: they run where somebody has started that server, and
+/// say by their module which one they want.
+#[macro_export]
+macro_rules! on_ministack {
+    ($($test:ident)*) => {
+        mod ministack {
+            $(#[test]
+            #[ignore = "needs a server in AWS_ENDPOINT_URL, and our programs"]
+            fn $test() -> anyhow::Result<()> {
+                super::$test()
+            })*
+        }
+    };
+}
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -131,20 +131,8 @@ fn a_tiny_item_costs_a_fiftieth_of_a_request() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One server is enough: it answers what it is asked.
-mod ministack {
-    macro_rules! tests {
-        ($($test:ident)*) => {
-            $(#[test]
-            #[ignore = "needs a server in AWS_ENDPOINT_URL, and our programs"]
-            fn $test() -> anyhow::Result<()> {
-                super::$test()
-            })*
-        };
-    }
-
-    tests! {
-        a_job_of_one_item_asks_for_so_much_and_no_more_and_its_receipt_says_so
-        a_tiny_item_costs_a_fiftieth_of_a_request
-    }
+// One server is enough: it answers what it is asked.
+gridmill_tests::on_ministack! {
+    a_job_of_one_item_asks_for_so_much_and_no_more_and_its_receipt_says_so
+    a_tiny_item_costs_a_fiftieth_of_a_request
 }

@@ -126,6 +126,11 @@ impl Yard {
     /// Commits a task and reports it; all of its items fail where a reason is given.
     pub async fn end(&self, task: &TaskMessage, reason: Option<Reason>) {
         self.commit(task, reason).await;
+        self.completed(task).await;
+    }
+
+    /// Reports that a task is committed.
+    pub async fn completed(&self, task: &TaskMessage) {
         let (job, stage) = (task.job.clone(), task.stage.clone());
         self.report(&Report::Completed(Completion {
             v: WIRE_VERSION,

@@ -189,27 +189,15 @@ fn a_job_of_a_hundred_thousand_items_balances() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One server is enough: what they differ in, the contracts tell.
-mod ministack {
-    macro_rules! tests {
-        ($($test:ident)*) => {
-            $(#[test]
-            #[ignore = "needs a server in AWS_ENDPOINT_URL, and our programs"]
-            fn $test() -> anyhow::Result<()> {
-                super::$test()
-            })*
-        };
-    }
-
-    tests! {
-        a_submitted_pipeline_gives_the_bytes_of_a_local_run
-        whoever_is_killed_the_outputs_are_those_of_a_local_run
-        a_task_message_that_is_delivered_twice_changes_nothing
-        a_job_that_is_cancelled_ends_and_the_next_one_runs
-        what_failed_is_redriven_and_nothing_else_runs_again
-        a_table_that_is_lost_is_made_again_and_the_job_goes_on
-        files_of_awkward_names_arrive_as_they_are
-        a_stranger_reads_what_is_documented_and_delivers_twice
-        a_job_of_a_hundred_thousand_items_balances
-    }
+// One server is enough: what they differ in, the contracts tell.
+gridmill_tests::on_ministack! {
+    a_submitted_pipeline_gives_the_bytes_of_a_local_run
+    whoever_is_killed_the_outputs_are_those_of_a_local_run
+    a_task_message_that_is_delivered_twice_changes_nothing
+    a_job_that_is_cancelled_ends_and_the_next_one_runs
+    what_failed_is_redriven_and_nothing_else_runs_again
+    a_table_that_is_lost_is_made_again_and_the_job_goes_on
+    files_of_awkward_names_arrive_as_they_are
+    a_stranger_reads_what_is_documented_and_delivers_twice
+    a_job_of_a_hundred_thousand_items_balances
 }

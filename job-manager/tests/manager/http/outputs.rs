@@ -7,7 +7,7 @@ use grid_api::{JobState, JobStatus, LogEntry, OutputFile, Page};
 use grid_core::ids::{JobId, WorkerId};
 use grid_core::layout;
 use grid_core::limits::WIRE_VERSION;
-use grid_core::wire::{Completion, Manifest, OutputFile as Packed, Outputs, Pack, Report, TaskMessage};
+use grid_core::wire::{Manifest, OutputFile as Packed, Outputs, Pack, TaskMessage};
 use tokio::time::{Duration, sleep};
 
 use super::site::{Site, TWO, request};
@@ -48,15 +48,7 @@ pub async fn commit(yard: &Yard, task: &TaskMessage, outputs: Outputs) {
     };
     let key = layout::manifest(&task.job, &task.stage, task.key());
     yard.grid.objects.create(&key, serde_json::to_vec(&manifest).unwrap().into()).await.unwrap();
-    let (job, stage) = (task.job.clone(), task.stage.clone());
-    yard.report(&Report::Completed(Completion {
-        v: WIRE_VERSION,
-        job,
-        stage,
-        key: task.key(),
-        spending: Default::default(),
-    }))
-    .await;
+    yard.completed(task).await;
 }
 
 /// A job with outputs: one in an object of its own, two in a manifest.
