@@ -142,7 +142,7 @@ async fn manage_and_serve(
         agreements: settings.agreements()?,
         usd_per_slot_hour: settings.usd_per_slot_hour,
         prices,
-        fleet: settings.machines.open(&grid, |name| settings.place(name))?,
+        fleet: settings.machines.open(&grid, |name| settings.place(name)).await?,
         ..ManagerConfig::across_machines()
     };
     manage(grid, config, progress, role, stop.clone()).await.context("failed to lead")

@@ -123,7 +123,10 @@ impl Memory {
 
     /// Orders that were refused, or that a view would show by now.
     fn forget_orders(&mut self, fleet: &Fleet, as_of_ms: u64) {
-        let is_refused = |order: &Order| fleet.refused.iter().any(|refused| refused.group == order.group);
+        // One that failed before the order was given is told again, and is not its answer.
+        let is_refused = |order: &Order| {
+            fleet.refused.iter().any(|refused| refused.group == order.group && refused.at_ms >= order.at_ms)
+        };
         self.orders.retain(|order| order.at_ms + SHOWN_AFTER_MS > as_of_ms && !is_refused(order));
     }
 

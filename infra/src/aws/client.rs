@@ -48,6 +48,8 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// For rows.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// For machines.
+    pub autoscaling: aws_sdk_autoscaling::Client,
     /// What they asked for so far.
     pub requests: Requests,
 }
@@ -82,7 +84,9 @@ impl Clients {
             .interceptor(Counter(requests.clone()));
         let sqs = aws_sdk_sqs::config::Builder::from(&config).interceptor(Counter(requests.clone()));
         let dynamodb = aws_sdk_dynamodb::config::Builder::from(&config).interceptor(Counter(requests.clone()));
+        let autoscaling = aws_sdk_autoscaling::config::Builder::from(&config).interceptor(Counter(requests.clone()));
         Self {
+            autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling.build()),
             s3: aws_sdk_s3::Client::from_conf(s3.build()),
             sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
             dynamodb: aws_sdk_dynamodb::Client::from_conf(dynamodb.build()),

@@ -68,6 +68,8 @@ pub(crate) fn kind_of_answer(code: &str, status: u16) -> ErrorKind {
         | "TransactionInProgressException"
         | "ConditionalRequestConflict"
         | "OperationAborted"
+        | "ScalingActivityInProgress"
+        | "ResourceContention"
         | "OverLimit" => ErrorKind::Throttled,
         // Credentials are renewed; a request that came too late, or damaged, or in part can be made again.
         "ExpiredToken"
@@ -141,6 +143,8 @@ mod tests {
             ("ConditionalRequestConflict", 409, ErrorKind::Throttled),
             ("ConditionalCheckFailedException", 400, ErrorKind::Conflict),
             ("SlowDown", 503, ErrorKind::Throttled),
+            ("ScalingActivityInProgress", 400, ErrorKind::Throttled),
+            ("ResourceContention", 500, ErrorKind::Throttled),
             ("", 503, ErrorKind::Throttled),
             ("ProvisionedThroughputExceededException", 400, ErrorKind::Throttled),
             ("InternalError", 500, ErrorKind::Unavailable),

@@ -1,6 +1,8 @@
-//! The machines of a grid: worker processes on this one, or workers of this process. How many there should be and which ones
-//! go is not known here; `grid_core::scale` says so.
+//! The machines of a grid: Auto Scaling groups, worker processes on this one, or workers of this process. How many there
+//! should be and which ones go is not known here; `grid_core::scale` says so.
 
+#[cfg(feature = "aws")]
+mod autoscaling;
 mod local;
 
 use std::fmt::Debug;
@@ -9,6 +11,8 @@ use async_trait::async_trait;
 use grid_core::ids::{GroupName, MachineId};
 use grid_core::scale::Refused;
 
+#[cfg(feature = "aws")]
+pub use self::autoscaling::AutoScaling;
 pub use self::local::{Life, LocalFleet, Over, Process, Task};
 
 use crate::Result;
@@ -21,11 +25,12 @@ pub trait Fleet: Debug + Send + Sync {
     async fn look(&self) -> Result<Sight>;
 
     /// Asks for more machines of a group, beside those that were asked for before: a repeat asks for more. `Full` where the
-    /// group may have no more, `NotFound` where there is no such group.
+    /// group may have no more, `Conflict` where it tries in vain for what it was asked for before, `NotFound` where there is no
+    /// such group.
     async fn launch(&self, group: &GroupName, machines: u32) -> Result<()>;
 
     /// Ends a machine, whatever it does; it may take a while to go, and shows as leaving meanwhile. `NotFound` where it is
-    /// none of ours, or has gone.
+    /// none of ours, or has gone; `Conflict` where the group would have less than it must.
     async fn terminate(&self, machine: &MachineId, then: Then) -> Result<()>;
 }
 

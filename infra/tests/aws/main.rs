@@ -5,6 +5,7 @@
 //! queues or a table of its own, so that they can run side by side and again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing helper is a failing test")]
 
+mod fleet;
 mod grid;
 mod notify;
 
@@ -16,11 +17,11 @@ use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use aws_sdk_sqs::types::QueueAttributeName;
 use infra::aws::Clients;
-use infra::contract::{notify as notices, objects, queue, state};
+use infra::contract::{fleet as machines, notify as notices, objects, queue, state};
 use infra::objects::S3Objects;
 use infra::queue::SqsQueue;
 use infra::state::DynamoState;
-use infra::{notify_checks, object_checks, queue_checks, state_checks};
+use infra::{fleet_checks, notify_checks, object_checks, queue_checks, state_checks};
 
 use self::grid::grid_checks;
 
@@ -69,6 +70,14 @@ server!(localstack differs: [
     "a_transaction_is_limited",
 ]);
 server!(ministack differs: ["a_lease_that_is_over_cannot_be_extended", "leases_are_limited"]);
+// It has Auto Scaling, which the others have not, or not whole. What it knows of the rest is not asked here.
+mod moto {
+    use super::*;
+
+    const DIFFERENCES: &[&str] = &[];
+
+    fleet_checks!(tests! [machines groups]);
+}
 // A real account, for those who want to spend some cents: set GRIDMILL_TEST_ON_AWS.
 server!(aws differs: []);
 
@@ -101,6 +110,10 @@ async fn whole() -> grid::Fresh {
 
 async fn notifier() -> notices::Fresh {
     notify::fresh().await
+}
+
+async fn groups() -> machines::Fresh {
+    fleet::fresh().await
 }
 
 async fn s3() -> objects::Fresh {

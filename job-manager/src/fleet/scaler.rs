@@ -243,6 +243,8 @@ impl Scaler {
                 self.full.push(group.clone());
                 self.refused.push(Refused { group, at_ms: now_ms });
             }
+            // Asked or not, nobody knows: it shows within seconds, or is asked for again.
+            Err(error) if error.is_transient() => tracing::warn!(%error, %group, "no answer about machines"),
             Err(error) => {
                 tracing::warn!(%error, %group, "machines cannot be had");
                 self.refused.push(Refused { group, at_ms: now_ms });
@@ -270,6 +272,8 @@ impl Scaler {
         match self.config.fleet.terminate(machine, then).await {
             Ok(()) => {}
             Err(error) if error.kind == ErrorKind::NotFound => tracing::debug!(%error, "it has gone"),
+            // It takes no tasks, and is opened again when there are some.
+            Err(error) if error.kind == ErrorKind::Conflict => tracing::debug!(%error, "it stays"),
             Err(error) => tracing::warn!(%error, %machine, "a machine cannot be ended"),
         }
     }

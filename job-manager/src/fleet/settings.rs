@@ -11,16 +11,20 @@ use grid_core::pipeline::DEFAULT_POOL;
 use grid_core::scale::{Group, Params};
 use infra::Grid;
 use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
-use infra::fleet::{LocalFleet, Process};
+use infra::fleet::{AutoScaling, Fleet, LocalFleet, Process};
 
 use super::FleetConfig;
 
 /// Where machines come from, and how many there may be.
 #[derive(Clone, Debug, Args)]
 pub struct FleetSettings {
-    /// Where workers come from: nowhere, or processes on this machine, which end with this manager.
+    /// Where workers come from: nowhere, processes on this machine, or Auto Scaling groups.
     #[arg(long, env = "GRIDMILL_FLEET", value_enum, default_value_t = FleetKind::None)]
     pub fleet: FleetKind,
+    /// The Auto Scaling groups: NAME=USD for what a machine costs an hour, NAME=USD:RATE for one of which so many machines
+    /// are taken away an hour (spot).
+    #[arg(long, env = "GRIDMILL_GROUPS", value_name = "NAME=USD[:RATE],..", value_delimiter = ',', value_parser = group)]
+    pub groups: Vec<Group>,
     /// Machines that always stay.
     #[arg(long, env = "GRIDMILL_MIN_MACHINES", default_value_t = 0, value_name = "N")]
     pub min_machines: u32,
@@ -30,6 +34,9 @@ pub struct FleetSettings {
     /// Slots of a machine: its vCPUs, as a rule.
     #[arg(long, env = "GRIDMILL_MACHINE_SLOTS", default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_096))]
     pub machine_slots: u32,
+    /// How soon the last task of a job without a deadline shall have started, seconds; on this machine at once.
+    #[arg(long, env = "GRIDMILL_DRAIN_TARGET_SECS", default_value_t = 900, value_name = "SECONDS")]
+    pub drain_target_secs: u64,
 }
 
 /// Where workers come from.
@@ -39,11 +46,17 @@ pub enum FleetKind {
     None,
     /// Processes on this machine.
     Processes,
+    /// Auto Scaling groups.
+    Aws,
 }
 
 impl FleetSettings {
     /// The fleet, if there is one. `place` tells where the grid has its things.
-    pub fn open(&self, grid: &Grid, place: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<FleetConfig>> {
+    pub async fn open(
+        &self,
+        grid: &Grid,
+        place: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Option<FleetConfig>> {
         ensure!(
             self.min_machines <= self.max_machines,
             "GRIDMILL_MIN_MACHINES is {}, and GRIDMILL_MAX_MACHINES {}",
@@ -53,12 +66,14 @@ impl FleetSettings {
         Ok(match self.fleet {
             FleetKind::None => None,
             FleetKind::Processes => Some(self.processes(grid, place)?),
+            FleetKind::Aws => Some(self.aws(grid).await?),
         })
     }
 
     fn params(&self, groups: Vec<Group>) -> Params {
         let (slots, min_machines, max_machines) = (self.machine_slots, self.min_machines, self.max_machines);
-        Params { slots, min_machines, max_machines, groups, ..Params::default() }
+        let drain_target = Some(Duration::from_secs(self.drain_target_secs));
+        Params { slots, min_machines, max_machines, groups, drain_target, ..Params::default() }
     }
 
     fn processes(&self, grid: &Grid, place: impl Fn(&str) -> Option<String>) -> anyhow::Result<FleetConfig> {
@@ -84,6 +99,29 @@ impl FleetSettings {
         };
         Ok(FleetConfig { fleet: Arc::new(fleet), pool: DEFAULT_POOL.into(), params, tick: Duration::from_secs(2) })
     }
+
+    async fn aws(&self, grid: &Grid) -> anyhow::Result<FleetConfig> {
+        ensure!(!self.groups.is_empty(), "missing setting GRIDMILL_GROUPS: the Auto Scaling groups of the workers");
+        let names = self.groups.iter().map(|group| group.name.clone()).collect();
+        let opened = AutoScaling::open(names, self.machine_slots, grid.clock.clone()).await;
+        let fleet = opened.context("failed to open Auto Scaling")?;
+        match fleet.look().await {
+            // It is looked at again and again.
+            Err(error) if error.is_transient() => tracing::warn!(%error, "the fleet cannot be looked at yet"),
+            looked => _ = looked.context("failed to look at the groups that GRIDMILL_GROUPS names")?,
+        }
+        let params = self.params(self.groups.clone());
+        Ok(FleetConfig { fleet: Arc::new(fleet), pool: DEFAULT_POOL.into(), params, tick: Duration::from_secs(12) })
+    }
+}
+
+/// Reads `NAME=USD` or `NAME=USD:RATE`.
+fn group(text: &str) -> Result<Group, String> {
+    let wrong = || format!("`{text}` is no group: write NAME=USD or NAME=USD:RATE, such as workers-spot=0.07:0.03");
+    let (name, numbers) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(wrong)?;
+    let (usd, rate) = numbers.split_once(':').unwrap_or((numbers, "0"));
+    let number = |text: &str| text.parse().ok().filter(|number: &f64| (0.0..=1e4).contains(number)).ok_or_else(wrong);
+    Ok(Group { name: GroupName::new(name), usd_per_hour: number(usd)?, taken_per_hour: number(rate)? })
 }
 
 #[cfg(test)]
@@ -103,12 +141,30 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_that_cannot_be_is_refused_by_the_name_of_the_setting() {
+    fn groups_have_names_prices_and_rates() {
+        let settings = read(&["--fleet", "aws", "--groups", "a-spot=0.07:0.03,a-on-demand=0.17"]).unwrap();
+        let group = |name: &str, usd_per_hour, taken_per_hour| Group {
+            name: GroupName::new(name),
+            usd_per_hour,
+            taken_per_hour,
+        };
+        assert_eq!(settings.groups, [group("a-spot", 0.07, 0.03), group("a-on-demand", 0.17, 0.0)]);
+        for wrong in ["a", "=1", "a=", "a=-1", "a=1:x", "a=NaN"] {
+            assert!(read(&["--groups", wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fleet_that_cannot_be_is_refused_by_the_name_of_the_setting() {
         let grid = infra::memory::grid();
-        let refused = |words: &[&str]| read(words).unwrap().open(&grid, |_| None).map(|_| ()).unwrap_err().to_string();
-        assert!(refused(&["--min-machines", "9", "--max-machines", "8"]).contains("GRIDMILL_MIN_MACHINES is 9"));
+        let refused = async |words: &[&str]| {
+            let opened = read(words).unwrap().open(&grid, |_| None).await;
+            opened.map(|_| ()).unwrap_err().to_string()
+        };
+        assert!(refused(&["--fleet", "aws"]).await.contains("GRIDMILL_GROUPS"));
         // A test lies in another folder than the programs.
-        assert!(refused(&["--fleet", "processes"]).contains("grid-worker is missing"));
-        assert!(read(&[]).unwrap().open(&grid, |_| None).unwrap().is_none());
+        assert!(refused(&["--fleet", "processes"]).await.contains("grid-worker is missing"));
+        assert!(refused(&["--min-machines", "9", "--max-machines", "8"]).await.contains("GRIDMILL_MIN_MACHINES is 9"));
+        assert!(read(&[]).unwrap().open(&grid, |_| None).await.unwrap().is_none());
     }
 }

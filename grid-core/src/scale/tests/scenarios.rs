@@ -209,6 +209,19 @@ fn launches_that_fail_back_off_and_go_elsewhere() {
     assert_eq!(group_of(&third), Some(on_demand.name));
 }
 
+/// A fleet tells what failed of late again and again.
+#[test]
+fn a_failure_of_before_is_no_answer_to_a_new_order() {
+    let (params, mut memory) = (Params::default(), memory());
+    let seen = |secs: u64| {
+        let mut seen = at(secs, vec![waiting(40)], vec![]);
+        seen.fleet.as_mut().unwrap().value.refused = vec![Refused { group: group(), at_ms: 1_000 }];
+        seen
+    };
+    assert!(launched(&decide(&seen(12), &params, &mut memory)) > 0);
+    assert_eq!(decide(&seen(24), &params, &mut memory), [], "it is on its way");
+}
+
 #[test]
 fn long_tasks_go_where_machines_stay() {
     let spot = Group { name: GroupName::new("spot"), usd_per_hour: 0.10, taken_per_hour: 0.10 };
