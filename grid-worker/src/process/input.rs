@@ -3,10 +3,9 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, PipeWriter, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
-use std::process::ChildStdin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -220,7 +219,7 @@ impl Stager {
 /// that fails touches the switch, and the pipe stays open so that the command cannot take it for a short one.
 pub(super) fn feed(
     handle: &Handle,
-    stdin: ChildStdin,
+    stdin: PipeWriter,
     item: &str,
     bytes: VecDeque<Bytes>,
     stream: ByteStream,

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use grid_core::items::Key;
 use grid_core::pipeline::{Command as CommandLine, Quoting, Stage, Template, TemplateValues};
 use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
 use grid_core::units::ByteSize;
+use spawn::{Environment, Program};
 
 use super::environment::Variables;
 use super::fault;
@@ -22,11 +24,9 @@ use super::template::{is_constant, render};
 /// Where a program is looked for when the environment has no PATH: what `execvp` does.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// Starts the processes of one task.
-///
-/// The `Command` is kept and only what differs is set again, since building one of sixty variables costs as much as
-/// starting it. Its shape must stay one that std hands to `posix_spawn`: a program that is a path, no `pre_exec`, no
-/// user or group.
+const SHELL: &str = "/bin/sh";
+
+/// Starts the processes of one task. What is the same for all of them is made once.
 pub(super) struct Launcher<'a> {
     line: &'a CommandLine,
     submission: &'a Submission,
@@ -35,9 +35,17 @@ pub(super) struct Launcher<'a> {
     vars: Variables,
     path: OsString,
     is_constant: bool,
-    command: Option<Command>,
-    item_vars: Vec<OsString>,
-    stdin: Stdin,
+    /// `vars`, and `/dev/null`, as processes get them.
+    shared: Option<(Environment, File)>,
+    /// The program of the last process, where it is that of all.
+    program: Option<Program>,
+}
+
+/// A program's file, the name it is called by, its arguments.
+struct Words {
+    file: PathBuf,
+    name: OsString,
+    arguments: Vec<OsString>,
 }
 
 /// Where a process's standard input comes from.
@@ -58,7 +66,7 @@ impl<'a> Launcher<'a> {
         memory_factor: f64,
         vars: Variables,
     ) -> Self {
-        let path = vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone());
+        let path = path_of(&vars).unwrap_or(DEFAULT_PATH.as_ref()).to_owned();
         let is_constant = match line {
             CommandLine::Shell(string) => is_constant(string),
             CommandLine::Argv(arguments) => arguments.iter().all(is_constant),
@@ -68,106 +76,107 @@ impl<'a> Launcher<'a> {
             submission,
             memory: memory_limit(stage, memory_factor),
             vars,
-            path: path.unwrap_or_else(|| DEFAULT_PATH.into()),
+            path,
             is_constant,
-            command: None,
-            item_vars: Vec::new(),
-            stdin: Stdin::Null,
+            shared: None,
+            program: None,
         }
     }
 
     /// Starts a process for an item (or for several), with `item_vars` on top of the environment.
     pub(super) fn start(&mut self, key: Option<&Key>, item_vars: Variables, stdin: Stdin) -> Result<Running, Failure> {
-        let path = item_vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+        let path = path_of(&item_vars);
         let is_constant = self.is_constant && path.is_none();
-        let mut command = match self.command.take().filter(|_| is_constant) {
-            Some(command) => command,
-            None => {
-                let values = TemplateValues { params: &self.submission.params, key };
-                self.item_vars.clear();
-                self.stdin = stdin;
-                self.build(values, path.unwrap_or(&self.path), stdin)?
-            }
+        let program = match self.program.take().filter(|_| is_constant) {
+            Some(program) => program,
+            None => self.program(self.words(key, path)?)?,
         };
-        if self.stdin != stdin {
-            command.stdin(stdio(stdin)?);
-            self.stdin = stdin;
-        }
-        for old in self.item_vars.drain(..) {
-            if !item_vars.iter().any(|(name, _)| *name == old) {
-                command.env_remove(old);
-            }
-        }
-        for (name, value) in item_vars {
-            command.env(&name, value);
-            self.item_vars.push(name);
-        }
-        let started =
-            Running::start(&mut command).map_err(|error| refused(&command, &self.submission.workdir, &error))?;
-        // Not after a refusal: a value that is no C string would spoil it for ever.
-        self.command = Some(command);
+        let (environment, null) = match self.shared.take() {
+            Some(shared) => shared,
+            None => self.share()?,
+        };
+        let input = match stdin {
+            Stdin::Null => Some(null.as_fd()),
+            Stdin::Pipe => None,
+        };
+        let started = Running::start(input, |streams| program.start(&environment, &item_vars, streams))
+            .map_err(|error| self.refused(program.path(), &error))?;
+        (self.shared, self.program) = (Some((environment, null)), Some(program));
         Ok(started)
     }
 
     /// The command of one process (of an item, or of several), with the streams and the group of this process.
     pub(super) fn command(&self, key: Option<&Key>, item_vars: Variables) -> Result<Command, Failure> {
-        let path = item_vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+        let Words { file, name, arguments } = self.words(key, path_of(&item_vars))?;
+        let mut command = Command::new(file);
+        command.arg0(name).args(arguments).current_dir(&self.submission.workdir).env_clear();
+        command.envs(self.vars.iter().map(|(name, value)| (name, value))).envs(item_vars);
+        Ok(command)
+    }
+
+    fn program(&self, words: Words) -> Result<Program, Failure> {
+        let Words { file, name, arguments } = words;
+        let arguments = arguments.iter().map(OsString::as_os_str);
+        Program::new(&file, &name, arguments, Path::new(&self.submission.workdir))
+            .map_err(|error| self.refused(&file, &error))
+    }
+
+    fn share(&self) -> Result<(Environment, File), Failure> {
+        let environment = Environment::new(self.vars.iter().cloned()).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => holds_nul(),
+            _ => fault::own("make the environment", &error),
+        })?;
+        let null = File::open("/dev/null").map_err(|error| fault::own("open /dev/null", &error))?;
+        Ok((environment, null))
+    }
+
+    /// The words of a process's command line; a program without a slash is looked for along `path`.
+    fn words(&self, key: Option<&Key>, path: Option<&OsStr>) -> Result<Words, Failure> {
         let values = TemplateValues { params: &self.submission.params, key };
-        let mut command = self.plain(values, path.unwrap_or(&self.path))?;
-        command.envs(item_vars);
-        Ok(command)
-    }
-
-    fn build(&self, values: TemplateValues<'_>, path: &OsStr, stdin: Stdin) -> Result<Command, Failure> {
-        let mut command = self.plain(values, path)?;
-        command.process_group(0).stdin(stdio(stdin)?).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(command)
-    }
-
-    fn plain(&self, values: TemplateValues<'_>, path: &OsStr) -> Result<Command, Failure> {
-        let workdir = Path::new(&self.submission.workdir);
-        let mut command = match self.line {
+        match self.line {
             CommandLine::Shell(string) => {
                 let string = render(string, values, Quoting::Shell, "the command")?;
-                let mut command = Command::new("/bin/sh");
-                command.arg("-ec").arg(match self.memory {
+                let string = match self.memory {
                     Some(limit) => format!("{}; {string}", limit_memory(limit)),
                     None => string,
-                });
-                command
+                };
+                Ok(shell(["-ec".into(), string.into()], []))
             }
             CommandLine::Argv(arguments) => {
-                let arguments: Vec<String> = arguments
-                    .iter()
-                    .map(|argument| render(argument, values, Quoting::None, "the command"))
-                    .collect::<Result<_, Failure>>()?;
-                let Some((name, rest)) = arguments.split_first() else {
+                let mut words = arguments.iter().map(|argument| render(argument, values, Quoting::None, "the command"));
+                let Some(name) = words.next().transpose()? else {
                     return Err(Failure::new(Reason::Internal, "the stage's command is empty"));
                 };
-                self.direct(find(name, path, workdir)?, name, rest)
-            }
-        };
-        command.current_dir(workdir).env_clear().envs(self.vars.iter().map(|(name, value)| (name, value)));
-        Ok(command)
-    }
-
-    fn direct(&self, program: PathBuf, name: &str, arguments: &[String]) -> Command {
-        let mut command;
-        match self.memory {
-            // A limit on a process can be set from outside only once it runs; a shell that sets its own and then becomes
-            // the program leaves no gap, and costs nothing where no limit is asked for.
-            Some(limit) => {
-                command = Command::new("/bin/sh");
-                command.arg("-c").arg(format!("{} && exec \"$@\"", limit_memory(limit))).arg("sh").arg(program);
-            }
-            None => {
-                command = Command::new(program);
-                command.arg0(name);
+                let file = find(&name, path.unwrap_or(&self.path), Path::new(&self.submission.workdir))?;
+                let arguments: Vec<OsString> = words.map(|word| word.map(OsString::from)).collect::<Result<_, _>>()?;
+                Ok(match self.memory {
+                    // A limit on a process can be set from outside only once it runs; a shell that sets its own and then
+                    // becomes the program leaves no gap, and costs nothing where no limit is asked for.
+                    Some(limit) => {
+                        let script = format!("{} && exec \"$@\"", limit_memory(limit));
+                        shell(["-c".into(), script.into(), "sh".into(), file.into()], arguments)
+                    }
+                    None => Words { file, name: name.into(), arguments },
+                })
             }
         }
-        command.args(arguments);
-        command
     }
+
+    /// Says why a process could not be started, with the exit status that a shell would give.
+    fn refused(&self, program: &Path, error: &io::Error) -> Failure {
+        refused(program, &self.submission.workdir, error)
+    }
+}
+
+/// A shell with its arguments.
+fn shell<const N: usize>(first: [OsString; N], rest: impl IntoIterator<Item = OsString>) -> Words {
+    let arguments = first.into_iter().chain(rest).collect();
+    Words { file: SHELL.into(), name: SHELL.into(), arguments }
+}
+
+/// The PATH among some variables.
+fn path_of(vars: &Variables) -> Option<&OsStr> {
+    vars.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str())
 }
 
 /// The address space that a process of the stage may use in an attempt.
@@ -177,14 +186,6 @@ pub(super) fn memory_limit(stage: &Stage, factor: f64) -> Option<ByteSize> {
 
 fn limit_memory(limit: ByteSize) -> String {
     format!("ulimit -v {}", limit.0.div_ceil(1_024))
-}
-
-fn stdio(stdin: Stdin) -> Result<Stdio, Failure> {
-    match stdin {
-        Stdin::Pipe => Ok(Stdio::piped()),
-        // Opened once for all items, where `Stdio::null` would open it for each.
-        Stdin::Null => File::open("/dev/null").map(Stdio::from).map_err(|error| fault::own("open /dev/null", &error)),
-    }
 }
 
 /// Finds a program as a shell would, relative to `workdir`.
@@ -216,8 +217,7 @@ fn find(name: &str, path: &OsStr, workdir: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Says why a process could not be started, with the exit status that a shell would give.
-fn refused(command: &Command, workdir: &str, error: &io::Error) -> Failure {
-    let program = Path::new(command.get_program());
+fn refused(program: &Path, workdir: &str, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !Path::new(workdir).is_dir() => Failure::new(
             Reason::Internal,
@@ -245,10 +245,7 @@ fn refused(command: &Command, workdir: &str, error: &io::Error) -> Failure {
                 program.display()
             ),
         ),
-        io::ErrorKind::InvalidInput => Failure::new(
-            Reason::Input,
-            "a parameter or key holds a NUL byte, which neither arguments nor environment can carry".to_owned(),
-        ),
+        io::ErrorKind::InvalidInput => holds_nul(),
         _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => exit_failure(
             126,
             format!(
@@ -258,6 +255,11 @@ fn refused(command: &Command, workdir: &str, error: &io::Error) -> Failure {
         ),
         _ => fault::own(format_args!("start {}", program.display()), error),
     }
+}
+
+fn holds_nul() -> Failure {
+    let words = "a parameter or key holds a NUL byte, which neither arguments nor environment can carry";
+    Failure::new(Reason::Input, words)
 }
 
 fn not_executable(file: &Path) -> Failure {

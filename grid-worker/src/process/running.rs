@@ -1,12 +1,14 @@
 //! A running command as its parent holds it: the ends of its pipes, its pidfd, its process group.
 
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpid};
+use spawn::Streams;
 
 use super::switch::Switch;
 
@@ -17,17 +19,16 @@ const MAX_PIPE_BYTES: usize = 1 << 20;
 /// A command that was started, in a process group of its own.
 #[derive(Debug)]
 pub(super) struct Running {
-    child: Child,
     pid: Pid,
     exit: OwnedFd,
     is_killed: bool,
     is_reaped: bool,
     /// The writing end of its standard input; non-blocking.
-    pub(super) stdin: Option<ChildStdin>,
+    pub(super) stdin: Option<PipeWriter>,
     /// The reading end of its standard output; non-blocking.
-    pub(super) stdout: Option<ChildStdout>,
+    pub(super) stdout: Option<PipeReader>,
     /// The reading end of its standard error; non-blocking.
-    pub(super) stderr: Option<ChildStderr>,
+    pub(super) stderr: Option<PipeReader>,
 }
 
 /// What can be done without blocking.
@@ -69,27 +70,36 @@ pub(super) enum Wrote {
 }
 
 impl Running {
-    /// Starts a command, which must have been given its standard streams and `process_group(0)`.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
-        let mut child = command.spawn()?;
-        let pid = Pid::from_child(&child);
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let prepared = (|| {
-            let exit = pidfd_open(pid, PidfdFlags::empty())?;
-            for pipe in
-                [stdin.as_ref().map(AsFd::as_fd), stdout.as_ref().map(AsFd::as_fd), stderr.as_ref().map(AsFd::as_fd)]
-                    .into_iter()
-                    .flatten()
-            {
-                rustix::io::ioctl_fionbio(pipe, true)?;
+    /// Starts a command with what `start` does, which answers its process id; it leads a process group of its own. Its
+    /// standard input is a pipe, or what is given.
+    pub(super) fn start(
+        given: Option<BorrowedFd<'_>>,
+        start: impl FnOnce(Streams<'_>) -> io::Result<u32>,
+    ) -> io::Result<Self> {
+        let theirs;
+        let (input, stdin) = match given {
+            Some(given) => (given, None),
+            None => {
+                let (reader, writer) = pipe()?;
+                theirs = reader;
+                (theirs.as_fd(), Some(writer))
             }
-            Ok::<_, rustix::io::Errno>(exit)
-        })();
-        match prepared {
-            Ok(exit) => Ok(Self { child, pid, exit, is_killed: false, is_reaped: false, stdin, stdout, stderr }),
+        };
+        let ((stdout, output), (stderr, errors)) = (pipe()?, pipe()?);
+        for ours in [stdin.as_ref().map(AsFd::as_fd), Some(stdout.as_fd()), Some(stderr.as_fd())].into_iter().flatten()
+        {
+            rustix::io::ioctl_fionbio(ours, true)?;
+        }
+        let streams = Streams { stdin: input, stdout: output.as_fd(), stderr: errors.as_fd() };
+        let pid = started(start(streams)?)?;
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(exit) => {
+                let (stdout, stderr) = (Some(stdout), Some(stderr));
+                Ok(Self { pid, exit, is_killed: false, is_reaped: false, stdin, stdout, stderr })
+            }
             Err(error) => {
                 signal_group(pid, Signal::KILL);
-                child.wait()?;
+                wait(pid)?;
                 Err(error.into())
             }
         }
@@ -194,7 +204,7 @@ impl Running {
         self.kill();
         drop((self.stdin.take(), self.stdout.take(), self.stderr.take()));
         self.is_reaped = true;
-        self.child.wait()
+        wait(self.pid)
     }
 }
 
@@ -240,6 +250,22 @@ pub(super) fn drain(
 
 fn may_try_again(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// The id of a process that was just started.
+fn started(pid: u32) -> io::Result<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no process has this id"))
+}
+
+/// Waits for the end of a process that nobody has waited for.
+fn wait(pid: Pid) -> io::Result<ExitStatus> {
+    loop {
+        match waitpid(Some(pid), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn signal_group(pid: Pid, signal: Signal) {

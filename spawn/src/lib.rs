@@ -1,0 +1,134 @@
+//! Starts the same program again and again at the cost of `posix_spawn`.
+//!
+//! The standard library copies the whole environment into a tree and then into C strings for each start. Here what is
+//! the same for all starts is made once: the program with its arguments ([`Program`]) and the [`Environment`]; a start
+//! adds its own few variables. What a process gets is otherwise what `std::process::Command` gives it: no signal is
+//! blocked, SIGPIPE is as by default, and nothing is open but its three streams and what was opened without
+//! `O_CLOEXEC`.
+//!
+//! The only crate of the workspace with unsafe code: the calls of libc's `spawn.h`, in [`sys`].
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+#[expect(unsafe_code, reason = "calls of libc, for which there is no safe crate")]
+mod sys;
+
+/// A program with its arguments, and the folder in which it runs.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: CString,
+    /// From the name it is called by.
+    arguments: Vec<CString>,
+    folder: CString,
+}
+
+/// Variables that many processes see.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `NAME=value`, each name once.
+    variables: Vec<CString>,
+}
+
+/// The standard streams of a process. They must not be descriptors 0 to 2, which would be overwritten one after the
+/// other; in a Rust program no other file has these, since its start opens them when they are closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams<'a> {
+    /// What it reads.
+    pub stdin: BorrowedFd<'a>,
+    /// What it writes.
+    pub stdout: BorrowedFd<'a>,
+    /// What it complains to.
+    pub stderr: BorrowedFd<'a>,
+}
+
+impl Program {
+    /// A program that is a file, called by a name and with arguments, in a folder.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when any of them holds a NUL byte.
+    pub fn new<'a>(
+        path: &Path,
+        name: &'a OsStr,
+        arguments: impl IntoIterator<Item = &'a OsStr>,
+        folder: &Path,
+    ) -> io::Result<Self> {
+        let arguments = std::iter::once(name).chain(arguments);
+        Ok(Self {
+            path: c_string(path.as_os_str().as_bytes().to_vec())?,
+            arguments: arguments.map(|argument| c_string(argument.as_bytes().to_vec())).collect::<io::Result<_>>()?,
+            folder: c_string(folder.as_os_str().as_bytes().to_vec())?,
+        })
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.path.to_bytes()))
+    }
+
+    /// Starts it as the leader of a process group of its own, with `own` in place of variables of the same name, and
+    /// answers its process id. It must be waited for by that id.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when a variable holds a NUL byte; otherwise what the system says of the folder or of the program,
+    /// as `execve` would.
+    pub fn start(
+        &self,
+        environment: &Environment,
+        own: &[(OsString, OsString)],
+        streams: Streams<'_>,
+    ) -> io::Result<u32> {
+        let own = Environment::new(own.iter().cloned())?;
+        let shared = environment.variables.iter().filter(|shared| !own.has(name_of(shared)));
+        let variables: Vec<_> = shared.chain(&own.variables).map(CString::as_c_str).collect();
+        let arguments: Vec<_> = self.arguments.iter().map(CString::as_c_str).collect();
+        sys::start(&self.path, &arguments, &self.folder, &variables, streams)
+    }
+}
+
+impl Environment {
+    /// These variables, a later one in place of an earlier one of the same name.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when a variable holds a NUL byte.
+    pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> io::Result<Self> {
+        let mut all = Self::default();
+        for (name, value) in variables {
+            let variable = variable(name, &value)?;
+            match all.variables.iter_mut().find(|old| name_of(old) == name_of(&variable)) {
+                Some(old) => *old = variable,
+                None => all.variables.push(variable),
+            }
+        }
+        Ok(all)
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.variables.iter().any(|variable| name_of(variable) == name)
+    }
+}
+
+fn variable(name: OsString, value: &OsStr) -> io::Result<CString> {
+    let mut bytes = name.into_vec();
+    bytes.reserve_exact(value.len() + 2);
+    bytes.push(b'=');
+    bytes.extend_from_slice(value.as_bytes());
+    c_string(bytes)
+}
+
+/// What comes before the first `=`, but for one that the name begins with.
+fn name_of(variable: &CString) -> &[u8] {
+    let bytes = variable.to_bytes();
+    let end = bytes.iter().skip(1).position(|byte| *byte == b'=');
+    &bytes[..end.map_or(bytes.len(), |end| end + 1)]
+}
+
+fn c_string(bytes: Vec<u8>) -> io::Result<CString> {
+    CString::new(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
