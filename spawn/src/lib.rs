@@ -6,7 +6,7 @@
 //! blocked, SIGPIPE is as by default, and nothing is open but its three streams and what was opened without
 //! `O_CLOEXEC`.
 //!
-//! The only crate of the workspace with unsafe code: the calls of libc's `spawn.h`, in [`sys`].
+//! The only crate of the workspace with unsafe code: the calls of libc's `spawn.h`, in `sys`.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
