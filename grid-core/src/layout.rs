@@ -1,5 +1,7 @@
 //! Where everything lies in the bucket (INTERFACE §4): the only place that spells object keys.
 
+use std::collections::BTreeMap;
+
 use crate::ids::{AttemptKey, ItemIndex, JobId, MachineId, StageName};
 use crate::limits::SHARD_ITEMS;
 
@@ -93,6 +95,28 @@ pub fn log(job: &JobId, stage: &StageName, key: AttemptKey, nonce: &str) -> Stri
     format!("jobs/{job}/{stage}/logs/{}/{key}-{nonce}.ndjson", spread(job, stage, key.first))
 }
 
+/// What the checkpoints of an item begin with; those of other values of parameters (`set`, what a redrive has set) are apart.
+pub fn checkpoints(job: &JobId, stage: &StageName, item: ItemIndex, set: &BTreeMap<String, String>) -> String {
+    let spread = spread(job, stage, item);
+    if set.is_empty() {
+        return format!("jobs/{job}/{stage}/checkpoints/{spread}/{item:010}/");
+    }
+    let set = digest(set);
+    format!("jobs/{job}/{stage}/checkpoints/{spread}/{item:010}-{set}/")
+}
+
+/// A checkpoint of an item, by the attempt and its number, counted along its attempts: names sort from old to new. Created
+/// once; `folder` is that of [`checkpoints`].
+pub fn checkpoint(folder: &str, attempt: u32, number: u32, nonce: &str) -> String {
+    format!("{folder}{attempt:010}.{number:010}-{nonce}")
+}
+
+/// The number of the checkpoint of that name.
+pub fn checkpoint_number(key: &str) -> Option<u32> {
+    let (_, name) = key.rsplit_once('/')?;
+    name.split_once('.')?.1.split_once('-')?.0.parse().ok()
+}
+
 /// Tells the workers that a job is cancelled.
 pub fn tombstone(job: &JobId) -> String {
     format!("jobs/{job}/cancelled")
@@ -113,9 +137,32 @@ fn spread(job: &JobId, stage: &StageName, item: ItemIndex) -> String {
     format!("{:02x}", hash.finalize() & 0xff)
 }
 
+/// Names a set of values; nothing is read back from it.
+fn digest(set: &BTreeMap<String, String>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for text in set.iter().flat_map(|(name, value)| [name, value]) {
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn checkpoints_sort_from_old_to_new_and_apart_by_what_a_redrive_has_set() {
+        let (job, stage) = (JobId::new("0190"), StageName::new("clean"));
+        let plain = checkpoints(&job, &stage, 7, &BTreeMap::new());
+        let set = |value: &str| checkpoints(&job, &stage, 7, &BTreeMap::from([("a".into(), value.into())]));
+        assert!(plain.starts_with("jobs/0190/clean/checkpoints/") && plain.ends_with("/0000000007/"));
+        assert!(set("1") != set("2") && !set("1").starts_with(&plain));
+        let names =
+            [(1, 2), (1, 10), (2, 3), (10, 4)].map(|(attempt, number)| checkpoint(&plain, attempt, number, "f0"));
+        assert!(names.is_sorted());
+        assert_eq!(names.each_ref().map(|name| checkpoint_number(name)), [Some(2), Some(10), Some(3), Some(4)]);
+        assert_eq!(checkpoint_number(&plain), None);
+    }
 
     #[test]
     fn a_manifest_lies_where_the_interface_says() {

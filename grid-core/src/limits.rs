@@ -85,6 +85,16 @@ pub const MAX_INLINE_OUTPUT_BYTES: usize = 16 << 10;
 /// Input of a bundle up to this size is read ahead in one piece; anything larger is streamed item by item.
 pub const MAX_STAGED_INPUT_BYTES: u64 = 8 << 20;
 
+/// A checkpoint is written to the store as often, and each write is paid.
+pub const MIN_CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What one checkpoint may hold: it is copied to the scratch disk first, and has to be written within the two minutes of a
+/// spot notice.
+pub const MAX_CHECKPOINT_BYTES: u64 = 16 << 30;
+
+/// Files, folders and links in one checkpoint: they are listed every time.
+pub const MAX_CHECKPOINT_ENTRIES: usize = 10_000;
+
 /// What is kept of stderr at each end.
 pub const STDERR_KEEP_BYTES: usize = 64 << 10;
 

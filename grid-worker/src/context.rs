@@ -11,7 +11,6 @@ use infra::outputs::OutputReader;
 use infra::plan::PlanReader;
 use infra::queue::Receipt;
 use infra::requests::Meter;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::WorkerConfig;
@@ -22,6 +21,7 @@ use crate::heartbeat::Pulse;
 use crate::in_hand::InHand;
 use crate::jobs::Jobs;
 use crate::limits::GIVE_BACK_DELAY;
+use crate::patience::Patience;
 use crate::programs::Programs;
 use crate::runner::{Runner, Stop};
 use crate::tombstones::Tombstones;
@@ -32,7 +32,8 @@ pub(crate) struct Context {
     pub(crate) grid: WorkerGrid,
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) config: WorkerConfig,
-    pub(crate) dice: Dice,
+    pub(crate) dice: Arc<Dice>,
+    pub(crate) patience: Patience,
     pub(crate) jobs: Jobs,
     pub(crate) outputs: OutputReader,
     pub(crate) plans: PlanReader,
@@ -61,8 +62,10 @@ pub(crate) enum Hindrance {
 
 impl Context {
     pub(crate) fn new(grid: WorkerGrid, runner: Arc<dyn Runner>, config: WorkerConfig, stop: &Stop) -> Self {
+        let dice = Arc::new(Dice::new(config.seed, &config.worker));
         Self {
-            dice: Dice::new(config.seed, &config.worker),
+            patience: Patience { dice: dice.clone(), longest: config.patience },
+            dice,
             jobs: Jobs::default(),
             outputs: OutputReader::new(grid.objects.clone()),
             plans: PlanReader::new(grid.objects.clone()),
@@ -100,27 +103,11 @@ impl Context {
 
     /// Repeats a call while its error may pass, until our patience is over or `until` is cancelled; a call that was
     /// begun is always waited for.
-    pub(crate) async fn persist<T, F>(&self, until: &CancellationToken, mut call: impl FnMut() -> F) -> infra::Result<T>
+    pub(crate) async fn persist<T, F>(&self, until: &CancellationToken, call: impl FnMut() -> F) -> infra::Result<T>
     where
         F: Future<Output = infra::Result<T>>,
     {
-        let give_up = Instant::now() + self.config.patience;
-        for tries in 1.. {
-            let error = match call().await {
-                Err(error) if error.is_transient() => error,
-                settled => return settled,
-            };
-            let again = Instant::now() + self.dice.backoff(tries);
-            if again >= give_up {
-                return Err(error);
-            }
-            tokio::select! {
-                biased;
-                () = until.cancelled() => return Err(error),
-                () = tokio::time::sleep_until(again) => {}
-            }
-        }
-        unreachable!("the tries are not counted to an end")
+        self.patience.persist(until, call).await
     }
 
     /// Gives a message back: at once when this worker is stopping, else after a while. Should that fail, the lease

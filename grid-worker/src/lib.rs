@@ -3,6 +3,7 @@
 //! **Architecture invariant:** a worker knows its task queue, the output queue and objects. It never speaks to a
 //! manager and has no right to the state table, since it runs strangers' commands.
 
+mod checkpoint;
 mod commit;
 mod config;
 mod context;
@@ -15,6 +16,7 @@ mod intake;
 mod jobs;
 mod leases;
 mod limits;
+mod patience;
 pub mod process;
 mod programs;
 mod pull;
@@ -26,6 +28,7 @@ mod task;
 mod tombstones;
 mod worker;
 
+pub use checkpoint::Checkpoints;
 pub use config::WorkerConfig;
 pub use error::WorkerError;
 pub use worker::Worker;

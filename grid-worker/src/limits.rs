@@ -29,5 +29,11 @@ pub(crate) const HEARTBEAT_TASKS: usize = 256;
 /// Characters of a command's own words that a heartbeat carries.
 pub(crate) const HEARTBEAT_STATUS_CHARS: usize = 100;
 
+/// How long the store is tried for the last checkpoint of an item that was cut short: the machine may be about to go.
+pub(crate) const LAST_CHECKPOINT_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Looks for the newest checkpoint: one that is removed while it is read has been followed by a newer one.
+pub(crate) const CHECKPOINT_LOOKS: u32 = 5;
+
 /// Times as many tasks in hand as slots: those beyond the slots have been executed and wait for their commit.
 pub(crate) const IN_HAND_PER_SLOT: usize = 2;

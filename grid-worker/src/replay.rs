@@ -61,6 +61,7 @@ pub async fn stage_task(grid: WorkerGrid, message: TaskMessage, scratch: PathBuf
         scratch,
         stop,
         progress: Arc::new(TaskProgress::default()),
+        checkpoints: None,
     })
 }
 

@@ -17,6 +17,8 @@ use grid_core::wire::{OutputFile, TaskMessage};
 use infra::objects::ByteStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint::Checkpoints;
+
 /// Executes the items of tasks.
 #[async_trait]
 pub trait Runner: Debug + Send + Sync {
@@ -54,6 +56,8 @@ pub struct TaskRun {
     pub stop: Stop,
     /// Where to tell how far it is.
     pub progress: Arc<TaskProgress>,
+    /// Where checkpoints of its items are kept, if its stage has any. A runner whose items have no folder leaves it alone.
+    pub checkpoints: Option<Arc<Checkpoints>>,
 }
 
 /// The input of one item.

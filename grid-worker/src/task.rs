@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use grid_core::ids::ItemIndex;
 use grid_core::layout;
 use grid_core::pipeline::{Per, Stage};
 use grid_core::reason::{Failure, Reason};
@@ -13,6 +14,7 @@ use infra::queue::Received;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
+use crate::checkpoint::Checkpoints;
 use crate::commit::{self, Executed};
 use crate::context::{Context, Hindrance, name_of};
 use crate::in_hand::Held;
@@ -126,6 +128,7 @@ async fn work(
         context.pulse.announce().await;
     }
     let started_ms = context.grid.clock.now_ms();
+    let checkpoints = Checkpoints::of(context, &stage, message);
     let task = TaskRun {
         submission: with_params(&ready.submission, message),
         stage: stage.clone(),
@@ -135,6 +138,7 @@ async fn work(
         scratch: scratch.as_ref().map(|scratch| scratch.0.clone()).unwrap_or_default(),
         stop: Stop { drain: context.stop.drain.clone(), kill: held.kill.clone() },
         progress,
+        checkpoints: checkpoints.clone(),
     };
     tracing::info!(
         job = %message.job,
@@ -157,13 +161,24 @@ async fn work(
         return Err(Hindrance::Fatal(WorkerError::lasting("keep what commands write", full)));
     }
     let executed = Executed { started_ms, per: stage.per, bytes_in: staged.bytes_in, ran };
-    end(context, message, executed).await
+    let done = items_done(message, &executed.ran);
+    let end = commit::commit(context, message, executed).await?;
+    if let (commit::End::Committed, Some(checkpoints)) = (end, checkpoints) {
+        checkpoints.discard(done).await;
+    }
+    Ok(ending(end))
 }
 
-async fn end(context: &Arc<Context>, message: &TaskMessage, executed: Executed) -> Result<Ending, Hindrance> {
-    match commit::commit(context, message, executed).await? {
-        commit::End::Committed => Ok(Ending::Committed),
-        commit::End::NothingRan => Ok(Ending::GiveBack("none of it was run".into())),
+/// The items that have succeeded, where each was run by itself.
+fn items_done(message: &TaskMessage, ran: &TaskRan) -> Vec<ItemIndex> {
+    let items = (message.first..).zip(&ran.items);
+    items.filter(|(_, ran)| matches!(ran, ItemRan::Ok { .. })).map(|(index, _)| index).collect()
+}
+
+fn ending(end: commit::End) -> Ending {
+    match end {
+        commit::End::Committed | commit::End::WasCommitted => Ending::Committed,
+        commit::End::NothingRan => Ending::GiveBack("none of it was run".into()),
     }
 }
 
@@ -176,7 +191,8 @@ async fn fail(
     failure: Failure,
 ) -> Result<Ending, Hindrance> {
     let ran = TaskRan::all_failed(per, message.count, failure);
-    end(context, message, Executed { started_ms: context.grid.clock.now_ms(), per, bytes_in, ran }).await
+    let executed = Executed { started_ms: context.grid.clock.now_ms(), per, bytes_in, ran };
+    Ok(ending(commit::commit(context, message, executed).await?))
 }
 
 /// The submission, with the parameters that a redrive has set for this attempt.

@@ -221,7 +221,11 @@ pub(crate) static STAGE: Section = Section {
         may("setup", COMMAND, "Run once per worker and stage, before the first item."),
         may("pool", Shape::Named(PLAIN_NAME), "The workers that serve it. Default: default."),
         may("resources", Shape::Section(&RESOURCES), "What an item needs of a machine."),
-        not_built("checkpoint", "Keeps CHECKPOINT_DIR between attempts."),
+        may(
+            "checkpoint",
+            Shape::Section(&CHECKPOINT),
+            "Keeps the folder GRIDMILL_CHECKPOINT_DIR for the next attempt.",
+        ),
         may("output", Shape::Section(&OUTPUT), "What outputs are called."),
         may("notify", Shape::Section(&NOTIFY), "Puts an event on a queue of yours for every task that is committed."),
         may("cache", Shape::Boolean, "Take results of earlier jobs with the same identity. Default: true."),
@@ -236,6 +240,11 @@ pub(crate) static STAGE: Section = Section {
 
 pub(crate) static NOTIFY: Section =
     Section { what: "`notify`", keys: &[must("queue", Shape::Text, "The queue: its name, its URL or its ARN.")] };
+
+pub(crate) static CHECKPOINT: Section = Section {
+    what: "`checkpoint`",
+    keys: &[must("interval", Shape::Duration, "How often the folder is kept while an item runs, at least 1s.")],
+};
 
 /// The keys of a stage of which there is exactly one.
 pub(crate) const SOURCES: [&str; 8] = ["split", "matrix", "range", "list", "each", "group", "all", "tasks"];

@@ -127,6 +127,9 @@ pub struct Stage {
     pub output: Output,
     /// Whether results of earlier jobs with the same identity are taken. Default: yes.
     pub cache: bool,
+    /// What is kept of an item that runs, for its next attempt. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Checkpoint>,
     /// Who is told of every task of it that is committed. Default: nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notify: Option<Notify>,
@@ -357,6 +360,14 @@ pub enum OnFailure {
     Cancel,
 }
 
+/// What is kept of an item that runs: the folder `GRIDMILL_CHECKPOINT_DIR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// How often it is kept, at least [`MIN_CHECKPOINT_INTERVAL`](crate::limits::MIN_CHECKPOINT_INTERVAL).
+    #[serde(rename = "interval_secs", with = "units::secs")]
+    pub interval: Duration,
+}
+
 /// Who is told of the tasks of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notify {
@@ -387,6 +398,7 @@ impl Stage {
             resources: Resources::default(),
             output: Output { format: Format::Text, name: None },
             cache: true,
+            checkpoint: None,
             notify: None,
             retry: Retry::default(),
             timeout: MAX_TIMEOUT,

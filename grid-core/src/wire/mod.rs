@@ -3,12 +3,14 @@
 //! this crate.
 
 mod ascii;
+pub mod checkpoint;
 pub mod manifest;
 pub mod pack;
 pub mod report;
 pub mod task;
 
 pub use ascii::to_ascii_json;
+pub use checkpoint::{CheckpointEnd, CheckpointEntry, CheckpointHead};
 pub use manifest::{ItemFailure, Manifest, OutputFile, Outputs, Pack};
 pub use report::{Completion, Heartbeat, MachineOrder, Report, RunningTask, Wanted};
 pub use task::{KeySource, OutputRef, TaskInputs, TaskMessage};

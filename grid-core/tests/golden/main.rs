@@ -3,6 +3,7 @@
 
 #[path = "../../../tests/golden/check.rs"]
 mod check;
+mod checkpoints;
 mod manifests;
 mod messages;
 mod plans;

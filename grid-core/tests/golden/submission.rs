@@ -39,6 +39,7 @@ fn stage(name: &str, items: ItemSource) -> Stage {
         resources: Resources::default(),
         output: Output { format: Format::Text, name: None },
         cache: true,
+        checkpoint: None,
         notify: None,
         retry: Retry { attempts: 3, backoff: backoff(60), rules: Vec::new() },
         timeout: Duration::from_secs(39_600),
@@ -212,6 +213,13 @@ fn a_submission() {
         "/program_files/0",
     ];
     golden!("submission.json").holds(&submission, &structs);
+}
+
+#[test]
+fn a_stage_with_checkpoints() {
+    let sweep = stage("sweep", ItemSource::Range(Range { first: 1, last: 9, step: 1 }));
+    let stage = Stage { checkpoint: Some(Checkpoint { interval: Duration::from_secs(300) }), ..sweep };
+    golden!("stage-checkpoint.json").holds(&stage, &["", "/checkpoint"]);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod manifest;
 mod store;
 
+pub(crate) use self::store::put_file;
+
 use grid_core::layout;
 use grid_core::pipeline::Per;
 use grid_core::wire::TaskMessage;
@@ -26,8 +28,10 @@ pub(crate) struct Executed {
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The attempt has a manifest: this one, or that of another execution which was first.
+    /// This is how the attempt ended.
     Committed,
+    /// The attempt has a manifest already, of another execution (or of an earlier try of this one, of which no answer came).
+    WasCommitted,
     /// No item came to an end: there is nothing to commit.
     NothingRan,
 }
@@ -44,6 +48,5 @@ pub(crate) async fn commit(context: &Context, message: &TaskMessage, executed: E
     let pack = store::pack(context, data, &executed.ran.pack).await?;
     let log = store::log(context, log, &executed.ran.log).await?;
     let manifest = manifest::build(message, &context.config.worker, &executed, pack, log);
-    store::manifest(context, &manifest).await?;
-    Ok(End::Committed)
+    store::manifest(context, &manifest).await
 }

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use grid_core::layout;
 use grid_core::limits::MAX_INLINE_OUTPUT_BYTES;
 use grid_core::wire::{Manifest, Pack};
+use infra::objects::ObjectStore;
 use infra::{Error, ErrorKind};
 
+use super::End;
 use crate::context::{Context, Hindrance};
 use crate::error::WorkerError;
 use crate::runner::Spool;
@@ -20,7 +22,7 @@ pub(super) async fn pack(context: &Context, key: String, spool: &Spool) -> Resul
         Spool::Memory(bytes) => put(context, &key, Bytes::copy_from_slice(bytes)).await,
         Spool::File { path, len } => {
             let until = &context.stop.kill;
-            context.persist(until, || put_file(context, &key, path, *len)).await
+            context.persist(until, || put_file(&*context.grid.objects, &key, path, *len)).await
         }
     };
     match stored {
@@ -44,12 +46,12 @@ async fn put(context: &Context, key: &str, bytes: Bytes) -> infra::Result<()> {
     context.persist(&context.stop.kill, || context.grid.objects.put(key, bytes.clone())).await
 }
 
-/// An earlier try of which no answer came may have moved the file away: then the object is looked at instead.
-async fn put_file(context: &Context, key: &str, path: &Path, len: u64) -> infra::Result<()> {
+/// Stores a file of that length. An earlier try of which no answer came may have moved the file away: then the object is looked at instead.
+pub(crate) async fn put_file(objects: &dyn ObjectStore, key: &str, path: &Path, len: u64) -> infra::Result<()> {
     if path.exists() {
-        return context.grid.objects.put_file(key, path).await;
+        return objects.put_file(key, path).await;
     }
-    let stored = context.grid.objects.head(key).await?;
+    let stored = objects.head(key).await?;
     match stored.size == len {
         true => Ok(()),
         false => Err(Error::new(ErrorKind::Invalid, format!("object {key} is cut short"))),
@@ -58,17 +60,17 @@ async fn put_file(context: &Context, key: &str, path: &Path, len: u64) -> infra:
 
 /// Creates the manifest. Where the attempt has one already, of another execution or of an earlier try of this very
 /// call, that one stands, and outputs of ours that it does not name are removed.
-pub(super) async fn manifest(context: &Context, manifest: &Manifest) -> Result<(), Hindrance> {
+pub(super) async fn manifest(context: &Context, manifest: &Manifest) -> Result<End, Hindrance> {
     let key = layout::manifest(&manifest.job, &manifest.stage, manifest.key());
     let body = serde_json::to_vec(manifest)
         .map_err(|source| Hindrance::Fatal(WorkerError::Json { what: format!("manifest {key}"), source }))?;
     let body = Bytes::from(body);
     let until = &context.stop.kill;
     match context.persist(until, || context.grid.objects.create(&key, body.clone())).await {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(End::Committed),
         Err(error) if error.kind == ErrorKind::Conflict => {
             discard_unless_named(context, &key, manifest).await;
-            Ok(())
+            Ok(End::WasCommitted)
         }
         // After an error without an answer the manifest may still come to be: what it names has to stay.
         Err(error) => Err(hindrance("commit a task", error)),

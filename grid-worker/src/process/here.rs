@@ -44,6 +44,11 @@ pub fn run_here(task: TaskRun, base_env: &[(OsString, OsString)], handle: Handle
         }
     }
     vars.extend(environment::of_task(&message, COOKIE, &output));
+    if stage.checkpoint.is_some() {
+        let folder = scratch.join("checkpoint");
+        fs::create_dir_all(&folder).map_err(|error| fault::own("make the checkpoint folder", &error))?;
+        environment::set(&mut vars, "GRIDMILL_CHECKPOINT_DIR", folder);
+    }
     let launcher = Launcher::new(&stage.run, &submission, &stage, message.memory_factor, vars);
     let (key, mut item_vars) = match stage.per {
         Per::Bundle => (None, environment::of_bundle(&message)),

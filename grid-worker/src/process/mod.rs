@@ -8,6 +8,7 @@
 //! What a command sees of its environment is in `environment`; what its end means, in `verdict`.
 
 mod bundle;
+mod checkpointed;
 mod coprocess;
 mod environment;
 mod fault;

@@ -1,6 +1,7 @@
 //! One task, in one thread from beginning to end: item after item, each a process of its own.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ use super::supervise::{READ_BYTES, Session, supervise};
 use super::switch::Switch;
 use super::verdict::{Verdict, judge, with_last_words};
 use super::{Shared, bundle, setup};
+use crate::checkpoint::Checkpoints;
 use crate::runner::{ItemInput, ItemRan, Spool, Stop, TaskProgress, TaskRan, TaskRun};
 
 /// A task's log up to this size has both ends of every item's stderr; beyond it only the last words of each.
@@ -47,6 +49,8 @@ pub(super) struct Execution {
     pub(super) pack: Pack,
     pub(super) stderr: Stderr,
     pub(super) buffer: Vec<u8>,
+    pub(super) scratch: PathBuf,
+    pub(super) checkpoints: Option<Arc<Checkpoints>>,
     nonce: String,
     log: Vec<u8>,
 }
@@ -76,7 +80,7 @@ impl Execution {
         kill: CancellationToken,
         handle: Handle,
     ) -> Result<(Vec<ItemInput>, Self), Failure> {
-        let TaskRun { submission, stage, message, keys, inputs, stop, progress, scratch } = task;
+        let TaskRun { submission, stage, message, keys, inputs, stop, progress, scratch, checkpoints } = task;
         let folder = OutputFolder::create(scratch.join("output"))
             .map_err(|error| fault::own(format_args!("make a folder in {}", scratch.display()), &error))?;
         let stager = Stager {
@@ -96,6 +100,8 @@ impl Execution {
             stderr: Stderr::telling(Arc::clone(&progress)),
             buffer: vec![0; READ_BYTES],
             log: Vec::new(),
+            scratch,
+            checkpoints,
             switch: Arc::clone(switch),
             submission,
             stage,
@@ -282,7 +288,7 @@ impl Execution {
     ) -> Result<(u64, u32), NotDone> {
         let vars = environment::of_item(item_env, &self.submission.params, index, item.0, item.1)?;
         let staged = self.stager.stage(item.0, input)?;
-        self.process(launcher, Some(item), vars, staged)
+        self.checkpointed(index, vars, |execution, vars| execution.process(launcher, Some(item), vars, staged))
     }
 
     fn undone(&mut self, not_done: NotDone) -> ItemRan {

@@ -44,14 +44,14 @@ locals {
       Sid      = "Commit"
       Effect   = "Allow"
       Action   = "s3:PutObject"
-      Resource = [for folder in ["data", "done", "logs"] : "${var.bucket_arn}/jobs/*/${folder}/*"]
+      Resource = [for folder in ["data", "done", "logs", "checkpoints"] : "${var.bucket_arn}/jobs/*/${folder}/*"]
     },
     {
-      # What lost the race to the manifest is taken away again. Manifests and logs stay.
+      # What lost the race to the manifest is taken away again, and checkpoints once their item is committed. Manifests and logs stay.
       Sid      = "ThrowAway"
       Effect   = "Allow"
       Action   = ["s3:DeleteObject", "s3:AbortMultipartUpload"]
-      Resource = "${var.bucket_arn}/jobs/*/data/*"
+      Resource = [for folder in ["data", "checkpoints"] : "${var.bucket_arn}/jobs/*/${folder}/*"]
     },
     {
       Sid      = "Binary"

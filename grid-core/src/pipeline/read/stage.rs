@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::fields::Fields;
 use super::{Reader, Use};
 use crate::ids::StageName;
-use crate::limits::MAX_TIMEOUT;
+use crate::limits::{MAX_TIMEOUT, MIN_CHECKPOINT_INTERVAL};
 use crate::pipeline::grammar;
-use crate::pipeline::model::{Command, InputAs, ItemSource, Notify, Per, Resources, Stage, Template};
+use crate::pipeline::model::{Checkpoint, Command, InputAs, ItemSource, Notify, Per, Resources, Stage, Template};
 use crate::pipeline::names;
 use crate::pipeline::tree::{Entry, Node, Span, Value};
 
@@ -124,6 +124,13 @@ impl Reader<'_, '_> {
         if let Some(entry) = fields.entry("output") {
             self.output(entry, draft);
         }
+        if let Some(entry) = fields.entry("checkpoint") {
+            draft.stage.checkpoint = self.checkpoint(entry);
+            if draft.stage.per != Per::Item {
+                let help = "a checkpoint is that of one item: leave `per` out, or `checkpoint`";
+                self.faults.help(&entry.key_span, "`checkpoint` goes with `per: item` only", help);
+            }
+        }
         draft.stage.notify = fields.entry("notify").and_then(|entry| self.notify(entry));
         draft.stage.cache = fields.node("cache").and_then(|node| self.boolean(node)).unwrap_or(true);
     }
@@ -155,6 +162,18 @@ impl Reader<'_, '_> {
             memory: fields.node("memory").and_then(|node| self.size(node)),
             disk: fields.node("disk").and_then(|node| self.size(node)),
         }
+    }
+
+    fn checkpoint(&mut self, entry: &Entry) -> Option<Checkpoint> {
+        let fields = self.fields(&entry.value, &entry.key_span, &grammar::CHECKPOINT)?;
+        let node = fields.node("interval")?;
+        let interval = self.some_time(node)?;
+        if interval < MIN_CHECKPOINT_INTERVAL {
+            let help = "every checkpoint is written to the store: say how much work may be lost";
+            self.faults.help(&node.span, "a checkpoint more often than every 1s is refused", help);
+            return None;
+        }
+        Some(Checkpoint { interval })
     }
 
     fn notify(&mut self, entry: &Entry) -> Option<Notify> {

@@ -155,15 +155,43 @@ fn a_stage_has_exactly_one_source_and_one_action() {
 }
 
 #[test]
+fn a_checkpoint_is_that_of_one_item_and_not_taken_all_the_time() {
+    check_stages(&[
+        (
+            "range: 1..2\nrun: x\ncheckpoint: 1m",
+            &["10:17 `checkpoint` must be a map of keys [its keys are `interval`]"],
+        ),
+        ("range: 1..2\nrun: x\ncheckpoint: {}", &["10:5 `interval` is missing in `checkpoint`"]),
+        (
+            "range: 1..2\nrun: x\ncheckpoint: {interval: 10ms}",
+            &[
+                "10:28 a checkpoint more often than every 1s is refused [every checkpoint is written to the store: say how much work may be lost]",
+            ],
+        ),
+        (
+            "range: 1..2\nrun: x\nper: bundle\ncheckpoint: {interval: 1m}",
+            &[
+                "11:5 `checkpoint` goes with `per: item` only [a checkpoint is that of one item: leave `per` out, or `checkpoint`]",
+            ],
+        ),
+        (
+            "range: 1..2\nrun: x\nper: worker\ncheckpoint: {interval: 1m}",
+            &[
+                "11:5 `checkpoint` goes with `per: item` only [a checkpoint is that of one item: leave `per` out, or `checkpoint`]",
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn what_is_not_built_yet_is_refused_by_name() {
     check_stages(&[
         ("tasks: f.ndjson\nrun: x", &["8:5 `tasks` is not built yet"]),
         (
-            "range: 1..2\nrun: x\nnotify: {queue: a b}\ncheckpoint: {interval: 1m}\noutput: {shuffle: {by: a, partitions: 3}}",
+            "range: 1..2\nrun: x\nnotify: {queue: a b}\noutput: {shuffle: {by: a, partitions: 3}}",
             &[
                 "10:21 `a b` cannot be a queue [allowed are its name, its URL or its ARN: visible ASCII, at most 512 characters]",
-                "11:5 `checkpoint` is not built yet",
-                "12:14 `shuffle` is not built yet",
+                "11:14 `shuffle` is not built yet",
             ],
         ),
         (

@@ -48,6 +48,7 @@ fn plain(name: &str, items: ItemSource, run: Command) -> Stage {
         resources: Resources::default(),
         output: Output { format: Format::Text, name: None },
         cache: true,
+        checkpoint: None,
         notify: None,
         retry: Retry { attempts: 3, backoff, rules: vec![] },
         timeout: MAX_TIMEOUT,
@@ -151,6 +152,7 @@ pool: big.machines
 resources: {cpus: 1.5, memory: 2GiB, disk: 10GB}
 output: {format: ndjson, name: "out-${{ key.item }}.jsonl"}
 cache: false
+checkpoint: {interval: 2m}
 notify: {queue: "arn:aws:sqs:eu-central-1:123456789012:done"}
 retry:
   attempts: 5
@@ -180,6 +182,7 @@ max_failures: 5%
         Resources { cpus: Some(1.5), memory: Some(ByteSize(2 << 30)), disk: Some(ByteSize(10_000_000_000)) };
     expected.output = Output { format: Format::Ndjson, name: Some(part(&[text("out-"), item(), text(".jsonl")])) };
     expected.cache = false;
+    expected.checkpoint = Some(Checkpoint { interval: Duration::from_secs(120) });
     expected.notify = Some(Notify { queue: "arn:aws:sqs:eu-central-1:123456789012:done".into() });
     let rule = |when, then| RetryRule { when, then, memory_factor: None };
     let oom = RetryWhen { reason: vec![Reason::Oom], ..RetryWhen::default() };

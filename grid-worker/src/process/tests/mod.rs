@@ -1,5 +1,6 @@
 //! Real processes through the runner.
 
+mod checkpoints;
 mod ends;
 mod inputs;
 mod items;
@@ -23,6 +24,7 @@ use grid_core::wire::{KeySource, TaskInputs, TaskMessage};
 use tempfile::TempDir;
 
 use super::{ProcessConfig, ProcessRunner};
+use crate::checkpoint::Checkpoints;
 use crate::runner::{ItemInput, ItemRan, Runner, Spool, Stop, TaskProgress, TaskRan, TaskRun};
 
 /// A stage to try, with a folder to work in.
@@ -34,6 +36,7 @@ struct Trial {
     stop: Stop,
     progress: Arc<TaskProgress>,
     folder: TempDir,
+    checkpoints: Option<Arc<Checkpoints>>,
     tasks: std::cell::Cell<u32>,
     first: u32,
 }
@@ -78,6 +81,7 @@ impl Trial {
             stop: Stop::default(),
             progress: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
+            checkpoints: None,
             tasks: std::cell::Cell::new(0),
             first: 0,
         }
@@ -124,6 +128,7 @@ impl Trial {
             scratch,
             stop: self.stop.clone(),
             progress: Arc::clone(&self.progress),
+            checkpoints: self.checkpoints.clone(),
         }
     }
 
