@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{GroupName, JobId};
+use crate::spending::Spending;
 use crate::wire::Heartbeat;
 
 /// Partition of the list of all jobs; the place in it is the job's id, which sorts by time.
@@ -95,8 +96,12 @@ pub struct JobRow {
 
 /// A job that somebody has to look after. It says no more: what is wished of the job stands in the job's own row, and
 /// this one is written anew when that one was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActiveRow {}
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveRow {
+    /// What its submission asked of services, until a leader has charged it to the job.
+    #[serde(default, skip_serializing_if = "Spending::is_empty")]
+    pub asked: Spending,
+}
 
 /// The job that a submission became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! How many requests went out, by service and operation: for metrics, for receipts, and for tests that know how many
-//! there should be.
+//! there should be. A [`Meter`] counts those of a process, an [`Account`] those of a part of what it does.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +32,7 @@ impl Requests {
     }
 
     fn add(&self, service: &str, name: &str, asked: Asked) {
+        _ = ACCOUNT.try_with(|account| account.lock().ask(&kind(service, name), asked));
         let operation = Operation { service: service.to_owned(), name: name.to_owned() };
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sum = counts.entry(operation).or_default();
@@ -49,9 +50,43 @@ impl Requests {
     pub fn spending(&self) -> Spending {
         let mut spending = Spending::default();
         for (operation, asked) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            spending.ask(&format!("{} {}", operation.service, operation.name), *asked);
+            spending.ask(&kind(&operation.service, &operation.name), *asked);
         }
         spending
+    }
+}
+
+/// What receipts call it.
+fn kind(service: &str, name: &str) -> String {
+    format!("{service} {name}")
+}
+
+tokio::task_local! {
+    static ACCOUNT: Account;
+}
+
+/// Requests that belong together, whatever else the process asks at the same time. Clones are the same account.
+#[derive(Clone, Debug, Default)]
+pub struct Account(Arc<Mutex<Spending>>);
+
+impl Account {
+    /// A future whose requests are this account's, and no other's. Tasks that it spawns need it again.
+    pub fn of<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        ACCOUNT.scope(self.clone(), future)
+    }
+
+    /// That of the future which asks.
+    pub fn current() -> Option<Self> {
+        ACCOUNT.try_with(Self::clone).ok()
+    }
+
+    /// What was asked since somebody last took it.
+    pub fn take(&self) -> Spending {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Spending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,6 +139,25 @@ mod tests {
         let counts = requests.counts();
         let counts: Vec<_> = counts.iter().map(|(op, n)| (op.service.as_str(), op.name.as_str(), *n)).collect();
         assert_eq!(counts, [("S3", "PutObject", 2), ("SQS", "SendMessageBatch", 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_of_the_account_in_whose_future_it_is_sent() {
+        let (requests, ours, others) = (Requests::default(), Account::default(), Account::default());
+        let ask = async |name: &str| {
+            requests.count("S3", name);
+            tokio::task::yield_now().await;
+            requests.weigh("S3", name, 2);
+        };
+        assert!(Account::current().is_none());
+        tokio::join!(ours.of(ask("PutObject")), others.of(others.of(ask("GetObject"))), ask("HeadObject"));
+        let words = |account: &Account| {
+            let spending = account.take();
+            spending.iter().map(|(op, asked)| format!("{op} {}", asked.units())).collect::<Vec<_>>()
+        };
+        assert_eq!((words(&ours), words(&others)), (vec!["S3 PutObject 2".into()], vec!["S3 GetObject 2".into()]));
+        assert!(ours.take().is_empty(), "it is taken once");
+        assert_eq!(requests.spending().requests(), 3);
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use grid_core::ids::JobId;
 use grid_core::limits::IDEMPOTENCY_KEPT;
 use grid_core::rows::{IdempotencyRow, idempotency_partition};
+use grid_core::spending::Spending;
 use grid_core::submission::ProgramFile;
 use infra::clock::Clock;
+use infra::requests::Account;
 use infra::state::{Expect, Write};
 use infra::{ErrorKind, Grid};
 
 use crate::ManagerError;
-use crate::submit::{SubmitRequest, entries, read_row, store, tell_leader, write};
+use crate::submit::{SubmitRequest, entries, hint, read_row, store, tell_leader, write};
 
 /// A job to be accepted. Its uploads lie in its folder already.
 #[derive(Clone, Debug)]
@@ -80,11 +82,13 @@ pub async fn accept(grid: &Grid, new: NewJob) -> Result<Accepted, ManagerError> 
     };
     let (job, once) = (new.job.clone(), new.once.clone());
     let digest = new.request.digest();
-    let rows = entries(&store(grid, new).await?, &digest);
+    let submission = store(grid, new).await?;
+    let mut bill = Bill::default();
     for is_last in [false, true] {
-        let mut rows = rows.clone();
-        rows.extend(once.as_ref().map(|once| entry_of(grid, once, &job, expect)));
-        match (grid.state.transact(rows).await, &once) {
+        let entry = once.as_ref().map(|once| entry_of(grid, once, &job, expect));
+        let rows = |asked| entries(&submission, &digest, asked).into_iter().chain(entry.clone()).collect::<Vec<_>>();
+        let asked = bill.with(grid, &rows(Spending::NOTHING), &job);
+        match (grid.state.transact(rows(asked)).await, &once) {
             (Ok(()), _) => break,
             // Another request with this key was faster, or an earlier try of this write was applied; or the table has
             // removed the row of a key whose time was over, at this moment.
@@ -98,7 +102,30 @@ pub async fn accept(grid: &Grid, new: NewJob) -> Result<Accepted, ManagerError> 
         }
     }
     tell_leader(grid, &job).await;
+    bill.end();
     Ok(Accepted::New(job))
+}
+
+/// What a submission asks of services, for its job to be charged with: all that is asked on the [account](Account) under which
+/// it is accepted. It is written down in the last write, which tells of itself and of the hint that follows.
+#[derive(Debug, Default)]
+struct Bill(Spending);
+
+impl Bill {
+    /// All until now, and what writing these rows and telling the leader is going to ask.
+    fn with(&mut self, grid: &Grid, rows: &[Write], job: &JobId) -> Spending {
+        let Some(account) = Account::current() else { return Spending::NOTHING };
+        self.0.add(&account.take());
+        let mut asked = self.0.clone();
+        asked.add(&grid.state.transact_asks(rows));
+        asked.add(&grid.reports.send_asks(&[hint(job)]));
+        asked
+    }
+
+    /// What was asked since was told before.
+    fn end(self) {
+        _ = Account::current().map(|account| account.take());
+    }
 }
 
 /// The row that makes a key stand for a job.

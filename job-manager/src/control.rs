@@ -216,11 +216,11 @@ async fn put_meta(grid: &Grid, job: &JobId, found: Option<FoundMeta>, meta: &Met
 pub(crate) async fn announce(grid: &Grid, job: &JobId) -> Result<(), ManagerError> {
     for _ in 0..TRIES {
         let found = read_row::<ActiveRow>(grid, ACTIVE, job.as_str()).await?;
-        let expect = match found {
-            Some((version, _)) => Expect::Version(version),
-            None => Expect::Absent,
+        let (expect, row) = match found {
+            Some((version, row)) => (Expect::Version(version), row),
+            None => (Expect::Absent, ActiveRow::default()),
         };
-        if is_written(grid, write(ACTIVE, job.as_str(), expect, &ActiveRow {})).await? {
+        if is_written(grid, write(ACTIVE, job.as_str(), expect, &row)).await? {
             tell_leader(grid, job).await;
             return Ok(());
         }

@@ -55,6 +55,8 @@ pub(crate) struct Desk {
     pub table: JobTable,
     /// The version of its entry in the list of active jobs under which its rows were looked at.
     pub listed: u64,
+    /// What its submission asked of services.
+    asked: Spending,
     /// Stages that are being planned.
     planning: BTreeSet<StageName>,
     /// Reports whose news is in the job and not yet in its rows.
@@ -76,16 +78,21 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// Takes on a job: what earlier jobs have for it is found out first.
-    pub async fn take_on(grid: &Grid, mut table: JobTable, listed: u64) -> Result<Self, ManagerError> {
+    pub async fn take_on(
+        grid: &Grid,
+        mut table: JobTable,
+        (listed, asked): (u64, Spending),
+    ) -> Result<Self, ManagerError> {
         let reuse = if table.job.state().is_final() { Reuse::default() } else { Reuse::look(grid, &table.job).await? };
         reuse.stages().for_each(|stage| table.job.expect_reuse(stage));
         if let Some(why) = refused_queue(grid, &table.job) {
             table.job.fail(why, grid.clock.now_ms());
         }
-        Ok(Self {
+        let mut desk = Self {
             table,
             notices: Notices::default(),
             listed,
+            asked,
             planning: BTreeSet::new(),
             acks: Vec::new(),
             told: Vec::new(),
@@ -94,7 +101,16 @@ impl Desk {
             is_eager: false,
             strikes: 0,
             bill: Bill::default(),
-        })
+        };
+        desk.charge_submission();
+        Ok(desk)
+    }
+
+    /// What the submission asked is in the same row as what is charged first: as long as none says that anything was, it is due.
+    fn charge_submission(&mut self) {
+        if self.table.job.spending().is_empty() {
+            self.table.job.charge(&self.asked);
+        }
     }
 
     /// Looks for the next items in earlier jobs, before they are handed out.
@@ -414,6 +430,7 @@ impl Desk {
         self.acks.clear();
         self.notices.clear();
         self.unsaved_since = None;
+        self.charge_submission();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use futures::stream::FuturesUnordered;
 use grid_core::limits::{MAX_POLL, MAX_STAGES, QUEUE_BATCH};
 use infra::Grid;
 use infra::queue::Received;
+use infra::requests::Account;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -37,9 +38,21 @@ pub async fn lead(
 ) -> Result<(), ManagerError> {
     let claim = Claim::without_lease(&grid, &config);
     match claim.take_at_once(&stop).await? {
-        Some(epoch) => reign(grid, config, (epoch, Roster::Unwritten), progress, stop).await,
+        Some(epoch) => {
+            let term = Term { epoch, roster: Roster::Unwritten, account: Account::default() };
+            reign(grid, config, term, progress, stop).await
+        }
         None => Ok(()),
     }
+}
+
+/// What a leader leads with.
+#[derive(Debug)]
+pub(crate) struct Term {
+    pub epoch: u64,
+    pub roster: Roster,
+    /// What it asks of services.
+    pub account: Account,
 }
 
 /// Looks after the jobs under an epoch, until `stop` or until a later epoch is met. Dropping it in the middle is like the
@@ -47,17 +60,26 @@ pub async fn lead(
 pub(crate) async fn reign(
     grid: Grid,
     config: ManagerConfig,
-    lead: (u64, Roster),
+    term: Term,
     progress: watch::Sender<Progress>,
     stop: CancellationToken,
 ) -> Result<(), ManagerError> {
     let (plan_news, mut plans) = mpsc::channel(MAX_STAGES);
     let (report_batches, mut reports) = mpsc::channel(4);
     let mut helpers = JoinSet::new();
-    helpers.spawn(receive_reports(grid.clone(), config.report_lease, report_batches, stop.clone()));
-    let mut leader = Leader::new(grid, config, lead, progress, plan_news, helpers);
+    let account = term.account.clone();
+    helpers.spawn(account.of(receive_reports(grid.clone(), config.report_lease, report_batches, stop.clone())));
+    let leader = Leader::new(grid, config, term, progress, plan_news, helpers);
+    account.of(rule(leader, (&mut plans, &mut reports), &stop)).await
+}
+
+async fn rule(
+    mut leader: Leader,
+    (plans, reports): (&mut mpsc::Receiver<PlanNews>, &mut mpsc::Receiver<Vec<Received>>),
+    stop: &CancellationToken,
+) -> Result<(), ManagerError> {
     loop {
-        leader.survive_pass(&stop).await?;
+        leader.survive_pass(stop).await?;
         let wake = leader.next_wake();
         // In this order, and never by chance: plans come to an end, reports do not.
         let event = tokio::select! {

@@ -7,8 +7,9 @@ use grid_api::JobStatus;
 use grid_core::ids::JobId;
 use grid_core::limits::QUEUE_BATCH;
 use grid_core::random::Random;
-use grid_core::rows::ACTIVE;
+use grid_core::rows::{ACTIVE, ActiveRow};
 use infra::Grid;
+use infra::state::Row;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use crate::config::ManagerConfig;
 use crate::desk::{Desk, PlanNews};
 use crate::error::{Remedy, with_causes};
 use crate::fleet::{self, Lookout};
+use crate::lead::Term;
 use crate::pause::{after_fault, pause};
 use crate::planning::{self, PlanWork};
 use crate::reconcile::Surroundings;
@@ -69,7 +71,7 @@ impl Leader {
     pub fn new(
         grid: Grid,
         config: ManagerConfig,
-        (epoch, roster): (u64, Roster),
+        Term { epoch, roster, account }: Term,
         progress: watch::Sender<Progress>,
         plan_news: mpsc::Sender<PlanNews>,
         mut helpers: JoinSet<()>,
@@ -78,7 +80,7 @@ impl Leader {
             let (ledger, told) = watch::channel(None);
             let (hold, suspended) = watch::channel(BTreeSet::new());
             let random = Random::from_seed(config.seed ^ epoch);
-            helpers.spawn(fleet::run(grid.clone(), fleet, epoch, told, hold, random));
+            helpers.spawn(account.of(fleet::run(grid.clone(), fleet, epoch, told, hold, random)));
             Lookout::new(ledger, suspended)
         });
         Self {
@@ -88,7 +90,7 @@ impl Leader {
             has_news_of_jobs: false,
             turns: Turns::default(),
             told: Told::default(),
-            accounts: Accounts::new(grid.requests.clone(), config.prices.clone()),
+            accounts: Accounts::new(account, config.prices.clone()),
             quiet_since: None,
             lookout,
             unreadable: BTreeSet::new(),
@@ -114,7 +116,7 @@ impl Leader {
             }
             let heard = match self.desks.get_mut(&id) {
                 Some(desk) => desk.hear_wish(&self.grid, row.version).await,
-                None => take_on(&self.grid, &id, row.version).await.map(|desk| _ = self.desks.insert(id.clone(), desk)),
+                None => take_on(&self.grid, &id, &row).await.map(|desk| _ = self.desks.insert(id.clone(), desk)),
             };
             match heard {
                 Ok(()) => {}
@@ -154,6 +156,9 @@ impl Leader {
     /// Brings every job as far as it can go now.
     async fn pass(&mut self) -> Result<(), ManagerError> {
         let now = Instant::now();
+        if self.desks.is_empty() {
+            self.accounts.is_idle();
+        }
         self.roster.keep(&self.grid, self.epoch, &mut self.workers, now).await?;
         let is_reconcile_due = now >= self.next_reconcile;
         if is_reconcile_due || self.has_news_of_jobs {
@@ -191,9 +196,6 @@ impl Leader {
             deactivate(&self.grid, &id, desk.listed).await?;
         }
         self.told.delete(&self.grid, now, told_patience).await;
-        if self.desks.is_empty() {
-            self.accounts.is_idle();
-        }
         Ok(())
     }
 
@@ -226,7 +228,8 @@ impl Leader {
         for desk in self.desks.values_mut() {
             for stage in desk.plans_to_begin() {
                 let work = PlanWork::of(desk.job(), &stage);
-                self.helpers.spawn(planning::plan(self.grid.clone(), work, self.plan_news.clone()));
+                let planning = planning::plan(self.grid.clone(), work, self.plan_news.clone());
+                self.helpers.spawn(self.accounts.of(planning));
             }
         }
         while self.helpers.try_join_next().is_some() {}
@@ -291,8 +294,10 @@ impl Leader {
 }
 
 /// Reads a job and finds out what earlier jobs have for it.
-async fn take_on(grid: &Grid, id: &JobId, listed: u64) -> Result<Desk, ManagerError> {
+async fn take_on(grid: &Grid, id: &JobId, listed: &Row) -> Result<Desk, ManagerError> {
+    let active: ActiveRow = serde_json::from_slice(&listed.body)
+        .map_err(|error| ManagerError::damaged(format!("row {ACTIVE}/{id}"), error))?;
     let table = JobTable::load(grid, id).await?;
     tracing::info!(job = %id, "taking on a job");
-    Desk::take_on(grid, table, listed).await
+    Desk::take_on(grid, table, (listed.version, active.asked)).await
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grid_core::random::Random;
 use infra::Grid;
+use infra::requests::Account;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::ManagerError;
 use crate::config::ManagerConfig;
 use crate::error::{Remedy, with_causes};
-use crate::lead::reign;
+use crate::lead::{Term, reign};
 use crate::lease::{Claim, Kept, Lead, Look, Sight};
 use crate::pause::{after_fault, pause};
 use crate::roster::Roster;
@@ -69,8 +70,10 @@ pub async fn manage(
         let epoch = lead.epoch;
         tracing::info!(epoch, "taking the lead");
         role.send_replace(Role::Leads { epoch });
-        let reign = reign(grid.clone(), config.clone(), (epoch, Roster::rows()), progress.clone(), stop.clone());
-        let ended = hold(&claim, lead, reign, &stop).await;
+        let account = Account::default();
+        let term = Term { epoch, roster: Roster::rows(), account: account.clone() };
+        let reign = reign(grid.clone(), config.clone(), term, progress.clone(), stop.clone());
+        let ended = hold((&claim, lead), &account, reign, &stop).await;
         role.send_replace(Role::default());
         progress.send_replace(Progress::default());
         match ended? {
@@ -122,17 +125,17 @@ async fn stand_by(
 
 /// Leads for as long as the lead can be kept, and hands it back.
 async fn hold(
-    claim: &Claim,
-    lead: Lead,
+    (claim, lead): (&Claim, Lead),
+    account: &Account,
     reign: impl Future<Output = Result<(), ManagerError>> + Send,
     stop: &CancellationToken,
 ) -> Result<Ended, ManagerError> {
     let done = CancellationToken::new();
     // A task of its own: a leader that is busy for long does not lose the lead by it.
-    let mut keeper = AbortOnDropHandle::new(tokio::spawn({
+    let mut keeper = AbortOnDropHandle::new(tokio::spawn(account.of({
         let (claim, done) = (claim.clone(), done.clone());
         async move { claim.keep(lead, &done).await }
-    }));
+    })));
     let mut reign = Box::pin(reign);
     let ruled = tokio::select! {
         biased;

@@ -8,6 +8,7 @@ use grid_core::layout;
 use grid_core::limits::WIRE_VERSION;
 use grid_core::pipeline::Pipeline;
 use grid_core::rows::{ACTIVE, ActiveRow, JOBS, JobRow, SubmissionRow, submission_partition};
+use grid_core::spending::Spending;
 use grid_core::submission::{PinnedFile, Submission};
 use grid_core::wire::{self, Report, to_ascii_json};
 use infra::state::{Expect, RowKey, Write};
@@ -76,10 +77,15 @@ pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Re
     Ok(submitted)
 }
 
+/// What tells a leader of a job.
+pub(crate) fn hint(job: &JobId) -> String {
+    let report = Report::Wanted(wire::Wanted { v: WIRE_VERSION, job: job.clone() });
+    to_ascii_json(&report).expect("an id is a string")
+}
+
 /// A leader that does not hear of it finds the job on the list when it looks there again.
 pub(crate) async fn tell_leader(grid: &Grid, job: &JobId) {
-    let report = Report::Wanted(wire::Wanted { v: WIRE_VERSION, job: job.clone() });
-    let Ok(body) = to_ascii_json(&report) else { return };
+    let body = hint(job);
     let sent: infra::Result<()> = grid.reports.send(&[body]).await.and_then(|answers| answers.into_iter().collect());
     if let Err(error) = sent {
         tracing::debug!(%error, "the leader was not told of a job");
@@ -146,7 +152,7 @@ async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expec
     let new = NewJob { job: job.clone(), request, program_files: Vec::new(), tenant, once: None };
     let submission = store(grid, new).await?;
     let mut rows = vec![write(&submission_partition(digest), "JOB", expect, &SubmissionRow { job: job.clone() })];
-    rows.extend(entries(&submission, digest));
+    rows.extend(entries(&submission, digest, Spending::NOTHING));
     grid.state.transact(rows).await?;
     Ok(Submitted::New(job))
 }
@@ -172,8 +178,8 @@ pub(crate) async fn store(grid: &Grid, new: NewJob) -> Result<Submission, Manage
     Ok(submission)
 }
 
-/// The rows that make a job known, and a manager look after it.
-pub(crate) fn entries(submission: &Submission, digest: &str) -> Vec<Write> {
+/// The rows that make a job known, and a manager look after it; `asked`: what its submission asked of services.
+pub(crate) fn entries(submission: &Submission, digest: &str, asked: Spending) -> Vec<Write> {
     let row = JobRow {
         pipeline: submission.pipeline.name.clone(),
         digest: digest.to_owned(),
@@ -181,7 +187,7 @@ pub(crate) fn entries(submission: &Submission, digest: &str) -> Vec<Write> {
         tenant: submission.tenant.clone(),
     };
     let id = submission.job.as_str();
-    vec![write(JOBS, id, Expect::Absent, &row), write(ACTIVE, id, Expect::Absent, &ActiveRow {})]
+    vec![write(JOBS, id, Expect::Absent, &row), write(ACTIVE, id, Expect::Absent, &ActiveRow { asked })]
 }
 
 /// Reads a row and its version.

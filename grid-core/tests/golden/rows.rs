@@ -6,6 +6,7 @@ use grid_core::rows::{
     UploadRow, Wait, WaitsRow, WorkerRow, idempotency_partition, job_partition, pipeline_place, pipelines_partition,
     submission_partition, upload_partition,
 };
+use grid_core::spending::{Asked, Spending};
 use grid_core::wire::Heartbeat;
 
 use crate::check::golden;
@@ -23,7 +24,11 @@ fn a_job_in_the_list_of_all_jobs() {
 
 #[test]
 fn a_job_that_is_looked_after() {
-    golden!("row-active.json").holds(&ActiveRow {}, &[""]);
+    golden!("row-active.json").holds(&ActiveRow::default(), &[""]);
+    let mut asked = Spending::default();
+    asked.ask("DynamoDB TransactWriteItems", Asked { requests: 1, extra_units: 5 });
+    asked.ask("S3 PutObject", Asked { requests: 1, extra_units: 0 });
+    golden!("row-active-asked.json").holds(&ActiveRow { asked }, &[""]);
 }
 
 #[test]

@@ -39,6 +39,9 @@ const STALL: Duration = Duration::from_secs(20);
 /// A body that is sent is given a second for so many bytes, beside the time of a small request.
 const SLOWEST_BYTES_A_SECOND: usize = 128 << 10;
 
+/// Each so many bytes of messages are a request to the bill.
+pub(crate) const BILLED_BYTES: usize = 64 << 10;
+
 /// Clients of the services, with what they share: connections, credentials, the count of requests.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -151,9 +154,9 @@ impl Intercept for Counter {
     ) -> std::result::Result<(), BoxError> {
         if let Some(operation) = config.load::<Metadata>() {
             self.0.count(operation.service(), operation.name());
-            // Each 64 KiB of messages is a request to the bill. What is received is far below that.
+            // What is received is far below one more.
             if let ("SQS", Some(body)) = (operation.service(), context.request().body().bytes()) {
-                self.0.weigh(operation.service(), operation.name(), body.len().div_ceil(64 << 10) as u64);
+                self.0.weigh(operation.service(), operation.name(), body.len().div_ceil(BILLED_BYTES) as u64);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use grid_core::spending::Spending;
 
 pub use self::memory::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
 
@@ -62,6 +63,12 @@ pub trait TaskQueue: Debug + Send + Sync {
 
     /// About how many messages there are.
     async fn depth(&self) -> Result<Depth>;
+
+    /// What [sending](Self::send) these is going to ask of a service elsewhere, if nothing has to be repeated: for who must
+    /// say so before.
+    fn send_asks(&self, _bodies: &[String]) -> Spending {
+        Spending::NOTHING
+    }
 
     /// Whether a receive that nobody waits for any longer leases nothing. A service elsewhere goes on with it, and what
     /// it then leases is nobody's until the lease ends: whoever leaves waits for its answer first.

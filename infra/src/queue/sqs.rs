@@ -14,10 +14,11 @@ use aws_sdk_sqs::types::{
 };
 use futures::future::join_all;
 use grid_core::limits::{MAX_MESSAGE_BYTES, MAX_POLL};
+use grid_core::spending::{Asked, Spending};
 
 use super::rules::{check_batch, check_body, check_lease, check_receive};
 use super::{Depth, Receipt, Received, TaskQueue};
-use crate::aws::client::patience;
+use crate::aws::client::{BILLED_BYTES, patience};
 use crate::aws::error::{failed, kind_of_answer, required};
 use crate::{Error, ErrorKind, Result};
 
@@ -144,6 +145,16 @@ impl TaskQueue for SqsQueue {
         let extended = request.send().await.map_err(|error| failed(self.context("extend leases of"), error))?;
         let answers = answers(extended.successful.into_iter().map(|entry| entry.id), extended.failed, |_| false);
         Ok(in_place(receipts.iter().map(|_| Ok(())).collect(), answers))
+    }
+
+    fn send_asks(&self, bodies: &[String]) -> Spending {
+        let mut spending = Spending::default();
+        for batch in batches(bodies.iter().map(String::len).enumerate()) {
+            let bytes: usize = batch.iter().map(|&place| bodies[place].len()).sum();
+            let extra_units = (bytes.div_ceil(BILLED_BYTES) as u64).saturating_sub(1);
+            spending.ask("SQS SendMessageBatch", Asked { requests: 1, extra_units });
+        }
+        spending
     }
 
     async fn depth(&self) -> Result<Depth> {

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use futures::{StreamExt, stream};
+use grid_core::spending::{Asked, Spending};
 
 use super::rules::{check_sizes, check_transaction, name};
 use super::{Expect, Row, RowKey, StateStore, Write};
@@ -118,6 +119,11 @@ impl DynamoState {
 fn write_units(write: &Write) -> u64 {
     let body = write.body.as_ref().map_or(0, Vec::len);
     (key_bytes(&write.key) + body).div_ceil(1 << 10) as u64
+}
+
+/// Each write of a transaction is billed twice, since it is prepared and then made.
+fn transact_units(writes: &[Write]) -> u64 {
+    writes.iter().map(|write| write_units(write) * 2).sum()
 }
 
 fn row_bytes(row: &Row) -> usize {
@@ -228,10 +234,16 @@ impl StateStore for DynamoState {
             return Ok(());
         }
         let items = writes.iter().map(|write| transact_item(&self.table, write)).collect::<Result<_>>()?;
-        // Each write is billed twice, since it is prepared and then made.
-        self.requests.weigh(SERVICE, "TransactWriteItems", writes.iter().map(|write| write_units(write) * 2).sum());
+        self.requests.weigh(SERVICE, "TransactWriteItems", transact_units(&writes));
         let done = self.client.transact_write_items().set_transact_items(Some(items)).send().await;
         done.map(drop).map_err(|error| self.cancelled(error, &writes))
+    }
+
+    fn transact_asks(&self, writes: &[Write]) -> Spending {
+        let mut spending = Spending::default();
+        let extra_units = transact_units(writes).saturating_sub(1);
+        spending.ask("DynamoDB TransactWriteItems", Asked { requests: 1, extra_units });
+        spending
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use grid_core::spending::Spending;
 
 #[cfg(feature = "aws")]
 pub use self::dynamo::DynamoState;
@@ -104,4 +105,10 @@ pub trait StateStore: Debug + Send + Sync {
 
     /// Applies all writes (at most 100) or, with a `Conflict`, none.
     async fn transact(&self, writes: Vec<Write>) -> Result<()>;
+
+    /// What [such a transaction](Self::transact) is going to ask of a service elsewhere, if nothing has to be repeated: for who
+    /// must say so before.
+    fn transact_asks(&self, _writes: &[Write]) -> Spending {
+        Spending::NOTHING
+    }
 }

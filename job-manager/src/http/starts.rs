@@ -6,6 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use grid_api::{Event, Registered, StartedJobs, SubmitJob};
+use grid_core::ids::JobId;
+use infra::requests::Account;
 
 use super::Api;
 use super::access::{Submitter, shortened};
@@ -44,9 +46,21 @@ pub(super) async fn start(
         return Err(Refusal::invalid(vec![fault("path:type", words)]));
     }
     let tenant = caller.tenant.unwrap_or_default();
+    let jobs = Account::default().of(start_all(&api, &tenant, &event, &with, key.as_deref())).await?;
+    Ok(Json(StartedJobs { jobs }))
+}
+
+/// What is asked for all of the jobs is the first one's.
+async fn start_all(
+    api: &Api,
+    tenant: &str,
+    event: &str,
+    with: &Event,
+    key: Option<&str>,
+) -> Result<Vec<JobId>, Refusal> {
     let mut jobs = Vec::new();
     let mut ready = Vec::new();
-    for kept in pipelines::bound_to(&api.grid, &tenant, &event).await? {
+    for kept in pipelines::bound_to(&api.grid, tenant, event).await? {
         let registered = Some(Registered { name: kept.name.clone(), version: Some(kept.version) });
         let body =
             SubmitJob { registered, params: with.params.clone(), inputs: with.inputs.clone(), ..SubmitJob::default() };
@@ -54,8 +68,7 @@ pub(super) async fn start(
         // A new version of the pipeline is no new event.
         let said = SubmitJob { registered: None, ..body.clone() };
         let once = key
-            .as_ref()
-            .map(|key| Once::new(&tenant, &format!("event\n{event}\n{}\n{key}", kept.name), digest(&said, &received)));
+            .map(|key| Once::new(tenant, &format!("event\n{event}\n{}\n{key}", kept.name), digest(&said, &received)));
         let before = match &once {
             Some(once) => earlier(&api.grid, once).await?,
             None => None,
@@ -64,13 +77,13 @@ pub(super) async fn start(
             Some(Accepted::New(job) | Accepted::Before(job)) => jobs.push(job),
             Some(Accepted::OtherBody) => return Err(Refusal::other_body()),
             None => {
-                let checked = Checked::of(&api, &tenant, body, &received).await?;
-                ready.push((pin(&api, &tenant, checked, &received).await?, once));
+                let checked = Checked::of(api, tenant, body, &received).await?;
+                ready.push((pin(api, tenant, checked, &received).await?, once));
             }
         }
     }
     for (request, once) in ready {
-        let (job, tenant) = (new_job_id(&*api.grid.clock), tenant.clone());
+        let (job, tenant) = (new_job_id(&*api.grid.clock), tenant.to_owned());
         let new = NewJob { job, request, program_files: Vec::new(), tenant, once };
         match accept(&api.grid, new).await? {
             Accepted::New(job) | Accepted::Before(job) => jobs.push(job),
@@ -78,5 +91,5 @@ pub(super) async fn start(
         }
     }
     jobs.sort_unstable();
-    Ok(Json(StartedJobs { jobs }))
+    Ok(jobs)
 }

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use grid_api::{JobSummary, SubmitJob};
 use grid_core::ids::JobId;
+use infra::requests::Account;
 use tracing::Instrument;
 use utoipa::ToSchema;
 
@@ -67,17 +68,16 @@ pub(super) async fn submit(
     let job = new_job_id(&*api.grid.clock);
     let Some(boundary) = body::content_type(&request).and_then(boundary_of) else {
         let Body(body) = Body::<SubmitJob>::from_request(request, &()).await?;
-        return accept_body(&api, &caller, NewBody { job, body, received: Received::default(), key }).await;
+        let new = NewBody { job, body, received: Received::default(), key };
+        return Account::default().of(accept_body(&api, &caller, new)).await;
     };
     let mut form = Form::new(request.into_body().into_data_stream(), &boundary);
     // A client that goes away ends the request's future at any place; what it has uploaded is removed all the same.
-    let task = tokio::spawn(
-        async move {
-            let (body, received) = Received::take(&api.grid, &job, &mut form).await?;
-            accept_body(&api, &caller, NewBody { job, body, received, key }).await
-        }
-        .in_current_span(),
-    );
+    let taking = async move {
+        let (body, received) = Received::take(&api.grid, &job, &mut form).await?;
+        accept_body(&api, &caller, NewBody { job, body, received, key }).await
+    };
+    let task = tokio::spawn(Account::default().of(taking).in_current_span());
     task.await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn write_job(grid: &Grid, epoch: u64, job: &Job) -> Result<u64,
         enter_submission(grid, &submission.job, &digest).await?;
     }
     let id = submission.job.as_str();
-    put(grid, ACTIVE, id, is_active.then_some(&ActiveRow {})).await?;
+    put(grid, ACTIVE, id, is_active.then_some(&ActiveRow::default())).await?;
     let listed = JobRow {
         pipeline: submission.pipeline.name.clone(),
         digest,

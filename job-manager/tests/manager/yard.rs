@@ -89,23 +89,27 @@ impl Manager {
     }
 }
 
+/// A pipeline to be submitted, with nothing but its own defaults.
+pub fn request(text: &str) -> SubmitRequest {
+    let pipeline = grid_core::pipeline::parse(text, "pipeline.yaml").unwrap();
+    let params = pipeline.resolve_params(&BTreeMap::new()).unwrap();
+    SubmitRequest {
+        pipeline,
+        params,
+        inputs: BTreeMap::new(),
+        lists: BTreeMap::new(),
+        workdir: "/".into(),
+        programs: BTreeMap::new(),
+    }
+}
+
 impl Yard {
     pub fn new() -> Self {
         Self { grid: infra::memory::grid() }
     }
 
     pub async fn submit(&self, text: &str) -> JobId {
-        let pipeline = grid_core::pipeline::parse(text, "pipeline.yaml").unwrap();
-        let params = pipeline.resolve_params(&BTreeMap::new()).unwrap();
-        let request = SubmitRequest {
-            pipeline,
-            params,
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: "/".into(),
-            programs: BTreeMap::new(),
-        };
-        submit(&self.grid, request, RetryDead::IfFailed).await.unwrap().job().clone()
+        submit(&self.grid, request(text), RetryDead::IfFailed).await.unwrap().job().clone()
     }
 
     /// What has been handed out and not been received; nothing of it is received again.
