@@ -1,9 +1,12 @@
 //! A whole grid in one process, for flows: embedded back ends in a folder, the real manager, a real worker, real
 //! processes. For flows against servers: [`fleet`] and [`recorder`]; [`chaos`] is the worst of them.
 
+#[cfg(feature = "aws")]
 pub mod chaos;
+#[cfg(feature = "aws")]
 pub mod fleet;
 pub mod fuzz;
+#[cfg(feature = "aws")]
 pub mod recorder;
 
 /// Makes tests, in a module `ministack`, of functions of that name: they run where somebody has started that server, and
