@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use grid_core::ids::JobId;
 use grid_core::limits::{MAX_POLL, MAX_STAGES, QUEUE_BATCH};
 use infra::Grid;
 use infra::queue::Received;
@@ -20,6 +21,7 @@ use crate::leader::Leader;
 use crate::lease::Claim;
 use crate::roster::Roster;
 use crate::status::Progress;
+use crate::submit::hint;
 
 /// Receives of reports that are under way while there is a backlog: each brings ten, so that some hundred a second are
 /// taken in where a call takes tens of milliseconds.
@@ -101,7 +103,7 @@ async fn rule(
             }
         }
     }
-    leader.stop().await
+    leader.stop(reports).await
 }
 
 enum Event {
@@ -112,7 +114,8 @@ enum Event {
 }
 
 /// Receives reports, a little ahead of the leader. One call waits for them; while there are so many that calls come back
-/// full, several are under way.
+/// full, several are under way. What is under way at the stop is seen to its end: a service goes on with a call that is
+/// dropped, and what it then leases would be nobody's until the leases end.
 async fn receive_reports(grid: Grid, lease: Duration, batches: mpsc::Sender<Vec<Received>>, stop: CancellationToken) {
     let mut at_once = 1;
     while !stop.is_cancelled() {
@@ -120,11 +123,21 @@ async fn receive_reports(grid: Grid, lease: Duration, batches: mpsc::Sender<Vec<
         let calls = (0..at_once).map(|_| grid.reports.receive(QUEUE_BATCH, lease, wait));
         let mut calls: FuturesUnordered<_> = calls.collect();
         let mut are_full = true;
-        while let Some(received) = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            received = calls.next() => received,
-        } {
+        let mut is_cut_short = false;
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = stop.cancelled(), if !is_cut_short => {
+                    if grid.reports.forgets_dropped_receives() {
+                        return;
+                    }
+                    is_cut_short = true;
+                    end_wait(&grid).await;
+                    continue;
+                }
+                received = calls.next() => received,
+            };
+            let Some(received) = received else { break };
             are_full &= received.as_ref().is_ok_and(|batch| batch.len() == QUEUE_BATCH);
             match received {
                 Ok(batch) if batch.is_empty() => {}
@@ -140,5 +153,15 @@ async fn receive_reports(grid: Grid, lease: Duration, batches: mpsc::Sender<Vec<
             }
         }
         at_once = if are_full { (at_once * 2).min(RECEIVES_AT_ONCE) } else { 1 };
+    }
+}
+
+/// Ends the wait of a receive by giving it something: a call for a look at the list of jobs, which does no harm to whoever gets
+/// it.
+async fn end_wait(grid: &Grid) {
+    let sent: infra::Result<()> =
+        grid.reports.send(&[hint(&JobId::new(""))]).await.and_then(|answers| answers.into_iter().collect());
+    if let Err(error) = sent {
+        tracing::debug!(%error, "a receive that is under way is waited for");
     }
 }

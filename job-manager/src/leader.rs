@@ -9,6 +9,7 @@ use grid_core::limits::QUEUE_BATCH;
 use grid_core::random::Random;
 use grid_core::rows::{ACTIVE, ActiveRow};
 use infra::Grid;
+use infra::queue::Received;
 use infra::state::Row;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -274,7 +275,10 @@ impl Leader {
     }
 
     /// Takes in what has been reported, writes everything, and ends.
-    pub async fn stop(mut self) -> Result<(), ManagerError> {
+    pub async fn stop(mut self, under_way: &mut mpsc::Receiver<Vec<Received>>) -> Result<(), ManagerError> {
+        while let Some(batch) = under_way.recv().await {
+            self.hear_reports(batch).await;
+        }
         self.helpers.shutdown().await;
         loop {
             let batch = self.grid.reports.receive(QUEUE_BATCH, self.config.report_lease, Duration::ZERO).await?;

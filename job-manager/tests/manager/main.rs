@@ -10,5 +10,6 @@ mod http;
 mod lead;
 mod notify;
 mod rebuild;
+mod stop;
 mod turns;
 mod yard;
