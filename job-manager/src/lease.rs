@@ -22,6 +22,12 @@ use crate::submit::{read_row, write};
 /// How long handing back may take: a standby that hears nothing waits for the lease to end.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Whatever a row says, looks are not closer together.
+const SOONEST_LOOK: Duration = Duration::from_millis(100);
+
+/// Looks for a renewal that is due, within the time of one; after that the leader is late, or dead.
+const LOOKS_FOR_RENEWAL: u32 = 8;
+
 /// One manager's claim to the lead, with which it marks the leader's row as its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
@@ -62,22 +68,43 @@ pub(crate) enum Kept {
 }
 
 /// What a manager that stands by knows of the leader's row.
+///
+/// The lead is free one lease after the row was *seen* to change. So that this is soon after it did, looks follow the leader's
+/// renewals: each comes a little earlier than the one before, until it comes before the renewal; then they are close together
+/// until that is seen.
 #[derive(Debug, Default)]
 pub(crate) struct Sight {
-    /// The version that it has now, and since when it was seen to have it.
-    seen: Option<(u64, Instant)>,
+    /// The version that the row has now, since when it was seen to have it, and how many looks saw it again.
+    seen: Option<(u64, Instant, u32)>,
 }
 
 impl Sight {
     /// Whether the lead may be taken from this leader, whose row had this version just now.
     fn is_free(&mut self, version: u64, row: &LeaderRow, now: Instant) -> bool {
-        let since = match self.seen {
-            Some((seen, since)) if seen == version => since,
-            _ => now,
+        let (since, again) = match self.seen {
+            Some((seen, since, again)) if seen == version => (since, again.saturating_add(1)),
+            _ => (now, 0),
         };
-        self.seen = Some((version, since));
+        self.seen = Some((version, since, again));
         now.duration_since(since) >= Duration::from_millis(row.lease_ms)
     }
+
+    /// When to look again at this row.
+    pub fn next_look(&self, row: &LeaderRow, now: Instant) -> Instant {
+        let lease = Duration::from_millis(row.lease_ms);
+        let Some((_, since, again)) = self.seen else { return now + SOONEST_LOOK };
+        let pause = match again {
+            0 => renewal(lease) * 63 / 64,
+            1..=LOOKS_FOR_RENEWAL => renewal(lease) / LOOKS_FOR_RENEWAL,
+            _ => renewal(lease),
+        };
+        (now + pause).min(since + lease).max(now + SOONEST_LOOK)
+    }
+}
+
+/// Time between two renewals.
+fn renewal(lease: Duration) -> Duration {
+    lease / 3
 }
 
 impl Claim {
@@ -220,7 +247,7 @@ impl Claim {
 
     /// Ends a tenth early: for clocks that do not run alike, and for the time that it takes to stop.
     fn lead(&self, epoch: u64, version: u64, asked: Instant) -> Lead {
-        Lead { epoch, version, until: asked + self.lease * 9 / 10, renew_at: asked + self.lease / 3 }
+        Lead { epoch, version, until: asked + self.lease * 9 / 10, renew_at: asked + renewal(self.lease) }
     }
 }
 

@@ -6,7 +6,7 @@ use grid_core::random::Random;
 use infra::Grid;
 use infra::requests::Account;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,9 +18,6 @@ use crate::lease::{Claim, Kept, Lead, Look, Sight};
 use crate::pause::{after_fault, pause};
 use crate::roster::Roster;
 use crate::status::Progress;
-
-/// Between two looks at the leader's row: how long a lead that was handed back lies idle.
-const WATCH: Duration = Duration::from_secs(1);
 
 /// How long a leader that is told to stop may take to write what it knows. It would be done again by the next one.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
@@ -103,13 +100,14 @@ async fn stand_by(
             Ok(Look::Taken(lead)) => return Ok(Some(lead)),
             Ok(Look::Other(row)) => {
                 is_blind = false;
+                let next_look = sight.next_look(&row, Instant::now());
                 role.send_if_modified(|role| {
                     let now = Role::StandsBy { leader: Some(row.name) };
                     let is_news = *role != now;
                     *role = now;
                     is_news
                 });
-                pause(WATCH.mul_f64(0.5 + random.unit() / 2.0), stop).await;
+                _ = timeout_at(next_look, stop.cancelled()).await;
             }
             Err(error) if error.remedy() == Remedy::Wait => {
                 if !is_blind {

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::yard::{Leader, Yard};
+use crate::yard::{Leader, Manager, Yard};
 
 /// Calls by name.
 type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -173,6 +173,24 @@ async fn an_idle_leader_makes_seventeen_calls_a_minute_and_takes_on_a_job_at_onc
     assert!(submitted.elapsed() < Duration::from_millis(100), "{job} waited for {:?}", submitted.elapsed());
     stop.cancel();
     managing.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_stands_by_reads_the_leaders_row_some_thirteen_times_a_minute_and_nothing_else() {
+    let yard = Yard::new();
+    let mut leader = Manager::start(&yard.grid, "leader");
+    leader.is_to_lead().await;
+    let (grid, calls, _) = counted(&yard.grid, Duration::ZERO);
+    let standby = Manager::start(&grid, "standby");
+    sleep(Duration::from_secs(60)).await;
+    calls.lock().unwrap().clear();
+    sleep(Duration::from_secs(3_600)).await;
+    let an_hour = std::mem::take(&mut *calls.lock().unwrap());
+    let reads = an_hour.get("get LEADER").copied().unwrap_or_default();
+    assert!((12 * 60..=14 * 60).contains(&reads), "{reads}");
+    assert_eq!(an_hour.len(), 1, "{an_hour:?}");
+    standby.stop().await;
+    leader.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
