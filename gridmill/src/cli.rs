@@ -4,6 +4,7 @@ mod args;
 mod help;
 mod place;
 mod token;
+mod workers;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
@@ -12,6 +13,7 @@ use clap_complete::Shell;
 pub use args::*;
 pub use place::*;
 pub use token::*;
+pub use workers::Workers;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

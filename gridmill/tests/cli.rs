@@ -427,6 +427,45 @@ fn two_runs_on_one_state_folder_are_refused_and_an_interrupted_one_resumes() {
     assert_eq!(yard.tree("out"), tree(&expected));
 }
 
+/// Three items that only end once all of them run at once; then one that only ends once workers have been taken away.
+const TIDE: &str = "\
+name: tide
+stages:
+  flood:
+    range: 1..3
+    run: 'touch here.$GRIDMILL_ITEM; while [ $(ls here.* | wc -l) -lt 3 ]; do sleep 0.02; done; echo $GRIDMILL_ITEM'
+  ebb:
+    all: flood
+    run: 'cat; until grep -q \"ending a machine\" .gridmill/gridmill.log; do sleep 0.02; done'
+outputs: [ebb]
+";
+
+#[test]
+fn workers_come_with_the_work_and_go_when_they_are_idle() {
+    let yard = Yard::new(TIDE);
+    let output = yard.gridmill("run p.yaml --workers 0..3");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(yard.tree("out"), tree(&[("ebb.txt", "1\n2\n3\n")]));
+}
+
+#[test]
+fn workers_that_come_and_go_are_interrupted_like_others() {
+    let yard = Yard::new(GATED);
+    let mut first = yard.starts("run p.yaml --workers 0..2");
+    while !fs::read_to_string(yard.path().join(".gridmill/gridmill.log"))
+        .is_ok_and(|log| log.contains("starting a task"))
+    {
+        std::thread::yield_now();
+    }
+    interrupt(&first);
+    until(&mut first, "finishing what runs");
+    assert_eq!(insist(&mut first), Some(130));
+    yard.write("gate", "");
+    assert_eq!(yard.gridmill("run p.yaml --workers 1..2").status.code(), Some(0));
+    let expected = [("wait/1.txt", "1\n"), ("wait/2.txt", "2\n"), ("wait/3.txt", "3\n"), ("wait/4.txt", "4\n")];
+    assert_eq!(yard.tree("out"), tree(&expected));
+}
+
 #[test]
 fn an_unfinished_job_is_not_gone_on_with_beside_another_one() {
     let yard = Yard::new(GATED);

@@ -80,9 +80,9 @@ impl Leader {
         let lookout = config.fleet.clone().map(|fleet| {
             let (ledger, told) = watch::channel(None);
             let (hold, suspended) = watch::channel(BTreeSet::new());
-            let random = Random::from_seed(config.seed ^ epoch);
+            let (random, tick) = (Random::from_seed(config.seed ^ epoch), fleet.tick);
             helpers.spawn(account.of(fleet::run(grid.clone(), fleet, epoch, told, hold, random)));
-            Lookout::new(ledger, suspended)
+            Lookout::new(ledger, suspended, tick)
         });
         Self {
             workers: Workers::new(config.patience),

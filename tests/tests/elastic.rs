@@ -98,7 +98,8 @@ impl Yard {
             ..Params::default()
         };
         let tick = Duration::from_secs(2);
-        let fleet = FleetConfig { fleet: self.fleet.clone(), pool: "default".into(), params, tick };
+        let fleet =
+            FleetConfig { fleet: self.fleet.clone(), pool: "default".into(), params, tick, outlives_manager: true };
         let config = ManagerConfig { name: "manager".into(), fleet: Some(fleet), ..ManagerConfig::default() };
         let (publish, progress) = watch::channel(Progress::default());
         let (tell, role) = watch::channel(Role::default());

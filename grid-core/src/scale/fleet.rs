@@ -87,13 +87,11 @@ impl<'a> View<'a> {
 /// Machines of a group that were ordered lately and that the fleet does not show, and when they will be there.
 fn not_shown(fleet: &Fleet, group: &Group, now_ms: u64, params: &Params, memory: &Memory) -> Option<(u32, f64)> {
     let orders = || memory.orders.iter().filter(|order| order.group == group.name);
-    let (first, last) = (orders().next()?, orders().next_back()?);
-    let is_new = |machine: &&Machine| machine.group == group.name && machine.requested_ms >= first.at_ms;
+    let last = orders().next_back()?;
     let unfilled: u32 = fleet.unfilled.iter().filter(|(name, _)| *name == group.name).map(|(_, count)| count).sum();
-    let shown = fleet.machines.iter().filter(is_new).count() as u32 + unfilled;
     let ordered: u32 = orders().map(|order| order.machines).sum();
     let there = memory.boot(&group.name, params) - secs_since(last.at_ms, now_ms);
-    Some((ordered.saturating_sub(shown), there.max(0.0)))
+    Some((ordered.saturating_sub(unfilled), there.max(0.0)))
 }
 
 /// Seconds between two times; 0 if the first is the later one.

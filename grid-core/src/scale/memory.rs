@@ -20,8 +20,11 @@ pub struct Memory {
     /// Task times by class: worth keeping for ever.
     pub times: Times,
     pub(super) groups: BTreeMap<GroupName, GroupMemory>,
-    /// Launches that no view of the fleet shows yet.
+    /// Launches of which no view of the fleet has shown all machines yet.
     pub(super) orders: Vec<Order>,
+    /// Machines that are there and were taken from the order that they came by, if they came by one.
+    #[serde(default)]
+    shown: BTreeSet<MachineId>,
     /// Machines whose boot was counted, or whose coming was given up.
     settled: BTreeSet<MachineId>,
     jobs: BTreeMap<JobId, JobMemory>,
@@ -39,6 +42,7 @@ pub struct Memory {
 pub(super) struct Order {
     pub at_ms: u64,
     pub group: GroupName,
+    /// Those that were not shown yet.
     pub machines: u32,
 }
 
@@ -78,6 +82,11 @@ impl Memory {
     /// A memory that knows task times and nothing else, as after the death of a manager that kept no more.
     pub fn new(times: Times) -> Self {
         Self { times, ..Self::default() }
+    }
+
+    /// Forgets what was ordered and is not there: who ordered it has gone, and it with them.
+    pub fn forget_launches(&mut self) {
+        self.orders.clear();
     }
 
     /// Whether a job is suspended: its tasks are handed out one at a time.
@@ -121,13 +130,25 @@ impl Memory {
         actions
     }
 
-    /// Orders that were refused, or that a view would show by now.
+    /// Orders that were refused, have come, or would show in a view by now. A machine that came counts as come also when it
+    /// has gone since.
     fn forget_orders(&mut self, fleet: &Fleet, as_of_ms: u64) {
+        self.shown.retain(|id| fleet.machines.iter().any(|machine| machine.id == *id));
+        for machine in &fleet.machines {
+            if self.shown.insert(machine.id.clone()) {
+                let is_its = |order: &&mut Order| {
+                    order.group == machine.group && order.at_ms <= machine.requested_ms && order.machines > 0
+                };
+                if let Some(order) = self.orders.iter_mut().find(is_its) {
+                    order.machines -= 1;
+                }
+            }
+        }
         // One that failed before the order was given is told again, and is not its answer.
         let is_refused = |order: &Order| {
             fleet.refused.iter().any(|refused| refused.group == order.group && refused.at_ms >= order.at_ms)
         };
-        self.orders.retain(|order| order.at_ms + SHOWN_AFTER_MS > as_of_ms && !is_refused(order));
+        self.orders.retain(|order| order.machines > 0 && order.at_ms + SHOWN_AFTER_MS > as_of_ms && !is_refused(order));
     }
 
     fn learn_jobs(&mut self, demands: &[Demand], now_ms: u64) -> Vec<Action> {

@@ -9,6 +9,7 @@ use grid_core::terms::{Budget, LEAST_BUDGET, MOST_BUDGET, OnExceed, Priority, Te
 use grid_core::units::parse_duration;
 
 use super::place::{ManagerFlags, PlaceArgs, StateArgs};
+use super::workers::{Workers, workers};
 
 /// The pipeline, and what it is run on.
 #[derive(Args, Clone, Debug)]
@@ -78,9 +79,10 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "DIR", default_value = "out")]
     pub out: PathBuf,
 
-    /// How many items run at once [default: the number of cores]
-    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub workers: Option<u32>,
+    /// How many items run at once: a number, or a range such as 0..8 within which workers come with the work and go when they
+    /// are idle [default: the number of cores]
+    #[arg(long, short = 'j', value_name = "N|A..B", value_parser = workers)]
+    pub workers: Option<Workers>,
 
     #[command(flatten)]
     pub state: StateArgs,

@@ -1,5 +1,6 @@
 //! `gridmill run`: the whole grid in this process, until the job has ended.
 
+mod crew;
 mod finish;
 mod grid;
 mod submit;

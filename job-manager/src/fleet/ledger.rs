@@ -32,7 +32,7 @@ pub(crate) struct Heard {
     pub closed_by: Option<u64>,
 }
 
-/// Between two words to the fleet, also where there is nothing to do: what is old removes no machine. They ask nobody.
+/// Between two words to the fleet at most, also where there is nothing to do: what is old removes no machine. They ask nobody.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// An attempt that runs.
@@ -46,13 +46,20 @@ pub(crate) struct Lookout {
     pub suspended: watch::Receiver<BTreeSet<JobId>>,
     /// When to tell it next.
     pub due: Instant,
+    /// Between two words.
+    every: Duration,
     /// When each running attempt was first heard of, Unix milliseconds.
     begun: BTreeMap<Running, u64>,
 }
 
 impl Lookout {
-    pub fn new(ledger: watch::Sender<Option<Ledger>>, suspended: watch::Receiver<BTreeSet<JobId>>) -> Self {
-        Self { ledger, suspended, due: Instant::now(), begun: BTreeMap::new() }
+    /// `tick` is the time between two decisions of the fleet.
+    pub fn new(
+        ledger: watch::Sender<Option<Ledger>>,
+        suspended: watch::Receiver<BTreeSet<JobId>>,
+        tick: Duration,
+    ) -> Self {
+        Self { ledger, suspended, due: Instant::now(), every: tick.min(TELL_EVERY), begun: BTreeMap::new() }
     }
 }
 
@@ -60,7 +67,7 @@ impl Leader {
     /// Tells the fleet how things stand, and hears which jobs to hold back.
     pub(crate) fn tell_fleet(&mut self, now: Instant) {
         let Some(mut lookout) = self.lookout.take_if(|lookout| lookout.due <= now) else { return };
-        lookout.due = now + TELL_EVERY;
+        lookout.due = now + lookout.every;
         let as_of_ms = self.grid.clock.now_ms();
         let running: BTreeSet<Running> =
             self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();

@@ -30,4 +30,7 @@ pub struct FleetConfig {
     pub params: Params,
     /// Between two decisions, about.
     pub tick: Duration,
+    /// Whether its machines outlive the manager that asked for them: those of a fleet that begins empty with every manager are
+    /// not waited for.
+    pub outlives_manager: bool,
 }

@@ -102,7 +102,12 @@ impl Scaler {
             Ok(Some(body)) => {
                 self.has_memory = true;
                 match serde_json::from_slice(&body) {
-                    Ok(kept) => self.kept = kept,
+                    Ok(kept) => {
+                        self.kept = kept;
+                        if !self.config.outlives_manager {
+                            self.kept.memory.forget_launches();
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "what was known of the fleet cannot be read; learning it again")
                     }

@@ -97,7 +97,13 @@ impl FleetSettings {
             slack: Duration::from_secs(5),
             ..self.params(vec![Group { name: group, usd_per_hour: 1e-3, taken_per_hour: 0.0 }])
         };
-        Ok(FleetConfig { fleet: Arc::new(fleet), pool: DEFAULT_POOL.into(), params, tick: Duration::from_secs(2) })
+        Ok(FleetConfig {
+            fleet: Arc::new(fleet),
+            pool: DEFAULT_POOL.into(),
+            params,
+            tick: Duration::from_secs(2),
+            outlives_manager: false,
+        })
     }
 
     async fn aws(&self, grid: &Grid) -> anyhow::Result<FleetConfig> {
@@ -111,7 +117,13 @@ impl FleetSettings {
             looked => _ = looked.context("failed to look at the groups that GRIDMILL_GROUPS names")?,
         }
         let params = self.params(self.groups.clone());
-        Ok(FleetConfig { fleet: Arc::new(fleet), pool: DEFAULT_POOL.into(), params, tick: Duration::from_secs(12) })
+        Ok(FleetConfig {
+            fleet: Arc::new(fleet),
+            pool: DEFAULT_POOL.into(),
+            params,
+            tick: Duration::from_secs(12),
+            outlives_manager: true,
+        })
     }
 }
 

@@ -216,3 +216,17 @@ fn obey(fleet: &mut Vec<Machine>, now: u64, actions: &[Action]) -> Vec<Machine> 
     }
     fleet.clone()
 }
+
+/// Where machines come and go within seconds, as processes do.
+#[test]
+fn a_machine_that_came_and_has_gone_is_not_waited_for() {
+    let (params, mut memory) = (Params::default(), memory());
+    let asked = launched(&decide(&at(0, vec![waiting(40)], vec![]), &params, &mut memory));
+    assert!(asked > 0);
+    let mut came = booting(asked as usize, 1);
+    for machine in &mut came {
+        machine.worker = Some(worker(2, 0, Some(2)));
+    }
+    assert_eq!(launched(&decide(&at(2, vec![waiting(40)], came), &params, &mut memory)), 0);
+    assert_eq!(launched(&decide(&at(4, vec![waiting(40)], vec![]), &params, &mut memory)), asked);
+}

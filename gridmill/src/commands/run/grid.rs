@@ -1,33 +1,17 @@
-//! Manager and worker side by side in this process, until the job is final or the user has had enough.
+//! Manager and workers side by side in this process, until the job is final or the user has had enough.
 
-use std::num::NonZero;
-use std::sync::Arc;
-use std::time::Duration;
-
-use grid_core::ids::{JobId, WorkerId};
-use grid_worker::process::{ProcessConfig, ProcessRunner};
+use grid_core::ids::JobId;
 use grid_worker::runner::Stop;
-use grid_worker::{Worker, WorkerConfig, WorkerError};
 use job_manager::{ManagerConfig, ManagerError, Progress};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::Run;
+use super::crew::Crew;
 use crate::exit::{Fault, Outcome};
 use crate::progress::Display;
 use crate::signals::Interrupts;
-
-/// A task whose worker is silent for so long is given to another one: there is none, but a lease that was forgotten
-/// should not keep the job waiting.
-const LEASE: Duration = Duration::from_secs(2);
-
-/// Between two signs of life of the worker; the manager takes it for dead after six seconds without one.
-const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// How long a back end may fail before a task is given back; here it is a folder on this machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the work came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +25,9 @@ pub enum Ended {
 /// The parts of the grid while they work.
 struct Parts {
     manager: JoinHandle<Result<(), ManagerError>>,
-    worker: JoinHandle<Result<(), WorkerError>>,
+    crew: Crew,
+    /// The end of the crew, once it has come.
+    crew_ended: bool,
     display: Display,
     shown: JoinHandle<()>,
     manager_stop: CancellationToken,
@@ -54,7 +40,7 @@ enum Event {
     Final,
     Interrupted,
     ManagerEnded(Outcome<()>),
-    WorkerEnded(Outcome<()>),
+    CrewEnded(Outcome<()>),
 }
 
 /// Works until the job is final. The first interrupt lets what runs finish, the second ends it.
@@ -76,11 +62,11 @@ pub async fn work(run: &Run<'_>, job: &JobId, interrupts: &mut Interrupts) -> Ou
                 ended = Ended::Interrupted;
                 parts.worker_stop.drain.cancel();
             }
-            Event::WorkerEnded(Ok(())) => break None,
+            Event::CrewEnded(Ok(())) => break None,
             Event::ManagerEnded(Ok(())) => {
                 break Some(Fault::failed(anyhow::anyhow!("the job manager stopped before the job was done")));
             }
-            Event::WorkerEnded(Err(fault)) | Event::ManagerEnded(Err(fault)) => break Some(fault),
+            Event::CrewEnded(Err(fault)) | Event::ManagerEnded(Err(fault)) => break Some(fault),
         }
     };
     let stopped = parts.stop(job, interrupts).await;
@@ -98,13 +84,14 @@ impl Parts {
         let (manager_stop, worker_stop) = (CancellationToken::new(), Stop::default());
         // A job that was left unfinished is gone on with when somebody asks for it, not beside another one.
         let usd_per_slot_hour = run.args.usd_per_slot_hour.unwrap_or_default();
-        let config = ManagerConfig { only: Some(job.clone()), usd_per_slot_hour, ..ManagerConfig::default() };
+        let (crew, fleet) = Crew::start(run, worker_stop.clone())?;
+        let config = ManagerConfig { only: Some(job.clone()), usd_per_slot_hour, fleet, ..ManagerConfig::default() };
         let manager = job_manager::lead(run.grid.clone(), config, publish, manager_stop.clone());
-        let worker = worker(run)?;
         let display = Display::new(run.console);
         Ok(Self {
             manager: tokio::spawn(manager),
-            worker: tokio::spawn(worker.run(worker_stop.clone())),
+            crew,
+            crew_ended: false,
             shown: tokio::spawn(display.clone().show(job.clone(), published.clone())),
             display,
             manager_stop,
@@ -118,24 +105,27 @@ impl Parts {
             () = final_state(&mut self.published, job) => Event::Final,
             () = interrupts.next() => Event::Interrupted,
             ended = &mut self.manager => Event::ManagerEnded(manager_outcome(ended)),
-            ended = &mut self.worker => Event::WorkerEnded(worker_outcome(ended)),
+            ended = self.crew.ended() => {
+                self.crew_ended = true;
+                Event::CrewEnded(ended)
+            }
         }
     }
 
-    /// Lets the worker hand back what it holds, then the manager take in what was committed; whether the job is final.
+    /// Lets the workers hand back what they hold, then the manager take in what was committed; whether the job is final.
     async fn stop(mut self, job: &JobId, interrupts: &mut Interrupts) -> Outcome<bool> {
         self.worker_stop.drain.cancel();
-        if !self.worker.is_finished() {
+        if !self.crew_ended {
             let kill = self.worker_stop.kill.clone();
-            let worker = tokio::select! {
-                ended = &mut self.worker => Some(ended),
+            let crew = tokio::select! {
+                ended = self.crew.ended() => Some(ended),
                 () = interrupts.next() => None,
             };
-            match worker {
-                Some(ended) => worker_outcome(ended)?,
+            match crew {
+                Some(ended) => ended?,
                 None => {
                     kill.cancel();
-                    worker_outcome((&mut self.worker).await)?;
+                    self.crew.ended().await?;
                 }
             }
         }
@@ -146,34 +136,6 @@ impl Parts {
         let _ = self.shown.await;
         manager.map(|()| is_final)
     }
-}
-
-/// The worker of this process.
-fn worker(run: &Run<'_>) -> Outcome<Worker> {
-    let started = |error| Fault::back_end(error).while_doing("failed to start a worker");
-    let runner = ProcessRunner::new(ProcessConfig { base_env: std::env::vars_os().collect() }).map_err(started)?;
-    runner.start_guard(std::env::current_exe().map_err(started)?, vec!["guard".to_owned()]);
-    let scratch = run.state.scratch().join("worker");
-    std::fs::create_dir_all(&scratch).map_err(started)?;
-    let life = Uuid::now_v7();
-    let config = WorkerConfig {
-        worker: WorkerId::new(life.to_string()),
-        slots: slots(run),
-        scratch,
-        seed: life.as_u64_pair().1,
-        pool: "default".to_owned(),
-        lease: LEASE,
-        poll: LEASE / 2,
-        rest: Duration::ZERO,
-        heartbeat: HEARTBEAT,
-        patience: PATIENCE,
-    };
-    Ok(Worker::new(run.grid.for_worker(), Arc::new(runner), config))
-}
-
-/// One slot a core, unless the user says otherwise.
-fn slots(run: &Run<'_>) -> u32 {
-    run.args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get) as u32)
 }
 
 async fn final_state(published: &mut watch::Receiver<Progress>, job: &JobId) {
@@ -191,10 +153,7 @@ fn manager_outcome(ended: Result<Result<(), ManagerError>, tokio::task::JoinErro
     ended.map_err(broken)?.map_err(Fault::from)
 }
 
-fn worker_outcome(ended: Result<Result<(), WorkerError>, tokio::task::JoinError>) -> Outcome<()> {
-    ended.map_err(broken)?.map_err(Fault::from)
-}
-
-fn broken(error: tokio::task::JoinError) -> Fault {
+/// What is said of a part that panicked.
+pub(super) fn broken(error: tokio::task::JoinError) -> Fault {
     Fault::failed(error).while_doing("a part of gridmill broke").help("the state is kept: run the same command again")
 }
