@@ -59,6 +59,11 @@ pub fn machine_order(machine: &MachineId) -> String {
     format!("fleet/{machine}/order.json")
 }
 
+/// What the leader of a grid with a fleet writes anew from time to time, so that workers see that there is one.
+pub fn manager_sign() -> String {
+    "fleet/manager.json".to_owned()
+}
+
 /// The digests of a file's blocks (see [`blocks`](crate::blocks)), under the digest of the file; created once. A file that
 /// is divided in another way needs another key.
 pub fn blocks(digest: &str) -> String {

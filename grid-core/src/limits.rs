@@ -65,6 +65,9 @@ pub const IDLE_HEARTBEATS: u32 = 15;
 /// Between two heartbeats of a worker at work. A silence is only told from a death after a few of them.
 pub const MAX_HEARTBEAT: Duration = Duration::from_secs(300);
 
+/// Between two signs of a manager with a fleet: 0.04 dollars a month. Workers that wait for one wait at least three times as long.
+pub const MANAGER_SIGN_EVERY: Duration = Duration::from_secs(300);
+
 /// Workers that die under one task before it is given up as poison.
 pub const MAX_DEATHS: u32 = 5;
 

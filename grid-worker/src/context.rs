@@ -91,6 +91,12 @@ impl Context {
         self.stop.kill.cancel();
     }
 
+    /// Has the worker drain, and end with an error.
+    pub(crate) fn leave(&self, why: WorkerError) {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.stop.drain.cancel();
+    }
+
     /// The error that ended the worker, if one did.
     pub(crate) fn take_fault(&self) -> Option<WorkerError> {
         self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -19,6 +19,12 @@ pub enum WorkerError {
         /// The back end's words.
         source: infra::Error,
     },
+    /// It had nothing to do, and nobody looked after it.
+    #[error("idle for {secs} s without a sign of a manager: nobody needs this worker")]
+    Orphaned {
+        /// Since the last sign, or the last task.
+        secs: u64,
+    },
     /// A task could not be written as JSON; a fault of gridmill's own.
     #[error("failed to write {what} as JSON")]
     Json {

@@ -21,6 +21,8 @@ pub(crate) struct Gate {
     obeyed: watch::Sender<Option<u64>>,
     /// Tasks that were taken and have not ended, from when they were received: they run a moment later.
     in_hand: AtomicUsize,
+    /// Tasks that were ever taken.
+    taken: AtomicUsize,
 }
 
 impl Gate {
@@ -40,6 +42,17 @@ impl Gate {
     /// Tasks were taken from the queue.
     pub(crate) fn took(&self, tasks: usize) {
         self.in_hand.fetch_add(tasks, Ordering::SeqCst);
+        self.taken.fetch_add(tasks, Ordering::SeqCst);
+    }
+
+    /// How many tasks were ever taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Whether a task is in hand.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_hand.load(Ordering::SeqCst) > 0
     }
 
     /// A task has ended.
@@ -52,7 +65,7 @@ impl Gate {
 
     /// The order by which it is closed, once nothing is in hand any more.
     pub(crate) fn closed_by(&self) -> Option<u64> {
-        if self.in_hand.load(Ordering::SeqCst) > 0 { None } else { *self.obeyed.borrow() }
+        if self.is_busy() { None } else { *self.obeyed.borrow() }
     }
 }
 

@@ -16,6 +16,7 @@ mod intake;
 mod jobs;
 mod leases;
 mod limits;
+mod orphan;
 mod patience;
 pub mod process;
 mod programs;

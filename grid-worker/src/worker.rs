@@ -1,6 +1,7 @@
 //! The worker as a whole: its parts, and the order in which they end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::ids::MachineId;
 use infra::grid::WorkerGrid;
@@ -13,7 +14,7 @@ use crate::context::Context;
 use crate::error::WorkerError;
 use crate::report::{self, Settled};
 use crate::runner::{Runner, Stop};
-use crate::{gate, heartbeat, leases, pull, tombstones};
+use crate::{gate, heartbeat, leases, orphan, pull, tombstones};
 
 /// Executes the tasks of one pool until it is told to stop.
 #[derive(Debug)]
@@ -22,17 +23,23 @@ pub struct Worker {
     runner: Arc<dyn Runner>,
     config: WorkerConfig,
     machine: Option<MachineId>,
+    orphaned_after: Option<Duration>,
 }
 
 impl Worker {
     /// A worker on these back ends.
     pub fn new(grid: WorkerGrid, runner: Arc<dyn Runner>, config: WorkerConfig) -> Self {
-        Self { grid, runner, config, machine: None }
+        Self { grid, runner, config, machine: None, orphaned_after: None }
     }
 
     /// The same on a machine of a fleet: it says so, and takes no more tasks when it is ordered to.
     pub fn on(self, machine: MachineId) -> Self {
         Self { machine: Some(machine), ..self }
+    }
+
+    /// The same, which ends with [`WorkerError::Orphaned`] when for so long there was neither a task nor a sign of a manager.
+    pub fn unless_orphaned(self, after: Duration) -> Self {
+        Self { orphaned_after: Some(after), ..self }
     }
 
     /// Works until `stop` says otherwise, for ever if it does not: back ends that cannot be reached are waited for.
@@ -50,6 +57,9 @@ impl Worker {
         keepers.spawn(tombstones::watch(context.clone()));
         if let Some(machine) = self.machine {
             keepers.spawn(gate::watch(context.clone(), machine));
+        }
+        if let Some(after) = self.orphaned_after {
+            keepers.spawn(orphan::watch(context.clone(), after));
         }
         let mut speakers = JoinSet::new();
         speakers.spawn(heartbeat::run(context.clone(), leaves.clone()));

@@ -12,5 +12,5 @@ pub mod task;
 pub use ascii::to_ascii_json;
 pub use checkpoint::{CheckpointEnd, CheckpointEntry, CheckpointHead};
 pub use manifest::{ItemFailure, Manifest, OutputFile, Outputs, Pack};
-pub use report::{Completion, Heartbeat, MachineOrder, Report, RunningTask, Wanted};
+pub use report::{Completion, Heartbeat, MachineOrder, ManagerSign, Report, RunningTask, Wanted};
 pub use task::{KeySource, OutputRef, TaskInputs, TaskMessage};

@@ -84,6 +84,17 @@ pub struct MachineOrder {
     pub number: u64,
 }
 
+/// A sign to workers that somebody looks after the fleet, in its place in the bucket. That it has changed is all that counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagerSign {
+    /// [`WIRE_VERSION`](crate::limits::WIRE_VERSION).
+    pub v: u32,
+    /// The leader's.
+    pub epoch: u64,
+    /// Unix milliseconds, for people.
+    pub at_ms: u64,
+}
+
 impl Heartbeat {
     /// How long it takes at most until the next one.
     pub fn next_within(&self) -> Duration {

@@ -4,8 +4,8 @@ use grid_core::ids::{AttemptKey, JobId, MachineId, StageItems, StageName, Worker
 use grid_core::items::Key;
 use grid_core::spending::{Asked, Spending};
 use grid_core::wire::{
-    Completion, Heartbeat, KeySource, MachineOrder, OutputRef, Report, RunningTask, TaskInputs, TaskMessage,
-    to_ascii_json,
+    Completion, Heartbeat, KeySource, MachineOrder, ManagerSign, OutputRef, Report, RunningTask, TaskInputs,
+    TaskMessage, to_ascii_json,
 };
 
 use crate::check::golden;
@@ -136,6 +136,8 @@ fn a_heartbeat_from_a_machine_that_is_closed() {
     let order = MachineOrder { v: 1, number: 1_767_225_600_000 };
     golden!("machine-order.json").holds(&order, &[""]);
     assert_eq!(grid_core::layout::machine_order(&MachineId::new("i-1")), "fleet/i-1/order.json");
+    golden!("manager-sign.json").holds(&ManagerSign { v: 1, epoch: 7, at_ms: 1_767_225_600_000 }, &[""]);
+    assert_eq!(grid_core::layout::manager_sign(), "fleet/manager.json");
 }
 
 #[test]

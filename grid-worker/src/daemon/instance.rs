@@ -3,8 +3,6 @@
 use std::io;
 use std::time::Duration;
 
-use grid_worker::runner::Stop;
-use infra::clock::{Clock, SystemClock};
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,15 +20,9 @@ const TOKEN_SECS: &str = "21600";
 /// The longest answer that is read.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// Items may go on for this long after a spot notice ..
-const AFTER_NOTICE: Duration = Duration::from_secs(100);
-
-/// .. and never into the last seconds, in which what is left is handed back.
-const LAST_SECONDS: Duration = Duration::from_secs(15);
-
 /// What an instance is told.
 #[derive(Debug, PartialEq, Eq)]
-enum Notice {
+pub enum Notice {
     /// Nothing.
     None,
     /// It may be taken away some time: nothing to be done by a worker whose tasks can be handed back at any time.
@@ -41,8 +33,17 @@ enum Notice {
     Terminated,
 }
 
+/// How an instance goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Leaving {
+    /// It is taken away at this time.
+    Spot(Timestamp),
+    /// Its group ends it, and waits for it.
+    Terminated,
+}
+
 /// The instance that we are on.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Instance {
     address: String,
     poll: Duration,
@@ -61,9 +62,8 @@ impl Instance {
         id.ok_or_else(|| io::Error::other(format!("{} does not say which instance this is", self.address)))
     }
 
-    /// Drains the worker when its instance is about to go, and ends the items in hand when the time is up, so that they are
-    /// handed back; ends then.
-    pub async fn watch(mut self, stop: Stop, drain: Duration) {
+    /// Waits until the instance is about to go.
+    pub async fn leaves(&mut self) -> Leaving {
         let mut was_warned = false;
         loop {
             match self.notice().await {
@@ -73,22 +73,16 @@ impl Instance {
                     was_warned = true;
                     tracing::info!("this instance is more likely than others to be taken away soon");
                 }
-                Ok(Notice::Spot(at)) => {
-                    let left = left_after(at, SystemClock.now_ms());
-                    tracing::warn!(%at, finish_within_secs = left.as_secs(), "this instance is taken away: draining");
-                    return leave(&stop, left).await;
-                }
-                Ok(Notice::Terminated) => {
-                    tracing::warn!(finish_within_secs = drain.as_secs(), "the group ends this instance: draining");
-                    return leave(&stop, drain).await;
-                }
+                Ok(Notice::Spot(at)) => return Leaving::Spot(at),
+                Ok(Notice::Terminated) => return Leaving::Terminated,
                 Err(error) => tracing::debug!(%error, "the instance metadata cannot be read"),
             }
             sleep(self.poll).await;
         }
     }
 
-    async fn notice(&mut self) -> io::Result<Notice> {
+    /// What it is told now.
+    pub async fn notice(&mut self) -> io::Result<Notice> {
         if let Some(action) = self.read("spot/instance-action").await? {
             return spot(&action).map(Notice::Spot);
         }
@@ -145,19 +139,6 @@ impl Instance {
         let answer = timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| io::Error::other(format!("{path}: no HTTP")))
     }
-}
-
-async fn leave(stop: &Stop, within: Duration) {
-    stop.drain.cancel();
-    sleep(within).await;
-    stop.kill.cancel();
-}
-
-/// How long items may go on.
-fn left_after(at: Timestamp, now_ms: u64) -> Duration {
-    let left_ms = at.as_millisecond().saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
-    let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-    left.saturating_sub(LAST_SECONDS).min(AFTER_NOTICE)
 }
 
 /// `{"action": "terminate", "time": "2026-01-01T00:02:00Z"}`. Hibernation and stopping take the machine away, too.
@@ -253,34 +234,35 @@ mod tests {
             self.words.lock().unwrap().get(path).map_or((404, String::new()), |word| (200, word.clone()))
         }
 
-        fn watch(&self, drain: Duration) -> Stop {
-            let stop = Stop::default();
-            tokio::spawn(Instance::new(&self.address, Duration::from_millis(1)).watch(stop.clone(), drain));
-            stop
+        fn instance(&self) -> Instance {
+            Instance::new(&self.address, Duration::from_millis(1))
         }
     }
 
-    #[tokio::test]
-    async fn a_spot_notice_drains_at_once_and_ends_what_runs_when_the_time_is_up() {
-        let stub = Stub::start().await;
-        let stop = stub.watch(Duration::from_secs(3_600));
+    /// What it leaves by, once the stub says so; until then it stays.
+    async fn leaves_when(stub: &Stub, path: &'static str, word: &str) -> Leaving {
+        let mut instance = stub.instance();
+        let leaving = tokio::spawn(async move { instance.leaves().await });
         stub.is_asked(10).await;
-        assert!(!stop.drain.is_cancelled());
-        stub.says("spot/instance-action", r#"{"action": "terminate", "time": "2020-01-01T00:00:00Z"}"#);
-        stop.drain.cancelled().await;
-        stop.kill.cancelled().await;
+        assert!(!leaving.is_finished());
+        stub.says(path, word);
+        leaving.await.unwrap()
     }
 
     #[tokio::test]
-    async fn the_groups_wish_drains_for_as_long_as_a_drain_may_take() {
+    async fn a_spot_notice_is_seen_with_its_time() {
+        let stub = Stub::start().await;
+        let notice = r#"{"action": "terminate", "time": "2020-01-01T00:02:00Z"}"#;
+        let at = "2020-01-01T00:02:00Z".parse().unwrap();
+        assert_eq!(leaves_when(&stub, "spot/instance-action", notice).await, Leaving::Spot(at));
+    }
+
+    #[tokio::test]
+    async fn the_groups_wish_is_seen() {
         let stub = Stub::start().await;
         stub.says("autoscaling/target-lifecycle-state", "InService");
-        let stop = stub.watch(Duration::from_secs(3_600));
-        stub.is_asked(10).await;
-        assert!(!stop.drain.is_cancelled());
-        stub.says("autoscaling/target-lifecycle-state", "Terminated");
-        stop.drain.cancelled().await;
-        assert!(!stop.kill.is_cancelled());
+        let seen = leaves_when(&stub, "autoscaling/target-lifecycle-state", "Terminated").await;
+        assert_eq!(seen, Leaving::Terminated);
     }
 
     #[tokio::test]
@@ -292,9 +274,8 @@ mod tests {
         assert_eq!(instance.notice().await.unwrap(), Notice::Rebalance);
         stub.forget_tokens();
         assert_eq!(instance.id().await.unwrap(), "i-0123456789abcdef0");
-        let stop = stub.watch(Duration::ZERO);
-        stub.is_asked(10).await;
-        assert!(!stop.drain.is_cancelled());
+        stub.says("spot/instance-action", "soon");
+        assert!(instance.notice().await.is_err(), "a notice that cannot be read is not passed over");
     }
 
     #[tokio::test]
@@ -304,12 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn items_go_on_for_a_hundred_seconds_and_never_into_the_last_ones() {
-        let left = |secs_left: i64| {
-            let at = Timestamp::from_second(1_800_000_000 + secs_left).unwrap();
-            left_after(at, 1_800_000_000_000).as_secs()
-        };
-        assert_eq!([left(120), left(60), left(10), left(-5)], [100, 45, 0, 0]);
+    fn a_notice_without_a_time_is_none() {
         assert!(spot("{}").is_err() && spot("soon").is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 mod environment;
 mod instance;
+mod machine;
 mod scratch;
 pub mod settings;
 mod signals;
@@ -15,17 +16,16 @@ use grid_core::ids::{MachineId, WorkerId};
 use grid_core::random::Random;
 use grid_worker::process::{ProcessConfig, ProcessRunner};
 use grid_worker::runner::Stop;
-use grid_worker::{Worker, WorkerConfig};
+use grid_worker::{Worker, WorkerConfig, WorkerError};
 use infra::aws::WorkerSettings;
 use infra::aws::check::{Role, write_check};
 use infra::grid::WorkerGrid;
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 use uuid::Uuid;
 
-use self::instance::Instance;
+use self::machine::Machine;
 use self::scratch::Scratch;
 use self::settings::{LogFormat, Settings};
 use self::signals::Signals;
@@ -50,6 +50,8 @@ enum Fault {
     BackEnd(anyhow::Error),
     /// It can work no more.
     Broken(anyhow::Error),
+    /// Nobody looks after it.
+    Orphaned(anyhow::Error),
 }
 
 /// Runs a worker until it is told to stop.
@@ -68,6 +70,7 @@ pub fn start(settings: Settings) -> ExitCode {
         Err(Fault::Broken(error)) => (1, error),
         Err(Fault::Usage(error)) => (2, error),
         Err(Fault::BackEnd(error)) => (5, error),
+        Err(Fault::Orphaned(error)) => (6, error),
     };
     tracing::error!("{error:#}");
     ExitCode::from(status)
@@ -93,30 +96,18 @@ async fn run(settings: Settings) -> Result<(), Fault> {
     let stop = Stop::default();
     let signals = Signals::listen().context("failed to listen for signals").map_err(Fault::Broken)?;
     let obeying = tokio::spawn(signals.obey(stop.clone(), settings.drain()));
-    let mut settings = settings;
-    let watching = watch_instance(&mut settings, &stop).await;
+    let machine = Machine::find(&settings, &stop).await.map_err(Fault::BackEnd)?;
+    let named = machine.as_ref().map(|machine| machine.id.clone()).or(settings.machine.as_ref().map(MachineId::new));
     let life = Uuid::now_v7();
     let ended = match open(&grid, &stop, life).await? {
-        Some(grid) => work(grid, &settings, life, stop).await,
+        Some(grid) => work(grid, &settings, named, life, stop).await,
         None => Ok(()),
     };
     obeying.abort();
-    if let Some(watching) = watching {
-        watching.abort();
+    if let Some(machine) = machine {
+        machine.leave().await;
     }
     ended
-}
-
-/// On an EC2 instance: takes its name for that of the machine, and drains when it is about to be taken away.
-async fn watch_instance(settings: &mut Settings, stop: &Stop) -> Option<JoinHandle<()>> {
-    let mut instance = Instance::new(settings.instance_metadata.clone()?, instance::POLL);
-    if settings.machine.is_none() {
-        match instance.id().await {
-            Ok(id) => settings.machine = Some(id),
-            Err(error) => tracing::warn!(%error, "this worker does not know its machine: no manager will end that"),
-        }
-    }
-    Some(tokio::spawn(instance.watch(stop.clone(), settings.drain())))
 }
 
 /// Opens the grid, however long that takes; nothing when somebody says stop before.
@@ -146,7 +137,13 @@ async fn open(settings: &WorkerSettings, stop: &Stop, life: Uuid) -> Result<Opti
     }
 }
 
-async fn work(grid: WorkerGrid, settings: &Settings, life: Uuid, stop: Stop) -> Result<(), Fault> {
+async fn work(
+    grid: WorkerGrid,
+    settings: &Settings,
+    machine: Option<MachineId>,
+    life: Uuid,
+    stop: Stop,
+) -> Result<(), Fault> {
     let scratch = Scratch::make(&settings.scratch(), &life.to_string())
         .with_context(|| format!("failed to make a scratch folder in {}", settings.scratch().display()))
         .map_err(Fault::Usage)?;
@@ -154,15 +151,21 @@ async fn work(grid: WorkerGrid, settings: &Settings, life: Uuid, stop: Stop) -> 
     let config = config(settings, life, &scratch);
     tracing::info!(worker = %life, pool = config.pool, slots = config.slots, "working");
     let mut worker = Worker::new(grid, Arc::new(runner), config);
-    if let Some(machine) = &settings.machine {
-        worker = worker.on(MachineId::new(machine));
+    if let Some(machine) = machine {
+        worker = worker.on(machine);
+    }
+    if let Some(after) = settings.orphan() {
+        worker = worker.unless_orphaned(after);
     }
     if settings.with_stdin {
         drain_with_stdin(stop.clone());
     }
     let ended = worker.run(stop).await;
     drop(scratch);
-    ended.map_err(|error| Fault::Broken(error.into()))?;
+    ended.map_err(|error| match error {
+        WorkerError::Orphaned { .. } => Fault::Orphaned(error.into()),
+        error => Fault::Broken(error.into()),
+    })?;
     tracing::info!(worker = %life, "everything in hand is finished or given back");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
-use grid_core::limits::MAX_HEARTBEAT;
+use grid_core::limits::{MANAGER_SIGN_EVERY, MAX_HEARTBEAT};
 use grid_core::pipeline::DEFAULT_POOL;
 use infra::aws::WorkerSettings;
 use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
@@ -17,7 +17,7 @@ use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
 /// the rest back. A second signal ends the items in hand, too.
 ///
 /// It ends with status 0 after a drain, 1 when it can no longer work (its disk is full, its rights were taken away), 2 when a
-/// setting is wrong or missing, 5 when the grid refuses it at the start.
+/// setting is wrong or missing, 5 when the grid refuses it at the start, 6 when it was idle for long and there is no manager.
 #[derive(Debug, Parser)]
 #[command(name = "grid-worker", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -92,6 +92,18 @@ pub struct Settings {
     /// ends the instance, whose id is the machine.
     #[arg(long, env = "GRIDMILL_INSTANCE_METADATA", value_name = "IP:PORT")]
     pub instance_metadata: Option<String>,
+    /// The Auto Scaling group of this instance: its hook is held while the worker drains, and let go when it has. Without it the
+    /// instance goes when the hook runs out.
+    #[arg(long, env = "GRIDMILL_GROUP", value_name = "NAME", requires = "instance_metadata")]
+    pub group: Option<String>,
+    /// What the group's hook of termination is called.
+    #[arg(long, env = "GRIDMILL_HOOK", default_value = "drain", value_name = "NAME")]
+    pub hook: String,
+    /// End with status 6 when there was neither a task nor a sign of a manager for so long, seconds; at least 900. A manager with
+    /// a fleet gives a sign every five minutes, others give none. Without it a worker waits for ever.
+    #[arg(long, env = "GRIDMILL_ORPHAN_SECS", value_name = "SECONDS",
+        value_parser = value_parser!(u64).range(3 * MANAGER_SIGN_EVERY.as_secs()..))]
+    pub orphan_secs: Option<u64>,
     /// Drain when standard input ends: with it whoever started this worker has gone.
     #[arg(long, hide = true)]
     pub with_stdin: bool,
@@ -150,6 +162,10 @@ impl Settings {
         Duration::from_secs(self.heartbeat_secs)
     }
 
+    pub fn orphan(&self) -> Option<Duration> {
+        self.orphan_secs.map(Duration::from_secs)
+    }
+
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_secs)
     }
@@ -175,7 +191,8 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_work_are_refused() {
-        for wrong in [["--slots", "0"], ["--lease-secs", "43200"], ["--heartbeat-secs", "0"]] {
+        for wrong in [["--slots", "0"], ["--lease-secs", "43200"], ["--heartbeat-secs", "0"], ["--orphan-secs", "899"]]
+        {
             assert!(Cli::try_parse_from([&["grid-worker"][..], &wrong].concat()).is_err(), "{wrong:?}");
         }
     }

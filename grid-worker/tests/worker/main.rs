@@ -7,6 +7,7 @@ mod closing;
 mod deaf;
 mod elsewhere;
 mod gate;
+mod orphans;
 mod programs;
 mod scripted;
 mod slices;

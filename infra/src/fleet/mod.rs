@@ -3,6 +3,8 @@
 
 #[cfg(feature = "aws")]
 mod autoscaling;
+#[cfg(feature = "aws")]
+mod hook;
 mod local;
 
 use std::fmt::Debug;
@@ -13,6 +15,8 @@ use grid_core::scale::Refused;
 
 #[cfg(feature = "aws")]
 pub use self::autoscaling::AutoScaling;
+#[cfg(feature = "aws")]
+pub use self::hook::Hook;
 pub use self::local::{Life, LocalFleet, Over, Process, Task};
 
 use crate::Result;

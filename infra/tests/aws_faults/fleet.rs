@@ -6,7 +6,7 @@ use std::time::Duration;
 use grid_core::ids::{GroupName, MachineId};
 use grid_core::scale::Refused;
 use infra::clock::TokioClock;
-use infra::fleet::{AutoScaling, Fleet, SeenMachine, Sight, Then};
+use infra::fleet::{AutoScaling, Fleet, Hook, SeenMachine, Sight, Then};
 use infra::{ErrorKind, Result};
 
 use crate::service::{Answer, Service, says};
@@ -267,4 +267,24 @@ async fn a_group_that_is_not_there_is_named() {
     let refused = fleet.look().await.unwrap_err();
     let words = "there is no Auto Scaling group gone";
     assert_eq!((refused.kind, refused.to_string().as_str()), (ErrorKind::NotFound, words));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_is_held_and_let_go_by_its_group_name_and_machine() {
+    let over = || refuses(400, "ValidationError", "No active Lifecycle Action found with instance ID i-1");
+    let [held, gone] = ["RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"].map(|it| answer(it, ""));
+    let denied = refuses(403, "AccessDenied", "not authorized to perform");
+    let (service, clients) = Service::that([held, gone, over(), over(), denied]);
+    let hook = Hook::new(clients.autoscaling, spot(), "drain", MachineId::new("i-1"));
+    hook.wait_on().await.unwrap();
+    hook.let_go().await.unwrap();
+    assert_eq!(kind(hook.wait_on().await), Some(ErrorKind::NotFound));
+    assert_eq!(kind(hook.let_go().await), Some(ErrorKind::NotFound), "a repeat, or too late");
+    assert_eq!(kind(hook.let_go().await), Some(ErrorKind::Denied));
+    let names = "LifecycleHookName=drain&AutoScalingGroupName=spot";
+    assert!(said(&service, "RecordLifecycleActionHeartbeat")[0].contains(names));
+    let let_go = &said(&service, "CompleteLifecycleAction")[0];
+    for part in [names, "LifecycleActionResult=CONTINUE", "InstanceId=i-1"] {
+        assert!(let_go.contains(part), "{let_go}");
+    }
 }

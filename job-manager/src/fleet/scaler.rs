@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grid_core::ids::{GroupName, JobId, MachineId};
 use grid_core::layout;
-use grid_core::limits::WIRE_VERSION;
+use grid_core::limits::{MANAGER_SIGN_EVERY, WIRE_VERSION};
 use grid_core::random::Random;
 use grid_core::rows::{FLEET, POOLS};
 use grid_core::scale::{self, Action, Because, Machine, Memory, Observed, Refused, Seen, Worker, decide};
-use grid_core::wire::MachineOrder;
+use grid_core::wire::{MachineOrder, ManagerSign};
 use infra::fleet::{SeenMachine, Sight, Then};
 use infra::{ErrorKind, Grid};
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,7 @@ pub(crate) async fn run(
 ) {
     let mut scaler = Scaler::new(grid, config, epoch);
     loop {
+        scaler.give_sign(Instant::now()).await;
         sleep(scaler.config.tick.mul_f64(0.75 + random.unit() / 2.0)).await;
         if !scaler.has_memory {
             scaler.remember().await;
@@ -76,6 +77,8 @@ struct Scaler {
     full: Vec<GroupName>,
     memory_note: Note,
     board_note: Note,
+    /// When the workers are to see a sign again.
+    sign_due: Instant,
 }
 
 impl Scaler {
@@ -92,6 +95,19 @@ impl Scaler {
             sight: None,
             refused: Vec::new(),
             full: Vec::new(),
+            sign_due: Instant::now(),
+        }
+    }
+
+    /// Tells workers that somebody looks after them. One that is lost is made good by the next: they wait for several.
+    async fn give_sign(&mut self, now: Instant) {
+        if now < self.sign_due {
+            return;
+        }
+        self.sign_due = now + MANAGER_SIGN_EVERY;
+        let sign = ManagerSign { v: WIRE_VERSION, epoch: self.epoch, at_ms: self.grid.clock.now_ms() };
+        if let Err(error) = self.grid.objects.put(&layout::manager_sign(), encode(&sign).into()).await {
+            tracing::warn!(%error, "the workers cannot be told that somebody leads");
         }
     }
 

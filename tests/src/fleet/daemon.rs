@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -36,6 +36,11 @@ impl Daemon {
             }
         }
         anyhow::bail!("{program} ended before it was ready; see {}", log.display())
+    }
+
+    /// Waits until it ends by itself.
+    pub fn end(mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait()?)
     }
 
     /// `kill -9`, and waits until it is gone.

@@ -3,6 +3,7 @@
 
 mod daemon;
 mod http;
+mod instance;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub use self::daemon::Daemon;
 pub use self::http::{Answer, get, get_within, post};
+pub use self::instance::Instance;
 
 /// How long a lease of these workers lasts, seconds: the shortest that leaves room for a slow machine.
 pub(crate) const LEASE_SECS: u64 = 10;
@@ -70,8 +72,13 @@ impl Fleet {
 
     /// Starts a manager and waits until it is ready.
     pub fn manager(&self, name: &str) -> anyhow::Result<Daemon> {
+        self.manager_with(name, &[])
+    }
+
+    /// The same with further settings.
+    pub fn manager_with(&self, name: &str, words: &[&str]) -> anyhow::Result<Daemon> {
         let mut command = self.command("job-manager");
-        command.args(["--listen", "127.0.0.1:0", "--name", name, "--log-format", "json"]);
+        command.args(["--listen", "127.0.0.1:0", "--name", name, "--log-format", "json"]).args(words);
         let manager = Daemon::start(command, &self.path(name), "listening")?;
         // It listens before its back ends have answered, and says so to whoever asks for more.
         let give_up = Instant::now() + READY_WITHIN;
@@ -97,10 +104,23 @@ impl Fleet {
 
     /// Starts a worker with these settings and waits until it works.
     pub fn worker_with(&self, name: &str, words: &[&str]) -> anyhow::Result<Daemon> {
+        Daemon::start(self.worker_command(words), &self.path(name), "working")
+    }
+
+    /// Starts a worker of two slots on an instance of the group `workers`.
+    pub fn worker_on(&self, name: &str, instance: &Instance, words: &[&str]) -> anyhow::Result<Daemon> {
+        let lease = LEASE_SECS.to_string();
+        let mut command = self.worker_command(&["--slots", "2", "--lease-secs", &lease, "--heartbeat-secs", "2"]);
+        command.args(["--instance-metadata", &instance.address, "--group", "workers"]).args(words);
+        command.env("AWS_ENDPOINT_URL_AUTO_SCALING", format!("http://{}", instance.address));
+        Daemon::start(command, &self.path(name), "working")
+    }
+
+    fn worker_command(&self, words: &[&str]) -> Command {
         let mut command = self.command("grid-worker");
         command.args(words).args(["--log-format", "json"]);
         command.arg("--scratch").arg(self.path("scratch"));
-        Daemon::start(command, &self.path(name), "working")
+        command
     }
 
     /// What `gridmill` answers, run in the grid's folder.

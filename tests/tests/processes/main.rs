@@ -4,6 +4,7 @@
 //! `grid-worker`, start a server, set `AWS_ENDPOINT_URL`, then `cargo test -p gridmill-tests --test processes -- --ignored`.
 //! `GRIDMILL_KILLS` says how many processes are killed in one job, `GRIDMILL_SEED` which.
 
+mod machines;
 mod names;
 mod strangers;
 mod wishes;
@@ -18,6 +19,10 @@ use grid_core::random::Random;
 use gridmill_tests::fleet::{Daemon, Fleet, get, post, tree};
 use serde_json::{Value, json};
 
+use self::machines::{
+    a_group_that_ends_an_instance_waits_for_its_worker, processes_come_with_the_work_and_go_without_losing_any,
+    spot_notices_under_load_end_no_command_and_change_no_byte,
+};
 use self::names::files_of_awkward_names_arrive_as_they_are;
 use self::strangers::a_stranger_reads_what_is_documented_and_delivers_twice;
 use self::wishes::{
@@ -197,6 +202,9 @@ gridmill_tests::on_ministack! {
     a_job_that_is_cancelled_ends_and_the_next_one_runs
     what_failed_is_redriven_and_nothing_else_runs_again
     a_table_that_is_lost_is_made_again_and_the_job_goes_on
+    a_group_that_ends_an_instance_waits_for_its_worker
+    spot_notices_under_load_end_no_command_and_change_no_byte
+    processes_come_with_the_work_and_go_without_losing_any
     files_of_awkward_names_arrive_as_they_are
     a_stranger_reads_what_is_documented_and_delivers_twice
     a_job_of_a_hundred_thousand_items_balances

@@ -1,0 +1,138 @@
+//! Machines that come, and that are taken away beside running commands: nothing is lost, nothing runs twice, and no command is
+//! ended by it.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use gridmill_tests::fleet::{Daemon, Fleet, Instance, get};
+use serde_json::json;
+
+use super::{MINUTES, fetched, local, receipt, stage, submit, until};
+
+/// Notices that workers get in one job: `GRIDMILL_NOTICES` says how many.
+const NOTICES: usize = 50;
+
+/// Workers at a time.
+const WORKERS: usize = 5;
+
+/// Items that say when they begin and when they end, so that one that was ended in between is seen.
+fn told(fleet: &Fleet, items: u32, secs: &str) -> String {
+    let (began, ended) = (fleet.path("began"), fleet.path("ended"));
+    let run = format!(
+        "echo x >> {}; sleep {secs}; echo $((GRIDMILL_KEY_ITEM * GRIDMILL_KEY_ITEM)); echo x >> {}",
+        began.display(),
+        ended.display()
+    );
+    super::numbered(items, &run)
+}
+
+/// How many items have begun, and how many of them have ended by themselves.
+fn lines(fleet: &Fleet) -> anyhow::Result<(usize, usize)> {
+    let count = |name: &str| std::fs::read(fleet.path(name)).map(|text| text.len() / 2);
+    Ok((count("began")?, count("ended")?))
+}
+
+struct Hired {
+    instance: Instance,
+    worker: Daemon,
+}
+
+fn hire(fleet: &Fleet, nth: usize) -> anyhow::Result<Hired> {
+    let instance = Instance::new(&format!("i-{nth:017}"))?;
+    let worker = fleet.worker_on(&format!("worker-{nth}"), &instance, &["--drain-secs", "60"])?;
+    Ok(Hired { instance, worker })
+}
+
+/// The group waits for a worker that is told to drain: it is kept waiting while an item runs, and let go when that has ended.
+pub fn a_group_that_ends_an_instance_waits_for_its_worker() -> anyhow::Result<()> {
+    let fleet = Fleet::new()?;
+    let manager = fleet.manager("manager")?;
+    let first = hire(&fleet, 1)?;
+    let gate = fleet.path("gate");
+    let run = format!("while [ ! -e {} ]; do sleep 0.1; done; echo over", gate.display());
+    let job = submit(&manager, &super::numbered(1, &run))?;
+    until(&manager.address, &job, |status| stage(status, 0, "running") == 1)?;
+    first.instance.is_told("autoscaling/target-lifecycle-state", "Terminated");
+    let waits = "RecordLifecycleActionHeartbeat workers/drain/i-00000000000000001";
+    while first.instance.actions() != [waits] {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    fleet.write("gate", "")?;
+    ensure!(first.worker.end()?.success(), "it ends well");
+    let actions = first.instance.actions();
+    let last = actions.last().context("there is one")?;
+    assert_eq!(last, "CompleteLifecycleAction workers/drain/i-00000000000000001 CONTINUE");
+    assert!(actions[..actions.len() - 1].iter().all(|action| action == waits), "{actions:?}");
+
+    let _second = hire(&fleet, 2)?;
+    let end = fleet.end_of(&|| vec![manager.address.clone()], &job, MINUTES)?;
+    assert_eq!(end["state"], "succeeded", "{end}");
+    assert_eq!(stage(&receipt(&manager.address, &job)?, 0, "attempts"), 1, "the item ended where it had begun");
+    Ok(())
+}
+
+/// Spot notices come all the time, and every worker that gets one is replaced.
+pub fn spot_notices_under_load_end_no_command_and_change_no_byte() -> anyhow::Result<()> {
+    let notices = std::env::var("GRIDMILL_NOTICES").ok().and_then(|notices| notices.parse().ok()).unwrap_or(NOTICES);
+    let fleet = Fleet::new()?;
+    let items = 40 * notices as u32;
+    let pipeline = told(&fleet, items, "0.4");
+    let manager = fleet.manager("manager")?;
+    let mut workers = (0..WORKERS).map(|nth| hire(&fleet, nth)).collect::<anyhow::Result<Vec<Hired>>>()?;
+    let job = submit(&manager, &pipeline)?;
+    let mut given = 0;
+    while given < notices {
+        let status = until(&manager.address, &job, |status| {
+            status["state"] != "running" || stage(status, 0, "running") >= WORKERS as u64
+        })?;
+        ensure!(status["state"] == "running", "the job was over after {given} notices: {status}");
+        // All but one at a time, as when a kind of machine is wanted elsewhere.
+        let taken = (WORKERS - 1).min(notices - given);
+        workers[..taken].iter().for_each(|hired| hired.instance.is_reclaimed());
+        for _ in 0..taken {
+            let status = workers.remove(0).worker.end()?;
+            ensure!(status.success(), "a worker that drains ends well: {status}");
+            workers.push(hire(&fleet, WORKERS + given)?);
+            given += 1;
+        }
+    }
+    let end = fleet.end_of(&|| vec![manager.address.clone()], &job, MINUTES)?;
+    assert_eq!((&end["state"], stage(&end, 0, "ok")), (&json!("succeeded"), u64::from(items)), "{end}");
+    assert_eq!(lines(&fleet)?, (items as usize, items as usize), "begun and ended, each once");
+    let receipt = receipt(&manager.address, &job)?;
+    assert_eq!((&receipt["balanced"], &receipt["stages"][0]["failures"]), (&json!(true), &json!({})), "{receipt}");
+    // The same without the waiting.
+    fleet.write("p.yaml", told(&fleet, items, "0"))?;
+    assert_eq!(fetched(&fleet, &manager.address, &job)?, local(&fleet, &[])?);
+    Ok(())
+}
+
+/// Machines of the pool as people see them: there and on their way.
+fn machines(manager: &str) -> anyhow::Result<u64> {
+    let pools = get(manager, "/v1/pools")?.json()?;
+    let groups = pools["entries"][0]["groups"].as_array().context(format!("a pool with groups: {pools}"))?;
+    let count = |field: &str| groups.iter().filter_map(|group| group[field].as_u64()).sum::<u64>();
+    Ok(count("machines") + count("coming"))
+}
+
+/// From no worker to the end of a job and back to none, three times: none is started or ended by hand.
+pub fn processes_come_with_the_work_and_go_without_losing_any() -> anyhow::Result<()> {
+    let fleet = Fleet::new()?;
+    let manager =
+        fleet.manager_with("manager", &["--fleet", "processes", "--max-machines", "3", "--machine-slots", "2"])?;
+    let mut items = 0;
+    for round in 1..=3 {
+        // Another command each time: what an earlier job has made is not made again.
+        let pipeline = told(&fleet, 20 + round, &format!("0.2{round}"));
+        let job = submit(&manager, &pipeline)?;
+        let end = fleet.end_of(&|| vec![manager.address.clone()], &job, MINUTES)?;
+        items += 20 + round;
+        assert_eq!((&end["state"], stage(&end, 0, "ok")), (&json!("succeeded"), u64::from(20 + round)), "{end}");
+        assert_eq!(receipt(&manager.address, &job)?["balanced"], true);
+        while machines(&manager.address)? > 0 {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert_eq!(lines(&fleet)?, (items as usize, items as usize), "begun and ended, each once");
+    }
+    Ok(())
+}
