@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use grid_core::ids::JobId;
-use grid_core::job::{Job, META, Meta, RowChange, StoredRow};
+use grid_core::ids::{ItemIndex, JobId, StageName};
+use grid_core::job::{Job, META, Meta, RowChange, StoredRow, shard_place};
 use grid_core::layout;
+use grid_core::limits::SHARD_ITEMS;
 use grid_core::rows::job_partition;
 use grid_core::submission::Submission;
-use infra::state::{Expect, RowKey, StateStore, Write};
+use infra::state::{Expect, Row, RowKey, StateStore, Write};
 use infra::{ErrorKind, Grid};
 
 use crate::ManagerError;
@@ -36,7 +37,11 @@ impl JobTable {
     /// Reads a job: its submission, and its rows if it has any.
     pub async fn load(grid: &Grid, id: &JobId) -> Result<Self, ManagerError> {
         let submission = Arc::new(read_submission(grid, id).await?);
-        let rows = all_rows(grid.state.as_ref(), &job_partition(id)).await?;
+        Self::of_rows(submission, all_rows(grid.state.as_ref(), &job_partition(id)).await?)
+    }
+
+    fn of_rows(submission: Arc<Submission>, rows: Vec<Row>) -> Result<Self, ManagerError> {
+        let id = submission.job.clone();
         let versions = rows.iter().map(|row| (row.key.sort.clone(), row.version)).collect();
         let stored: Vec<StoredRow> =
             rows.into_iter().map(|row| StoredRow { sort: row.key.sort, body: row.body }).collect();
@@ -46,6 +51,21 @@ impl JobTable {
             Job::load(submission, &stored).map_err(|error| ManagerError::damaged(format!("job {id}"), error))?
         };
         Ok(Self { job, versions })
+    }
+
+    /// Reads what there is of one item: the submission, and the row of its shard. `None` where the pipeline has no such stage.
+    pub async fn load_around(
+        grid: &Grid,
+        id: &JobId,
+        stage: &StageName,
+        item: ItemIndex,
+    ) -> Result<Option<Self>, ManagerError> {
+        let submission = Arc::new(read_submission(grid, id).await?);
+        if submission.pipeline.stage(stage).is_none() {
+            return Ok(None);
+        }
+        let key = RowKey { partition: job_partition(id), sort: shard_place(stage, item / SHARD_ITEMS) };
+        Self::of_rows(submission, grid.state.get(&key).await?.into_iter().collect()).map(Some)
     }
 
     /// Takes over the job's own row, if somebody else has written it.
@@ -119,8 +139,8 @@ pub(crate) async fn read_submission(grid: &Grid, id: &JobId) -> Result<Submissio
 }
 
 /// Reads every row of a partition.
-pub(crate) async fn all_rows(state: &dyn StateStore, partition: &str) -> infra::Result<Vec<infra::state::Row>> {
-    let mut rows: Vec<infra::state::Row> = Vec::new();
+pub(crate) async fn all_rows(state: &dyn StateStore, partition: &str) -> infra::Result<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
     loop {
         let after = rows.last().map(|row| row.key.sort.clone());
         let page = state.query(partition, "", after.as_deref(), PAGE).await?;

@@ -81,7 +81,7 @@ run "rights_name_what_they_are_for" {
         may = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes", "sqs:SendMessage"]
         on  = "arn:aws:sqs:eu-central-1:123456789012:grid-reports"
       }
-      Rows = { may = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"], on = "arn:aws:dynamodb:eu-central-1:123456789012:table/grid" }
+      Rows = { may = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTimeToLive"], on = "arn:aws:dynamodb:eu-central-1:123456789012:table/grid" }
       Fleet = {
         may = ["autoscaling:SetDesiredCapacity", "autoscaling:SetInstanceProtection", "autoscaling:TerminateInstanceInAutoScalingGroup"]
         on = [

@@ -39,7 +39,7 @@ pub use recall::{Recall, RecalledPlan, Standing};
 pub use redrive::LastAttempt;
 pub use retry::{Draw, Verdict, decide};
 pub use reuse::MadeOf;
-pub use rows::{LoadError, META, RowChange, SHARD, StoredRow};
+pub use rows::{LoadError, META, RowChange, SHARD, StoredRow, shard_place};
 pub use stage::{OutTask, StageView, TaskPhase};
 pub use state::{Job, JobState};
 pub use tree::{Inputs, Tree};

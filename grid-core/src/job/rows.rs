@@ -12,7 +12,7 @@ use super::bundle::Pace;
 use super::retry::Spent;
 use super::stage::{OutTask, Planned, StageBook, Tally, TaskPhase};
 use super::state::Job;
-use crate::ids::{AttemptKey, ItemIndex, WorkerId};
+use crate::ids::{AttemptKey, ItemIndex, StageName, WorkerId};
 use crate::limits::{SHARD_ITEMS, WIRE_VERSION};
 use crate::submission::Submission;
 
@@ -20,6 +20,11 @@ use crate::submission::Submission;
 pub const META: &str = "META";
 /// What comes between a stage's row name and the number of a shard.
 pub const SHARD: &str = "/SHARD#";
+
+/// The name of the row that holds a shard of a stage.
+pub fn shard_place(stage: &StageName, shard: u32) -> String {
+    format!("STAGE#{stage}{SHARD}{shard:06}")
+}
 
 /// A row to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +114,7 @@ impl Job {
         let mut changes = Vec::new();
         for (index, book) in self.stages.iter().enumerate() {
             let name = &self.spec(index).name;
-            let row = |shard: &u32| change(format!("STAGE#{name}{SHARD}{shard:06}"), &book.shard_row(*shard));
+            let row = |shard: &u32| change(shard_place(name, *shard), &book.shard_row(*shard));
             changes.extend(book.dirty_shards.iter().map(row));
             if book.dirty {
                 let row = StageRow { v: WIRE_VERSION, planned: book.planned, pace: book.pace };

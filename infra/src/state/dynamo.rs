@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TimeToLiveStatus, TransactWriteItem};
 use futures::{StreamExt, stream};
 use grid_core::spending::{Asked, Spending};
 
@@ -28,7 +28,7 @@ const VERSION: &str = "version";
 const EPOCH: &str = "epoch";
 const BODY: &str = "body";
 /// Epoch seconds: the table's attribute for the time to live. Rows without it stay.
-const EXPIRES: &str = "expires";
+pub(crate) const EXPIRES: &str = "expires";
 
 /// What the service calls itself where requests are counted.
 const SERVICE: &str = "DynamoDB";
@@ -68,6 +68,17 @@ impl DynamoState {
     /// Says there what its requests are billed as, beside their number.
     pub fn billed_to(self, requests: Requests) -> Self {
         Self { requests, ..self }
+    }
+
+    /// The attribute by whose time the table forgets rows; `None` where it keeps all of them.
+    pub async fn forgets_by(&self) -> Result<Option<String>> {
+        let request = self.client.describe_time_to_live().table_name(&self.table);
+        let described = request.send().await;
+        let described = described.map_err(|error| failed(format!("read what table {} forgets", self.table), error))?;
+        let is_on =
+            |status: &TimeToLiveStatus| matches!(status, TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling);
+        let described = described.time_to_live_description.filter(|it| it.time_to_live_status().is_some_and(is_on));
+        Ok(described.and_then(|described| described.attribute_name))
     }
 
     /// A consistent read is billed by 4 KiB of what it found.

@@ -14,6 +14,8 @@ use grid_core::spending::Spending;
 
 #[cfg(feature = "aws")]
 pub use self::dynamo::DynamoState;
+#[cfg(feature = "aws")]
+pub(crate) use self::dynamo::EXPIRES;
 pub use self::memory::MemoryState;
 pub use self::sqlite::SqliteState;
 

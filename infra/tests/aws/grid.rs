@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::TimeToLiveSpecification;
 use aws_sdk_sqs::types::QueueAttributeName;
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -36,6 +37,7 @@ macro_rules! grid_checks {
             a_worker_needs_neither_table_nor_dead_tasks
             the_doctor_finds_a_good_grid_good_and_leaves_nothing
             the_doctor_says_what_is_wrong
+            the_doctor_says_whether_the_table_forgets_what_has_expired
         }
     };
 }
@@ -55,6 +57,9 @@ pub async fn run(check: &str, fresh: Fresh) {
             the_doctor_finds_a_good_grid_good_and_leaves_nothing(fresh).await;
         }
         "the_doctor_says_what_is_wrong" => the_doctor_says_what_is_wrong(fresh).await,
+        "the_doctor_says_whether_the_table_forgets_what_has_expired" => {
+            the_doctor_says_whether_the_table_forgets_what_has_expired(fresh).await;
+        }
         unknown => panic!("there is no check {unknown}"),
     }
 }
@@ -227,6 +232,23 @@ async fn the_doctor_says_what_is_wrong(mut fresh: Fresh) {
     }
     let retention = findings.iter().find(|found| found.name.ends_with(", retention")).unwrap();
     assert_eq!(retention.verdict, Verdict::Advice);
+}
+
+async fn the_doctor_says_whether_the_table_forgets_what_has_expired(fresh: Fresh) {
+    let table = &fresh.vars[TABLE];
+    let expiry = async || {
+        let findings = fresh.check(Role::Manager).await;
+        findings.into_iter().find(|found| found.name.ends_with(", expiry")).unwrap()
+    };
+    let off = expiry().await;
+    let remedy = off.remedy.as_deref().unwrap_or_default();
+    assert_eq!(off.verdict, Verdict::Advice, "{off}");
+    assert!(remedy.contains(&format!("update-time-to-live --table-name {table} ")), "{off}");
+    let by = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires").build().unwrap();
+    let update = fresh.clients.dynamodb.update_time_to_live().table_name(table);
+    update.time_to_live_specification(by).send().await.unwrap();
+    let on = expiry().await;
+    assert_eq!((on.verdict, on.remedy), (Verdict::Ok, None));
 }
 
 fn kind<T>(answer: Result<T>) -> Option<ErrorKind> {

@@ -33,6 +33,24 @@ async fn a_throttled_write_is_tried_again_and_a_refused_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_table_forgets_by_an_attribute_only_where_that_is_on() {
+    let described = |words: &str| says(&format!(r#"{{"TimeToLiveDescription": {{{words}}}}}"#));
+    let cases = [
+        (r#""TimeToLiveStatus": "ENABLED", "AttributeName": "expires""#, Some("expires")),
+        (r#""TimeToLiveStatus": "ENABLING", "AttributeName": "other""#, Some("other")),
+        (r#""TimeToLiveStatus": "DISABLING", "AttributeName": "expires""#, None),
+        (r#""TimeToLiveStatus": "DISABLED""#, None),
+        ("", None),
+    ];
+    for (words, by) in cases {
+        let (_service, state) = table([described(words)]);
+        assert_eq!(state.forgets_by().await.unwrap().as_deref(), by, "{words}");
+    }
+    let (_service, state) = table([rejects(400, "AccessDeniedException")]);
+    assert_eq!(kind(state.forgets_by().await), Some(ErrorKind::Denied));
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_write_has_a_condition_on_version_and_epoch() {
     let (service, state) = table([says("{}"), says("{}")]);
     let writes = vec![write("a"), Write { body: None, ..write("a") }];

@@ -41,7 +41,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 #[into_params(parameter_in = Query)]
 pub(super) struct OutputsQuery {
     /// `next_cursor` of the page before.
-    #[param(pattern = "^[0-9]{1,4}[.][0-9]{1,10}[.][0-9]{1,10}$")]
+    #[param(pattern = "^[0-9]{1,10}[.][0-9]{1,10}[.][0-9]{1,10}$")]
     cursor: Option<String>,
     /// Entries in a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -109,17 +109,18 @@ pub(super) async fn get(
     Query(query): Query<OutputQuery>,
 ) -> Result<Response, Refusal> {
     let (job, _) = caller.job(&api, &id).await?;
-    let view = Arc::new(JobView::open(&api.grid, &job).await?);
     let unknown = || Refusal::not_found(format!("job {job} has no output {}", shortened(&path)));
-    let (stage, content) = match query.stage {
+    let stage = query.stage.map(StageName::new);
+    if let (Some(stage), Some(item)) = (&stage, query.item) {
+        let view = JobView::open_around(&api.grid, &job, stage, item).await?.ok_or_else(unknown)?;
+        let content = content_of(&view, stage, item, query.name.as_deref()).await?.ok_or_else(unknown)?;
+        return give(&api, Arc::new(view), stage.clone(), content, &path).await;
+    }
+    let view = Arc::new(JobView::open(&api.grid, &job).await?);
+    let (stage, content) = match stage {
         Some(stage) => {
-            let stage = StageName::new(stage);
-            let content = match query.item {
-                Some(item) => content_of(&view, &stage, item, query.name.as_deref()).await?,
-                None if view.submission.pipeline.stage(&stage).is_some() => Some(Content::Shared),
-                None => None,
-            };
-            (stage, content)
+            let is_known = view.submission.pipeline.stage(&stage).is_some();
+            (stage, is_known.then_some(Content::Shared))
         }
         None => {
             let entry = find(&view, &path).await?.ok_or_else(unknown)?;

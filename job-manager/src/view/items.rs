@@ -33,12 +33,26 @@ impl fmt::Display for ItemPlace {
 }
 
 impl FromStr for ItemPlace {
-    type Err = std::num::ParseIntError;
+    type Err = NoPlace;
 
-    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let (stage, item) = text.split_once('.').unwrap_or((text, ""));
-        Ok(Self { stage: stage.parse()?, item: item.parse()? })
+    /// An item that no stage can have is past the end of its stage.
+    fn from_str(text: &str) -> std::result::Result<Self, NoPlace> {
+        let [stage, item] = numbers(text)?;
+        let (stage, item) = (usize::try_from(stage), ItemIndex::try_from(item));
+        Ok(Self { stage: stage.unwrap_or(usize::MAX), item: item.unwrap_or(ItemIndex::MAX) })
     }
+}
+
+/// A text that is no place in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a place in a list")]
+pub struct NoPlace;
+
+/// The numbers of a place, with dots between them. Each has at most ten digits, as the largest number of an item has.
+pub(super) fn numbers<const COUNT: usize>(text: &str) -> std::result::Result<[u64; COUNT], NoPlace> {
+    let is_number = |text: &&str| (1..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers: Option<Vec<u64>> = text.split('.').map(|text| Some(text).filter(is_number)?.parse().ok()).collect();
+    numbers.and_then(|numbers| numbers.try_into().ok()).ok_or(NoPlace)
 }
 
 /// Which items are listed.
@@ -169,8 +183,9 @@ mod tests {
     fn a_place_is_read_as_it_is_written() {
         let place = ItemPlace { stage: 3, item: 4_000_000_000 };
         assert_eq!(place.to_string().parse(), Ok(place));
-        for text in ["", "1", "1.", ".1", "a.1", "1.-1", "1.4294967296", "1.1.1"] {
-            assert!(text.parse::<ItemPlace>().is_err(), "{text}");
+        for text in ["", "1", "1.", ".1", "a.1", "1.-1", "1.+1", "1.42949672960", "1.1.1"] {
+            assert_eq!(text.parse::<ItemPlace>(), Err(NoPlace), "{text}");
         }
+        assert_eq!("1.4294967296".parse(), Ok(ItemPlace { stage: 1, item: ItemIndex::MAX }));
     }
 }

@@ -43,15 +43,29 @@ pub struct JobView {
 impl JobView {
     /// Opens a job as it stands now.
     pub async fn open(grid: &Grid, job: &JobId) -> std::result::Result<Self, ManagerError> {
-        let job = JobTable::load(grid, job).await?.job;
-        Ok(Self {
+        Ok(Self::of(grid, JobTable::load(grid, job).await?.job))
+    }
+
+    /// Opens a job as far as what one item has committed goes, and reads nothing of the others: its status and counts are not the
+    /// job's. `None` where it has no such stage.
+    pub(crate) async fn open_around(
+        grid: &Grid,
+        job: &JobId,
+        stage: &StageName,
+        item: ItemIndex,
+    ) -> std::result::Result<Option<Self>, ManagerError> {
+        Ok(JobTable::load_around(grid, job, stage, item).await?.map(|table| Self::of(grid, table.job)))
+    }
+
+    fn of(grid: &Grid, job: Job) -> Self {
+        Self {
             submission: job.submission().clone(),
             status: status_of(&job),
             objects: grid.objects.clone(),
             outputs: OutputReader::new(grid.objects.clone()),
             keys: Keys::new(grid.objects.clone()),
             job,
-        })
+        }
     }
 
     /// The job.

@@ -84,7 +84,7 @@ locals {
   table_statements = [{
     Sid      = "Rows"
     Effect   = "Allow"
-    Action   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
+    Action   = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTimeToLive"]
     Resource = var.table_arn
   }]
 

@@ -32,6 +32,7 @@ RIGHTS = {
     "query": "dynamodb:Query",
     "put_item": "dynamodb:PutItem",
     "delete_item": "dynamodb:DeleteItem",
+    "describe_time_to_live": "dynamodb:DescribeTimeToLive",
     # The rights are those of the writes in it.
     "transact_write_items": None,
     "describe_auto_scaling_groups": "autoscaling:DescribeAutoScalingGroups",

@@ -1,9 +1,9 @@
-//! The table: its keys, and the manager's rights.
+//! The table: its keys, the manager's rights, and whether it forgets what has expired.
 
 use aws_sdk_dynamodb::Client;
 
 use super::report::Report;
-use crate::state::{DynamoState, Expect, RowKey, StateStore, Write};
+use crate::state::{DynamoState, EXPIRES, Expect, RowKey, StateStore, Write};
 use crate::{Error, ErrorKind, Result};
 
 pub(super) async fn check_table(report: &mut Report, client: &Client, name: &str) {
@@ -33,6 +33,32 @@ pub(super) async fn check_table(report: &mut Report, client: &Client, name: &str
     report.judge(&format!("{place}, conditions"), again, |()| "honoured".to_owned(), "use another table service");
     let removed = one(&state, write(Expect::Version(1), None)).await;
     report.right(&format!("{place}, delete"), removed, "dynamodb:DeleteItem");
+    check_expiry(report, &format!("{place}, expiry"), name, state.forgets_by().await);
+}
+
+/// Rows that mean nothing any more are the table's to remove: without that it grows, and the grid works all the same.
+fn check_expiry(report: &mut Report, what: &str, table: &str, forgets_by: Result<Option<String>>) {
+    let enable = format!(
+        "aws dynamodb update-time-to-live --table-name {table} --time-to-live-specification \
+         Enabled=true,AttributeName={EXPIRES}"
+    );
+    match forgets_by {
+        Ok(Some(attribute)) if attribute == EXPIRES => report.ok(what, "on"),
+        Ok(Some(attribute)) => {
+            let seen = format!("the table forgets rows by `{attribute}`, which ours do not have: it keeps all of them");
+            report.advise(what, seen, format!("disable that; after an hour, {enable}"));
+        }
+        Ok(None) => {
+            report.advise(what, "off: rows of uploads and idempotency keys stay when their time is over", enable)
+        }
+        Err(error) => {
+            let remedy = match error.kind {
+                ErrorKind::Denied => "grant dynamodb:DescribeTimeToLive to the role or user of these credentials",
+                _ => "the table service may have no expiry; then rows of uploads and idempotency keys stay",
+            };
+            report.advise(what, format!("not to be seen: {error}"), remedy);
+        }
+    }
 }
 
 async fn one(state: &DynamoState, write: Write) -> Result<()> {

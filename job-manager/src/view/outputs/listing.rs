@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Walk, WalkError, delivered_stages};
 use crate::view::JobView;
+use crate::view::items::{NoPlace, numbers};
 
 /// Entries ahead of whoever reads the list.
 const AHEAD: usize = 256;
@@ -37,12 +38,11 @@ impl fmt::Display for OutputPlace {
 }
 
 impl FromStr for OutputPlace {
-    type Err = std::num::ParseIntError;
+    type Err = NoPlace;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (stage, rest) = text.split_once('.').unwrap_or((text, ""));
-        let (item, file) = rest.split_once('.').unwrap_or((rest, ""));
-        Ok(Self { stage: stage.parse()?, item: item.parse()?, file: file.parse()? })
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let [stage, item, file] = numbers(text)?;
+        Ok(Self { stage: usize::try_from(stage).unwrap_or(usize::MAX), item, file })
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
         let place = OutputPlace { stage: 3, item: 4_000_000_000, file: 7 };
         assert_eq!(place.to_string().parse(), Ok(place));
         assert!(OutputPlace { item: OutputPlace::SHARED, file: 0, ..place } > place);
-        for text in ["", "1", "1.2", "1.2.", "1..2", "a.1.1", "1.1.-1", "1.1.1.1"] {
+        for text in ["", "1", "1.2", "1.2.", "1..2", "a.1.1", "1.1.-1", "1.1.+1", "1.1.1.1", "1.12345678901.1"] {
             assert!(text.parse::<OutputPlace>().is_err(), "{text}");
         }
     }

@@ -33,6 +33,7 @@ pub struct Moods(Arc<Mutex<Mood>>, Arc<Reads>);
 #[derive(Debug, Default)]
 struct Reads {
     rows: AtomicU64,
+    rows_found: AtomicU64,
     objects: AtomicU64,
 }
 
@@ -60,6 +61,11 @@ impl Moods {
     /// How often rows were read since the last time that this was asked.
     pub fn row_reads(&self) -> u64 {
         self.1.rows.swap(0, Ordering::Relaxed)
+    }
+
+    /// How many rows were found since the last time that this was asked.
+    pub fn rows_found(&self) -> u64 {
+        self.1.rows_found.swap(0, Ordering::Relaxed)
     }
 
     /// How often objects were read since the last time that this was asked.
@@ -91,13 +97,17 @@ impl StateStore for MoodyState {
     async fn get(&self, key: &RowKey) -> Result<Option<Row>> {
         self.1.read()?;
         self.1.1.rows.fetch_add(1, Ordering::Relaxed);
-        self.0.get(key).await
+        let row = self.0.get(key).await?;
+        self.1.1.rows_found.fetch_add(row.iter().len() as u64, Ordering::Relaxed);
+        Ok(row)
     }
 
     async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Row>> {
         self.1.read()?;
         self.1.1.rows.fetch_add(1, Ordering::Relaxed);
-        self.0.query(partition, prefix, after, limit).await
+        let rows = self.0.query(partition, prefix, after, limit).await?;
+        self.1.1.rows_found.fetch_add(rows.len() as u64, Ordering::Relaxed);
+        Ok(rows)
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<Vec<Result<u64>>> {

@@ -125,3 +125,55 @@ async fn jobs_are_listed_with_their_stages_where_these_are_asked_for() {
     }
     assert_eq!(site.get("/v1/jobs?stages=x").await.pointers(), ["query:stages"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_named_by_its_item_costs_the_same_in_a_large_job() {
+    let moods = Moods::default();
+    let yard = Yard { grid: moods.grid() };
+    let site = Site::on(yard.grid.clone(), Site::this_machine());
+    let stages: String = (0..20).map(|stage| format!("  s{stage:02}: {{range: 1..9, run: [\"true\"]}}\n")).collect();
+    let job = printed(&yard, &site, &format!("name: large\nstages:\n{stages}")).await;
+    let files = page(&site, &job, 1_000, None).await.entries;
+    assert_eq!(files.len(), 180);
+    (moods.row_reads(), moods.rows_found(), moods.object_reads());
+    for file in [&files[0], &files[100], &files[179]] {
+        let answer = site.get(&file.href).await;
+        assert_eq!(answer.body, format!("{}\n", file.item).into_bytes());
+        // Whether there are tokens, whose the job is, and what became of the item; the submission and the manifest.
+        assert_eq!((moods.row_reads(), moods.rows_found(), moods.object_reads()), (3, 2, 2), "{}", file.href);
+    }
+    let unknown = |query: &str| format!("/v1/jobs/{job}/outputs/x?{query}");
+    for query in [
+        "stage=none&item=0",
+        "stage=s00&item=9",
+        "stage=s00&item=4294967295",
+        "stage=s00&item=0&name=x",
+        "stage=%00&item=0",
+    ] {
+        assert_eq!(site.get(&unknown(query)).await.status, 404, "{query}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn past_the_end_of_a_list_there_is_nothing_and_a_text_that_is_no_cursor_is_refused() {
+    let yard = Yard::new();
+    let site = Site::on(yard.grid.clone(), Site::this_machine());
+    let job = printed(&yard, &site, "name: p\nstages:\n  work: {range: 1..3, run: [\"true\"]}\n").await;
+    let past = ["0.3", "0.4294967295", "0.4294967296", "0.9999999999", "1.0", "9999999999.0"];
+    let none = ["", "0", "0.", ".0", "0.+1", "0.-1", "0.00000000001", "0.0.0.0", "a.b"];
+    for (list, more) in [("items", ""), ("dead", ""), ("outputs", ".0")] {
+        let ask = async |cursor: &str| site.get(&format!("/v1/jobs/{job}/{list}?cursor={cursor}")).await;
+        for cursor in past {
+            let answer = ask(&format!("{cursor}{more}")).await;
+            assert_eq!(answer.json::<serde_json::Value>(), serde_json::json!({"entries": []}), "{list} {cursor}");
+        }
+        for cursor in none {
+            let answer = ask(&cursor.replace('+', "%2B")).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.pointers()),
+                (400, vec!["query:cursor".to_owned()]),
+                "{list} {cursor}"
+            );
+        }
+    }
+}
