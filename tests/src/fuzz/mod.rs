@@ -8,10 +8,12 @@
 
 mod compressed;
 mod forms;
+mod http;
 mod mutate;
 mod names;
 mod pipelines;
 mod records;
+mod site;
 mod slices;
 mod wire;
 
@@ -35,11 +37,12 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "records", run: records::run, words: &["\n", "\r\n", "\"", "\"\"", ",", "\",\"", "\u{feff}", "\0"] },
     Target { name: "slices", run: slices::run, words: &["\n", "\r\n", "\"", "\"\"", ",", "\",\"", "\u{feff}", "\0"] },
     Target { name: "compressed", run: compressed::run, words: &["\u{1f}", "BZh9", "(\u{b5}/"] },
     Target { name: "wire", run: wire::run, words: &wire::WORDS },
+    Target { name: "http", run: http::run, words: &http::WORDS },
     Target { name: "pipelines", run: pipelines::run, words: &pipelines::WORDS },
     Target {
         name: "names",
