@@ -215,12 +215,25 @@ impl Fleet {
 
     /// What a script of the repository answers, with the grid's names and boto3, which comes with LocalStack.
     pub fn python(&self, script: &str, words: &[&str], said: &str) -> anyhow::Result<String> {
+        self.script(Command::new(self.emulators().join("localstack/bin/python")), script, words, said)
+    }
+
+    /// The same of a shell script that asks with the aws command line.
+    pub fn aws_cli(&self, script: &str, words: &[&str], said: &str) -> anyhow::Result<String> {
+        let others = std::env::var_os("PATH").unwrap_or_default();
+        let folders = std::iter::once(self.emulators().join("awscli/bin")).chain(std::env::split_paths(&others));
+        let mut command = Command::new("bash");
+        command.env("PATH", std::env::join_paths(folders)?);
+        self.script(command, script, words, said)
+    }
+
+    /// Where the tools lie that scripts ask with.
+    fn emulators(&self) -> PathBuf {
+        std::env::var_os("GRIDMILL_EMULATORS").map_or_else(|| self.programs.join("../emulators"), PathBuf::from)
+    }
+
+    fn script(&self, mut command: Command, script: &str, words: &[&str], said: &str) -> anyhow::Result<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let emulators = match std::env::var_os("GRIDMILL_EMULATORS") {
-            Some(folder) => PathBuf::from(folder),
-            None => self.programs.join("../emulators"),
-        };
-        let mut command = Command::new(emulators.join("localstack/bin/python"));
         command.arg(root.join(script)).args(words).envs(self.env.iter().cloned());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =

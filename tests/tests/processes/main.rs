@@ -24,7 +24,10 @@ use self::machines::{
     spot_notices_under_load_end_no_command_and_change_no_byte,
 };
 use self::names::files_of_awkward_names_arrive_as_they_are;
-use self::strangers::a_stranger_reads_what_is_documented_and_delivers_twice;
+use self::strangers::{
+    a_stranger_reads_what_is_documented_and_delivers_twice,
+    the_aws_command_line_reads_what_is_documented_and_delivers_twice,
+};
 use self::wishes::{
     a_job_that_is_cancelled_ends_and_the_next_one_runs, a_table_that_is_lost_is_made_again_and_the_job_goes_on,
     what_failed_is_redriven_and_nothing_else_runs_again,
@@ -207,5 +210,6 @@ gridmill_tests::on_ministack! {
     processes_come_with_the_work_and_go_without_losing_any
     files_of_awkward_names_arrive_as_they_are
     a_stranger_reads_what_is_documented_and_delivers_twice
+    the_aws_command_line_reads_what_is_documented_and_delivers_twice
     a_job_of_a_hundred_thousand_items_balances
 }
