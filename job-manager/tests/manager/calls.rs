@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use grid_core::ids::WorkerId;
 use grid_core::job::JobState;
 use grid_core::limits::WIRE_VERSION;
 use grid_core::spending::{Asked, Spending};
-use grid_core::wire::{Completion, Heartbeat, Report};
+use grid_core::wire::{Completion, Report};
 use infra::queue::{Depth, Receipt, Received, TaskQueue};
 use infra::requests::Requests;
 use infra::state::{Row, RowKey, StateStore, Write};
@@ -20,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::yard::{Leader, Manager, Yard};
+use crate::yard::{Leader, Manager, Yard, heartbeat};
 
 /// Calls by name.
 type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -128,20 +127,6 @@ fn counted(grid: &Grid, answers_after: Duration) -> (Grid, Calls, Arc<AtomicU32>
     (counted, calls, most)
 }
 
-fn heartbeat(worker: &str, sequence: u64) -> Report {
-    Report::Heartbeat(Heartbeat {
-        v: WIRE_VERSION,
-        worker: WorkerId::new(worker),
-        sequence,
-        pool: "default".into(),
-        slots: 1,
-        interval_secs: 20.0,
-        closed_by: None,
-        machine: None,
-        running: Vec::new(),
-    })
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_idle_leader_makes_seventeen_calls_a_minute_and_takes_on_a_job_at_once() {
     let yard = Yard::new();
@@ -197,7 +182,7 @@ async fn a_manager_that_stands_by_reads_the_leaders_row_some_thirteen_times_a_mi
 async fn a_backlog_of_reports_is_taken_in_by_several_calls_at_a_time() {
     let yard = Yard::new();
     for sequence in 0..800 {
-        yard.report(&heartbeat("w", sequence)).await;
+        yard.report(&Report::Heartbeat(heartbeat("w", sequence))).await;
     }
     let (grid, calls, most) = counted(&yard.grid, Duration::from_millis(50));
     let leader = Leader::start(&grid);
@@ -212,8 +197,8 @@ async fn a_backlog_of_reports_is_taken_in_by_several_calls_at_a_time() {
 #[tokio::test(start_paused = true)]
 async fn across_machines_one_item_a_slot_is_tried_and_the_rest_is_bundled() {
     let yard = Yard::new();
-    yard.report(&heartbeat("a", 1)).await;
-    yard.report(&heartbeat("b", 1)).await;
+    yard.report(&Report::Heartbeat(heartbeat("a", 1))).await;
+    yard.report(&Report::Heartbeat(heartbeat("b", 1))).await;
     let leader = Leader::with(&yard.grid, ManagerConfig::across_machines());
     sleep(Duration::from_secs(1)).await;
     yard.submit("name: many\nstages:\n  work: {range: 1..1000, run: 'true'}\n").await;

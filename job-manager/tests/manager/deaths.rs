@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use grid_core::ids::{JobId, WorkerId};
+use grid_core::ids::JobId;
 use grid_core::job::JobState;
-use grid_core::limits::{QUEUE_BATCH, WIRE_VERSION};
+use grid_core::limits::QUEUE_BATCH;
 use grid_core::reason::Reason;
 use grid_core::rows::job_partition;
 use grid_core::wire::{Heartbeat, Report, RunningTask, TaskMessage};
@@ -12,14 +12,14 @@ use infra::state::RowKey;
 use job_manager::view;
 use tokio::time::sleep;
 
-use crate::yard::{Manager, Yard};
+use crate::yard::{Manager, Yard, heartbeat};
 
 const ONE: &str = "name: one\nstages:\n  work: {range: 1..1, run: [\"true\"], retry: {attempts: 1}}\n";
 
 /// Longer than it takes to miss a worker that beats every second.
 const SILENCE: Duration = Duration::from_secs(20);
 
-fn heartbeat(worker: &str, sequence: u64, interval_secs: f64, running: &[&TaskMessage]) -> Heartbeat {
+fn beat(worker: &str, sequence: u64, interval_secs: f64, running: &[&TaskMessage]) -> Heartbeat {
     let running = running.iter().map(|task| RunningTask {
         job: task.job.clone(),
         stage: task.stage.clone(),
@@ -28,17 +28,7 @@ fn heartbeat(worker: &str, sequence: u64, interval_secs: f64, running: &[&TaskMe
         progress: None,
         status: None,
     });
-    Heartbeat {
-        v: WIRE_VERSION,
-        worker: WorkerId::new(worker),
-        sequence,
-        pool: "default".into(),
-        slots: 2,
-        interval_secs,
-        running: running.collect(),
-        machine: None,
-        closed_by: None,
-    }
+    Heartbeat { slots: 2, interval_secs, running: running.collect(), ..heartbeat(worker, sequence) }
 }
 
 impl Yard {
@@ -69,7 +59,7 @@ impl Yard {
     /// One worker takes the next task, says so, and dies.
     async fn dies(&self, worker: &str) {
         let (task, _) = self.receive().await;
-        self.beats(heartbeat(worker, 1, 1.0, &[&task])).await;
+        self.beats(beat(worker, 1, 1.0, &[&task])).await;
         sleep(SILENCE).await;
     }
 }
@@ -134,7 +124,7 @@ async fn a_death_counts_once_and_is_seen_by_a_leader_that_never_heard_the_worker
     let first = Manager::start(&yard.grid, "first");
     let (task, _) = yard.receive().await;
     for sequence in 1..10 {
-        yard.beats(heartbeat("w", sequence, 1.0, &[&task])).await;
+        yard.beats(beat("w", sequence, 1.0, &[&task])).await;
         sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(view::workers(&yard.grid).await.unwrap()[0].running.len(), 1);
@@ -143,7 +133,7 @@ async fn a_death_counts_once_and_is_seen_by_a_leader_that_never_heard_the_worker
     sleep(SILENCE * 3).await;
     assert_eq!(yard.died(&job).await, ["w"]);
     // It was only cut off, and is so again.
-    yard.beats(heartbeat("w", 20, 1.0, &[&task])).await;
+    yard.beats(beat("w", 20, 1.0, &[&task])).await;
     sleep(SILENCE).await;
     assert_eq!(yard.died(&job).await, ["w"]);
     assert_eq!(view::workers(&yard.grid).await.unwrap(), []);
@@ -157,8 +147,8 @@ async fn a_worker_that_leaves_has_not_died_even_if_an_older_word_of_it_comes_lat
     let job = yard.submit(ONE).await;
     let manager = Manager::start(&yard.grid, "manager");
     let (task, _) = yard.receive().await;
-    yard.beats(Heartbeat { slots: 0, ..heartbeat("w", 3, 1.0, &[]) }).await;
-    yard.beats(heartbeat("w", 2, 1.0, &[&task])).await;
+    yard.beats(Heartbeat { slots: 0, ..beat("w", 3, 1.0, &[]) }).await;
+    yard.beats(beat("w", 2, 1.0, &[&task])).await;
     sleep(SILENCE).await;
     assert_eq!(yard.died(&job).await, [] as [&str; 0]);
     assert_eq!(view::workers(&yard.grid).await.unwrap(), []);
@@ -170,8 +160,8 @@ async fn a_worker_that_leaves_has_not_died_even_if_an_older_word_of_it_comes_lat
 async fn every_manager_sees_the_workers_for_as_long_as_they_may_be_silent() {
     let yard = Yard::new();
     let manager = Manager::start(&yard.grid, "manager");
-    yard.beats(heartbeat("idle", 1, 20.0, &[])).await;
-    yard.beats(Heartbeat { pool: "big".into(), ..heartbeat("brief", 1, 1.0, &[]) }).await;
+    yard.beats(beat("idle", 1, 20.0, &[])).await;
+    yard.beats(Heartbeat { pool: "big".into(), ..beat("brief", 1, 1.0, &[]) }).await;
     sleep(Duration::from_secs(8)).await;
     let workers = view::workers(&yard.grid).await.unwrap();
     let names: Vec<&str> = workers.iter().map(|worker| worker.worker.as_str()).collect();
@@ -181,7 +171,7 @@ async fn every_manager_sees_the_workers_for_as_long_as_they_may_be_silent() {
     assert_eq!(told, [("big", 1, 2, 0), ("default", 1, 2, 0)]);
     sleep(Duration::from_secs(290)).await;
     assert_eq!(view::workers(&yard.grid).await.unwrap().len(), 1, "the idle one speaks every five minutes");
-    yard.beats(Heartbeat { slots: 0, ..heartbeat("idle", 2, 20.0, &[]) }).await;
+    yard.beats(Heartbeat { slots: 0, ..beat("idle", 2, 20.0, &[]) }).await;
     sleep(Duration::from_secs(8)).await;
     assert_eq!(view::workers(&yard.grid).await.unwrap(), []);
     manager.stop().await;
@@ -192,12 +182,12 @@ async fn a_task_of_a_worker_that_seldom_speaks_is_not_sent_again() {
     let yard = Yard::new();
     yard.submit(ONE).await;
     let manager = Manager::start(&yard.grid, "manager");
-    yard.beats(heartbeat("w", 1, 20.0, &[])).await;
+    yard.beats(beat("w", 1, 20.0, &[])).await;
     sleep(Duration::from_secs(1)).await;
     // A queue that has lost count: nothing seems to be on its way.
     let [task] = &yard.tasks().await[..] else { panic!("one task") };
     sleep(Duration::from_secs(20)).await;
-    yard.beats(heartbeat("w", 2, 20.0, &[task])).await;
+    yard.beats(beat("w", 2, 20.0, &[task])).await;
     sleep(Duration::from_secs(40)).await;
     assert_eq!(yard.tasks().await, vec![]);
     sleep(Duration::from_secs(60)).await;

@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use grid_core::ids::{JobId, StageName, WorkerId};
+use grid_core::ids::{JobId, StageName};
 use grid_core::job::JobState;
-use grid_core::limits::WIRE_VERSION;
 use grid_core::share::{Agreement, Agreements};
 use grid_core::wire::{Heartbeat, Report};
 use job_manager::view::{self, JobView};
 use job_manager::{ManagerConfig, RetryDead, SubmitRequest, submit};
 use tokio::time::sleep;
 
-use crate::yard::{Leader, Manager, Yard};
+use crate::yard::{Leader, Manager, Yard, heartbeat};
 
 /// Slots of the worker in sight; the window is three times as many.
 const SLOTS: u32 = 40;
@@ -23,20 +22,8 @@ fn sweep(name: &str, terms: &str) -> String {
 }
 
 async fn worker(yard: &Yard) {
-    let (worker, pool) = (WorkerId::new("w"), "default".to_owned());
-    let (v, slots, interval_secs) = (WIRE_VERSION, SLOTS, 60.0);
-    yard.report(&Report::Heartbeat(Heartbeat {
-        v,
-        worker,
-        sequence: 1,
-        pool,
-        slots,
-        interval_secs,
-        running: vec![],
-        machine: None,
-        closed_by: None,
-    }))
-    .await;
+    let beat = Heartbeat { slots: SLOTS, interval_secs: 60.0, ..heartbeat("w", 1) };
+    yard.report(&Report::Heartbeat(beat)).await;
 }
 
 fn agreed(tenant: &str, agreement: Agreement) -> ManagerConfig {

@@ -10,7 +10,7 @@ use grid_core::layout;
 use grid_core::limits::{QUEUE_BATCH, WIRE_VERSION};
 use grid_core::reason::{Failure, Reason};
 use grid_core::rows::{ACTIVE, job_partition};
-use grid_core::wire::{Completion, ItemFailure, Manifest, Report, TaskMessage, to_ascii_json};
+use grid_core::wire::{Completion, Heartbeat, ItemFailure, Manifest, Report, TaskMessage, to_ascii_json};
 use infra::state::RowKey;
 use infra::{ErrorKind, Grid};
 use job_manager::{ManagerConfig, ManagerError, Progress, RetryDead, Role, SubmitRequest, lead, manage, submit};
@@ -86,6 +86,21 @@ impl Manager {
     pub async fn stop(self) {
         self.stop.cancel();
         self.ended.await.unwrap().unwrap();
+    }
+}
+
+/// The sign of life of a worker that runs nothing.
+pub fn heartbeat(worker: &str, sequence: u64) -> Heartbeat {
+    Heartbeat {
+        v: WIRE_VERSION,
+        worker: WorkerId::new(worker),
+        sequence,
+        pool: "default".into(),
+        slots: 1,
+        interval_secs: 20.0,
+        running: Vec::new(),
+        machine: None,
+        closed_by: None,
     }
 }
 
