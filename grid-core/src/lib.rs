@@ -16,6 +16,7 @@ pub mod layout;
 pub mod limits;
 pub mod pipeline;
 pub mod price;
+pub mod quote;
 pub mod random;
 pub mod reason;
 pub mod rows;

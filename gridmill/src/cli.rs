@@ -45,8 +45,10 @@ pub enum Command {
     /// Check a pipeline file and report all its faults at once
     #[command(after_help = "Example:\n  gridmill validate pipeline.yaml && gridmill plan pipeline.yaml")]
     Validate(ValidateArgs),
-    /// Show items, bytes, records, tasks and memory before anything runs; nothing is written
-    #[command(after_help = "Example:\n  gridmill plan claims.yaml --input claims=claims.csv")]
+    /// Show items, bytes, records, tasks, memory, time and cost before anything runs; nothing is written
+    #[command(
+        after_help = "Example:\n  gridmill plan claims.yaml --input claims=claims.csv --workers 8 --usd-per-slot-hour 0.04"
+    )]
     Plan(PlanArgs),
     /// Hand a pipeline and its files over to a job manager
     #[command(after_help = help::SUBMIT_EXAMPLES, after_long_help = help::long(help::SUBMIT_EXAMPLES))]

@@ -365,6 +365,28 @@ fn an_item_is_found_by_its_values_and_by_the_name_of_its_file() {
 }
 
 #[test]
+fn a_plan_quotes_what_earlier_jobs_took() {
+    let yard = Yard::new(
+        "name: slow\nparams: {n: {default: a}}\nstages:\n  work: {range: 1..4, run: 'sleep 0.1; echo ${{ params.n }}'}\n",
+    );
+    let (first, code) = yard.answer("plan p.yaml");
+    assert!(code == 0 && first.contains("no quote: no job of this pipeline"), "{first}");
+    assert_eq!(yard.gridmill("run p.yaml --workers 2").status.code(), Some(0));
+    yard.write("p.yaml", &fs::read_to_string(yard.path().join("p.yaml")).unwrap().replace("1..4", "1..40"));
+    let plan = yard.json("plan p.yaml --workers 4 --usd-per-slot-hour 3.6 --json");
+    let quote = &plan["quote"];
+    let number = |value: &Value| value.as_f64().unwrap();
+    assert_eq!((&quote["jobs"], &quote["unknown"], &quote["slots"]), (&1.into(), &Value::Array(vec![]), &4.into()));
+    let slot_secs = number(&quote["slot_secs"]["likely"]);
+    // Forty items of at least a tenth of a second.
+    assert!(slot_secs >= 4.0, "{quote}");
+    assert!((number(&quote["usd"]["likely"]) * 1_000.0 - slot_secs).abs() < 1e-6, "{quote}");
+    assert!((number(&quote["elapsed_secs"]["likely"]) * 4.0 - slot_secs).abs() < 1e-6, "{quote}");
+    let (words, _) = yard.answer("plan p.yaml --workers 4 --usd-per-slot-hour 3.6");
+    assert!(words.contains("by 1 earlier job: ") && words.contains(" on 4 slots, $"), "{words}");
+}
+
+#[test]
 fn a_plan_writes_nothing() {
     let yard = squares();
     let plan = yard.json("plan p.yaml --json");

@@ -101,6 +101,17 @@ pub struct ValidateArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
+
+    /// How many items run at once, for the quote [default: the number of cores]
+    #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub workers: Option<u32>,
+
+    /// What an hour of a slot costs, for the quote [default: nothing]
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub usd_per_slot_hour: Option<f64>,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
 
 /// A job.

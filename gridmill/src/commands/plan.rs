@@ -1,16 +1,21 @@
 //! `gridmill plan`: what a run would do, before anything runs. Nothing is written.
 
+mod quote;
+
 use std::collections::BTreeMap;
 
 use grid_core::ids::{JobId, StageName};
 use grid_core::items::source::count_of_computed;
 use grid_core::limits::{MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
 use grid_core::pipeline::{ItemSource, List, Per, Pipeline, Stage};
+use grid_core::quote::{Range, Size};
 use grid_core::submission::Submission;
 use infra::grid::Sources;
 use infra::inputs::PinOptions;
 use job_manager::planner::{self, PlanError};
 use serde::Serialize;
+
+use self::quote::{History, Quote};
 
 use crate::cli::PlanArgs;
 use crate::console::{Column, Console, table};
@@ -34,6 +39,9 @@ struct StagePlan {
     least_tasks: u64,
     /// Memory that one slot needs at most: input read ahead, and what the stage allows its commands.
     memory_bytes: u64,
+    /// Slot time, where earlier jobs tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slot_secs: Option<Range>,
 }
 
 /// The answer of `gridmill plan --json`.
@@ -41,17 +49,26 @@ struct StagePlan {
 struct Answer<'a> {
     pipeline: &'a str,
     stages: &'a [StagePlan],
+    quote: &'a Quote,
 }
 
 /// Shows what would be done.
 pub fn plan(args: &PlanArgs, console: Console) -> Outcome {
     let loaded = load::load(&args.pipeline, console)?;
-    let (pipeline, stages) = local::runtime()?.block_on(plans(loaded))?;
+    let runtime = local::runtime()?;
+    let (pipeline, mut stages) = runtime.block_on(plans(loaded))?;
+    let history = runtime.block_on(History::of(&args.place, &pipeline.name))?;
+    for stage in &mut stages {
+        stage.slot_secs = history.slot_secs(&stage.stage, Size { items: stage.items, bytes: stage.bytes });
+    }
+    let known: Vec<(Range, u64)> = stages.iter().filter_map(|stage| Some((stage.slot_secs?, stage.items))).collect();
+    let unknown = stages.iter().filter(|stage| stage.slot_secs.is_none()).map(|stage| stage.stage.clone()).collect();
+    let quote = Quote::new(&history, &known, unknown, args);
     if console.json {
-        console.document(&Answer { pipeline: &pipeline.name, stages: &stages })?;
+        console.document(&Answer { pipeline: &pipeline.name, stages: &stages, quote: &quote })?;
         return Ok(Exit::Done);
     }
-    console.text(&shown(&stages))?;
+    console.text(&format!("{}\n{}", shown(&stages), quote.shown()))?;
     Ok(Exit::Done)
 }
 
@@ -113,6 +130,7 @@ async fn stage_plan(
         records,
         least_tasks: items.div_ceil(u64::from(SHARD_ITEMS)),
         memory_bytes: memory(stage, items, bytes),
+        slot_secs: None,
     })
 }
 
@@ -160,6 +178,7 @@ fn shown(stages: &[StagePlan]) -> String {
         Column::Number("records"),
         Column::Number("tasks"),
         Column::Number("memory a slot"),
+        Column::Number("slot time"),
     ];
     let unknown = || "-".to_owned();
     let rows = stages.iter().map(|plan| {
@@ -172,6 +191,7 @@ fn shown(stages: &[StagePlan]) -> String {
             plan.records.map_or_else(unknown, text::count),
             tasks(plan),
             if plan.memory_bytes == 0 { unknown() } else { text::bytes(plan.memory_bytes) },
+            plan.slot_secs.map_or_else(unknown, |range| quote::between(range, text::seconds)),
         ]
     });
     table(&columns, rows)
