@@ -31,7 +31,9 @@ pub struct Params {
     pub safety: f64,
     /// Between the end of a task and the start of the next one: a decision's interval, a poll, a heartbeat.
     pub slack: Duration,
-    /// An idle machine stays this many boot times. 1 is ski rental: keeping it costs at most what buying it again would.
+    /// An idle machine stays at most this many boot times before it is closed. Ski rental says one boot time in all (keeping a
+    /// machine costs at most what buying it again would), and the way out - two decisions and a heartbeat - takes most of that:
+    /// what is left is enough that idle machines do not all go at once.
     pub idle_boots: f64,
     /// Views older than this remove nothing.
     pub stale: Duration,
@@ -65,7 +67,7 @@ impl Default for Params {
             task: Duration::from_secs(60),
             safety: 1.2,
             slack: Duration::from_secs(30),
-            idle_boots: 1.0,
+            idle_boots: 0.05,
             stale: Duration::from_secs(60),
             silent: Duration::from_secs(30),
             daily_machine_hours: None,
