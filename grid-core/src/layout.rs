@@ -122,14 +122,24 @@ pub fn checkpoint_number(key: &str) -> Option<u32> {
     name.split_once('.')?.1.split_once('-')?.0.parse().ok()
 }
 
-/// Tells the workers that a job is cancelled.
-pub fn tombstone(job: &JobId) -> String {
-    format!("jobs/{job}/cancelled")
+/// Tells the workers that a round of a job was stopped; created once.
+pub fn tombstone(job: &JobId, round: u32) -> String {
+    format!("jobs/{job}/cancelled{}", of_round(round))
 }
 
-/// The balance of a finished job.
-pub fn receipt(job: &JobId) -> String {
-    format!("jobs/{job}/receipt.json")
+/// How a round of a job ended: its balance; created once.
+pub fn receipt(job: &JobId, round: u32) -> String {
+    format!("jobs/{job}/receipt{}.json", of_round(round))
+}
+
+/// Which failed items are run again in a round, and how; created once, before any of them is handed out.
+pub fn redrive(job: &JobId, round: u32) -> String {
+    format!("jobs/{job}/redrive{}.json", of_round(round))
+}
+
+/// The first round, in which nothing is run again, has no number.
+fn of_round(round: u32) -> String {
+    if round == 0 { String::new() } else { format!(".{round}") }
 }
 
 /// Two hash digits, the same for all items of a shard, so that the store can spread the load (3,500 writes a second a
@@ -176,5 +186,13 @@ mod tests {
         let (prefix, rest) = key.split_at("jobs/0190/clean/done/".len());
         assert_eq!(prefix, "jobs/0190/clean/done/");
         assert_eq!(&rest[2..], "/0000000012.3.json");
+    }
+
+    #[test]
+    fn every_round_has_a_tombstone_and_a_receipt_of_its_own() {
+        let job = JobId::new("0190");
+        assert_eq!([tombstone(&job, 0), tombstone(&job, 1)], ["jobs/0190/cancelled", "jobs/0190/cancelled.1"]);
+        assert_eq!([receipt(&job, 0), receipt(&job, 12)], ["jobs/0190/receipt.json", "jobs/0190/receipt.12.json"]);
+        assert_eq!(redrive(&job, 1), "jobs/0190/redrive.1.json");
     }
 }

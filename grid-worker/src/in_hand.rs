@@ -1,9 +1,8 @@
 //! The tasks that a worker has in hand: what the lease keeper, the tombstone watch and the heartbeat look at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use grid_core::ids::JobId;
 use grid_core::wire::{RunningTask, TaskMessage};
 use infra::queue::Receipt;
 use tokio::time::Instant;
@@ -11,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::HEARTBEAT_STATUS_CHARS;
 use crate::runner::TaskProgress;
+use crate::tombstones::{Round, round_of};
 
 /// The tasks in hand, in the order of their receipt.
 #[derive(Debug, Default)]
@@ -52,12 +52,12 @@ pub(crate) enum Lease {
 pub(crate) struct Held {
     tasks: Arc<InHand>,
     number: u64,
-    /// Cancelled when its job is.
+    /// Cancelled when its round of the job is stopped.
     pub(crate) kill: CancellationToken,
 }
 
 impl InHand {
-    /// Takes a task in hand. `kill` is cancelled when its job is. When the very attempt is in hand already its message
+    /// Takes a task in hand. `kill` is cancelled when its round of the job is stopped. When the very attempt is in hand already its message
     /// came again: the new lease takes the place of the old one, and there is nothing more to do.
     pub(crate) fn take(
         self: &Arc<Self>,
@@ -99,17 +99,18 @@ impl InHand {
         }
     }
 
-    /// The jobs of the tasks in hand, each once.
-    pub(crate) fn jobs(&self) -> Vec<JobId> {
-        let mut jobs: Vec<JobId> = self.lock().by_number.values().map(|task| task.message.job.clone()).collect();
-        jobs.sort_unstable();
-        jobs.dedup();
-        jobs
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().by_number.is_empty()
     }
 
-    /// Kills the tasks of a job.
-    pub(crate) fn kill_job(&self, job: &JobId) {
-        for task in self.lock().by_number.values().filter(|task| task.message.job == *job) {
+    /// The rounds of jobs in which the tasks in hand were sent, each once.
+    pub(crate) fn rounds(&self) -> BTreeSet<Round> {
+        self.lock().by_number.values().map(|task| round_of(&task.message)).collect()
+    }
+
+    /// Kills the tasks of a round.
+    pub(crate) fn kill_round(&self, round: &Round) {
+        for task in self.lock().by_number.values().filter(|task| round_of(&task.message) == *round) {
             task.kill.cancel();
         }
     }
@@ -125,9 +126,10 @@ impl InHand {
 }
 
 impl Task {
+    /// An attempt that is sent again in another round is another task: this one may be stopped, and that one not.
     fn is_same(&self, message: &TaskMessage) -> bool {
         let (mine, other) = (&self.message, message);
-        mine.key() == other.key() && mine.stage == other.stage && mine.job == other.job
+        mine.key() == other.key() && mine.stage == other.stage && round_of(mine) == round_of(other)
     }
 
     fn running(&self) -> Option<RunningTask> {

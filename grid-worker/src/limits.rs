@@ -8,7 +8,7 @@ pub(crate) const JOBS_KEPT: u64 = 16;
 /// Jobs whose folders of programs stay on the worker: what their setups made lies in there, too.
 pub(crate) const WORK_FOLDERS_KEPT: usize = 32;
 
-/// Jobs whose tombstones are remembered.
+/// Rounds of jobs whose tombstones are remembered.
 pub(crate) const TOMBSTONES_KEPT: u64 = 1_024;
 
 /// First wait after an error that may pass; drawn between zero and this.

@@ -68,7 +68,7 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
             Event::Pulled(pulled) => {
                 let messages;
                 (messages, failures) = unpack(&context, failures, pulled.received);
-                if messages.is_empty() && context.in_hand.jobs().is_empty() {
+                if messages.is_empty() && context.in_hand.is_empty() {
                     // What an idle worker asks is no job's.
                     context.meter.take();
                 }

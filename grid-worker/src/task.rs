@@ -28,7 +28,7 @@ use crate::{WorkerError, intake, jobs, stage_in, tombstones};
 enum Ending {
     /// Its attempt has a manifest.
     Committed,
-    /// Its job is cancelled.
+    /// Its round of the job is stopped.
     Past,
     /// Another worker has it.
     Lost,
@@ -94,7 +94,7 @@ async fn work(
     receives: u32,
     slot: OwnedSemaphorePermit,
 ) -> Result<Ending, Hindrance> {
-    if tombstones::is_cancelled(context, &message.job).await {
+    if tombstones::is_stopped(context, &tombstones::round_of(message)).await {
         return Ok(Ending::Past);
     }
     if receives > 1 && has_manifest(context, message).await? {
@@ -152,7 +152,7 @@ async fn work(
     let ran = context.runner.run(task).await;
     held.executed();
     drop(slot);
-    if context.tombstones.knows(&message.job) {
+    if context.tombstones.knows(message) {
         return Ok(Ending::Past);
     }
     if is_out_of_disk(&ran) {

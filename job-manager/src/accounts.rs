@@ -29,6 +29,11 @@ impl Accounts {
         job.charge(&self.account.take());
     }
 
+    /// The same, of a job whose round has ended: no row but its own is written any more.
+    pub fn charge_end(&self, job: &mut Job) {
+        job.charge_end(&self.account.take());
+    }
+
     /// There is no job: what was asked since is nobody's.
     pub fn is_idle(&self) {
         self.account.take();

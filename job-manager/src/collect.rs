@@ -6,8 +6,8 @@ use grid_core::wire::{Completion, Report};
 use infra::queue::{Receipt, Received};
 use tokio::time::Instant;
 
-use crate::desk::read_manifest;
 use crate::leader::Leader;
+use crate::objects::read_manifest;
 
 impl Leader {
     /// Takes in reports. A completion is deleted only when the rows hold what it told.
@@ -58,7 +58,9 @@ impl Leader {
         let (mut news, mut of_nobody) = (Vec::new(), Vec::new());
         for (completion, receipt) in completions {
             match self.desks.get_mut(&completion.job) {
-                None => of_nobody.push(receipt),
+                None if self.knows_jobs => of_nobody.push(receipt),
+                // It comes again, to whoever knows its job.
+                None => {}
                 Some(desk) if desk.job().awaits(&completion.stage, completion.key) => news.push((completion, receipt)),
                 Some(desk) => desk.hear_again(receipt),
             }

@@ -100,7 +100,7 @@ pub async fn redrive(
     regroup(grid, &mut read).await.map_err(ManagerError::Store)?;
     let items = meant(grid, &read, wish.filter.as_ref()).await?.len() as u64;
     let is_needless = items == 0 && (wish.filter.is_some() || read.state() == JobState::Succeeded);
-    if is_needless && read.meta().after(&Wish::Redrive(wish.clone()), 0).is_ok() {
+    if is_needless && read.meta().clone().after(&Wish::Redrive(wish.clone()), 0).is_ok() {
         return Ok(Redriven { items, state: read.state() });
     }
     let state = fulfil(grid, job, Wish::Redrive(wish)).await?;

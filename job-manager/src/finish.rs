@@ -1,58 +1,72 @@
 //! The end of a job: the receipt that must balance, and the tombstone that stops what runs.
 
 use grid_api::{OperationReceipt, Receipt, RequestsReceipt, StageReceipt};
-use grid_core::job::{Balance, Job, JobState, StageBalance};
+use grid_core::ids::JobId;
+use grid_core::job::{Balance, Ended, Job, JobState, StageBalance};
 use grid_core::layout;
 use grid_core::limits::WIRE_VERSION;
 use grid_core::price::{Cost, PriceList};
 use grid_core::spending::Spending;
-use infra::Grid;
+use infra::objects::ObjectStore;
+use infra::{ErrorKind, Grid};
 
 use crate::ManagerError;
+use crate::objects::create_once;
 use crate::submit::encode;
 
-/// Builds and writes the receipt; the job succeeds if it balances, and is quarantined if not.
+/// Writes the receipt of a job whose end its rows hold, unless it is there: the first one stands, and the rows follow it.
 pub(crate) async fn finish(grid: &Grid, job: &mut Job, prices: &PriceList) -> Result<(), ManagerError> {
-    let now_ms = grid.clock.now_ms();
-    let balance = job.balance();
-    let is_committing = job.state() == JobState::Committing;
-    let state = match (is_committing, balance.faults.is_empty()) {
-        (true, true) => JobState::Succeeded,
-        (true, false) => JobState::Quarantined,
-        (false, _) => job.state(),
-    };
-    let message = message(job, state, &balance);
-    let receipt = Receipt {
-        requests: Some(requests(&job.spending(), prices)),
-        ..receipt(job, state, message.clone(), balance, now_ms)
-    };
-    grid.objects.put(&layout::receipt(&job.submission().job), encode(&receipt).into()).await?;
-    match state {
-        JobState::Succeeded => job.succeeded(now_ms),
-        JobState::Quarantined if is_committing => job.quarantine(message.unwrap_or_default(), now_ms),
-        JobState::Running
-        | JobState::Paused
-        | JobState::Committing
-        | JobState::Failed
-        | JobState::Cancelled
-        | JobState::Quarantined => {}
+    let key = layout::receipt(&job.submission().job, job.round());
+    let mut receipt = receipt_of(job, prices, grid.clock.now_ms());
+    match grid.objects.create(&key, encode(&receipt).into()).await {
+        Ok(()) => {}
+        Err(error) if error.kind == ErrorKind::Conflict => {
+            let there = read_receipt(grid.objects.as_ref(), &job.submission().job, job.round()).await?;
+            let gone = || infra::Error::new(ErrorKind::Unavailable, format!("{key} is there and cannot be read"));
+            receipt = there.ok_or_else(gone)?;
+        }
+        Err(error) => return Err(error.into()),
     }
-    job.receipt_written();
+    job.receipt_written(ended(receipt).map_err(|error| ManagerError::damaged(&key, error))?);
     Ok(())
 }
 
-/// Why a job ends as it does.
-fn message(job: &Job, state: JobState, balance: &Balance) -> Option<String> {
-    if job.state() == JobState::Committing && state == JobState::Quarantined {
-        return Some(format!("the receipt does not balance: {}", balance.faults.join("; ")));
-    }
-    job.message().map(str::to_owned)
-}
-
-/// Tells the workers that a job is cancelled.
+/// Tells the workers that a round of a job is stopped.
 pub(crate) async fn tombstone(grid: &Grid, job: &Job) -> Result<(), ManagerError> {
-    grid.objects.put(&layout::tombstone(&job.submission().job), bytes::Bytes::new()).await?;
-    Ok(())
+    create_once(grid, &layout::tombstone(&job.submission().job, job.round()), Vec::new()).await
+}
+
+/// The receipt of a round of a job; `None` while there is none.
+pub(crate) async fn read_receipt(objects: &dyn ObjectStore, job: &JobId, round: u32) -> infra::Result<Option<Receipt>> {
+    let key = layout::receipt(job, round);
+    match objects.get(&key, None).await {
+        Ok(body) => serde_json::from_slice(&body)
+            .map(Some)
+            .map_err(|error| infra::Error::caused(ErrorKind::Invalid, format!("{key} is no receipt"), error)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How a job ended, by its receipt.
+pub(crate) fn ended(receipt: Receipt) -> Result<Ended, jiff::Error> {
+    let Receipt { state, message, finished, .. } = receipt;
+    let finished: jiff::Timestamp = finished.parse()?;
+    Ok(Ended { state, message, finished_ms: finished.as_millisecond().try_into().unwrap_or_default() })
+}
+
+fn receipt_of(job: &Job, prices: &PriceList, now_ms: u64) -> Receipt {
+    let balance = job.balance();
+    let (state, message) = match (job.state(), balance.faults.is_empty()) {
+        (JobState::Committing, true) => (JobState::Succeeded, None),
+        (JobState::Committing, false) => {
+            let why = format!("the receipt does not balance: {}", balance.faults.join("; "));
+            (JobState::Quarantined, Some(why))
+        }
+        (state, _) => (state, job.message().map(str::to_owned)),
+    };
+    let requests = Some(requests(&job.spending(), prices));
+    Receipt { requests, ..receipt(job, state, message, balance, now_ms) }
 }
 
 fn receipt(job: &Job, state: JobState, message: Option<String>, balance: Balance, now_ms: u64) -> Receipt {

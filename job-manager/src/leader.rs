@@ -45,6 +45,8 @@ pub(crate) struct Leader {
     pub random: Random,
     /// Somebody said so: the list of active jobs is read before its time.
     pub has_news_of_jobs: bool,
+    /// Every active job was taken on once: one that is not in hand is over.
+    pub knows_jobs: bool,
     /// Reports that are to be deleted.
     pub told: Told,
     accounts: Accounts,
@@ -89,6 +91,7 @@ impl Leader {
             random: Random::from_seed(config.seed),
             desks: BTreeMap::new(),
             has_news_of_jobs: false,
+            knows_jobs: false,
             turns: Turns::default(),
             told: Told::default(),
             accounts: Accounts::new(account, config.prices.clone()),
@@ -125,6 +128,7 @@ impl Leader {
                 Err(error) => return Err(error),
             }
         }
+        self.knows_jobs = true;
         Ok(())
     }
 

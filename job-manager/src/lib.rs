@@ -20,6 +20,7 @@ mod lease;
 mod manage;
 mod note;
 mod notices;
+mod objects;
 mod pause;
 pub mod pipelines;
 pub mod planner;

@@ -11,25 +11,24 @@ use grid_core::reason::Failure;
 use infra::Grid;
 
 use crate::ManagerError;
-use crate::desk::read_manifest;
+use crate::objects::{create_once, read_manifest};
 use crate::planning::regroup;
+use crate::submit::encode;
 use crate::view::{Keys, ended_attempts};
 
 /// Items with their last attempts.
 type LastAttempts = BTreeMap<(StageName, ItemIndex), LastAttempt>;
 
-/// Fulfils the wish that failed items run again: each gets a new set of attempts. Removes the tombstone and the receipt
-/// of the earlier end. Nothing happens where there is no such wish.
+/// Fulfils the wish that failed items run again: each gets a new set of attempts, in a round of its own. What the rounds before
+/// have left stays as it is. Nothing happens where there is no such wish.
 pub(crate) async fn redrive(grid: &Grid, job: &mut Job) -> Result<(), ManagerError> {
     let Some(wish) = job.wished_redrive().cloned() else { return Ok(()) };
     let id = job.submission().job.clone();
+    // By this whoever has only the bucket knows that the job runs again, and how.
+    create_once(grid, &layout::redrive(&id, job.round()), encode(&wish)).await?;
     regroup(grid, job).await?;
     let last = meant(grid, job, wish.filter.as_ref()).await?;
-    tracing::info!(job = %id, items = last.len(), "running failed items again");
-    // A job without a receipt is one that has not ended, also for those who have only the bucket.
-    for key in [layout::receipt(&id), layout::tombstone(&id)] {
-        grid.objects.delete(&key).await?;
-    }
+    tracing::info!(job = %id, round = job.round(), items = last.len(), "running failed items again");
     job.redrive(&last);
     Ok(())
 }

@@ -137,7 +137,7 @@ impl Yard {
     }
 
     async fn receipt(&self, job: &JobId) -> Receipt {
-        let read = async |yard: &Self| yard.grid.objects.get(&layout::receipt(job), None).await.ok();
+        let read = async |yard: &Self| yard.grid.objects.get(&layout::receipt(job, 0), None).await.ok();
         let body = self.until("the receipt", read).await;
         serde_json::from_slice(&body).unwrap()
     }

@@ -78,10 +78,11 @@ type Bounds<'a> = (&'a str, [i64; 2], [i64; 2]);
 
 /// Where both ends are the same, nothing hangs on time. Elsewhere: the leader renews its lease every five seconds, and every
 /// program has a receive under way when the job comes and another one when it ends; which of them were asked before
-/// the job came, and which deletions and signs of life fall into its time, is chance.
+/// the job came, and which deletions and signs of life fall into its time, is chance. So is whether the API is first asked
+/// before the receipt is written.
 const OF_ONE_ITEM: [Bounds<'static>; 10] = [
     // The submission for the leader and for the worker, the manifest; and what the API shows, which is no job's.
-    ("S3 GetObject", [4, 4], [1, 1]),
+    ("S3 GetObject", [3, 4], [0, 1]),
     // Is it cancelled?
     ("S3 HeadObject", [1, 1], [0, 0]),
     // The submission, the manifest, and the receipt, which cannot tell of itself.
@@ -89,11 +90,11 @@ const OF_ONE_ITEM: [Bounds<'static>; 10] = [
     // The submission.
     ("DynamoDB TransactWriteItems", [1, 1], [0, 0]),
     // What the API shows.
-    ("DynamoDB GetItem", [3, 3], [3, 3]),
+    ("DynamoDB GetItem", [0, 3], [0, 3]),
     // The list of jobs, the job's rows and those of earlier ones; the API has as many. A look at the list every minute.
-    ("DynamoDB Query", [6, 7], [3, 3]),
-    // The rows of the job as it is handed out and as it ends.
-    ("DynamoDB PutItem", [3, 4], [0, 1]),
+    ("DynamoDB Query", [3, 7], [0, 3]),
+    // The rows of the job as it is handed out and, before the receipt, as it ends: its own and the shard's.
+    ("DynamoDB PutItem", [5, 6], [0, 1]),
     // That there is a job, its task, and its end.
     ("SQS SendMessageBatch", [3, 4], [-1, 1]),
     ("SQS ReceiveMessage", [2, 5], [-2, 2]),

@@ -283,7 +283,7 @@ async fn ride_out(seed: u64) {
 }
 
 async fn check(grid: &Grid, job: &JobId, seed: u64) {
-    let receipt = grid.objects.get(&layout::receipt(job), None).await.expect("there is a receipt");
+    let receipt = grid.objects.get(&layout::receipt(job, 0), None).await.expect("there is a receipt");
     let receipt: Receipt = serde_json::from_slice(&receipt).expect("the receipt can be read");
     assert_eq!((receipt.state, receipt.balanced), (JobState::Succeeded, true), "seed {seed}: {receipt:?}");
     let mut sum = None;

@@ -39,7 +39,7 @@ impl Job {
             return Applied::Malformed(format!("there is no stage {}", manifest.stage));
         };
         let is_out = self.stages[index].out.get(&manifest.first).is_some_and(|task| task.attempt == manifest.attempt);
-        if !self.state.is_under_way() || !is_out {
+        if !self.meta.state.is_under_way() || !is_out {
             return Applied::Stale;
         }
         if let Err(fault) = self.check(index, manifest) {
@@ -56,7 +56,7 @@ impl Job {
 
     /// Whether the manifest of an attempt would be news: the attempt is out.
     pub fn awaits(&self, stage: &StageName, key: AttemptKey) -> bool {
-        self.state.is_under_way() && self.out_task(stage, key).is_some()
+        self.meta.state.is_under_way() && self.out_task(stage, key).is_some()
     }
 
     /// The attempt of a task that is out.

@@ -41,9 +41,15 @@ impl Job {
         }
     }
 
+    /// As [`Job::charge`], when a round has ended and nothing but the job's own row is to be written.
+    pub fn charge_end(&mut self, spending: &Spending) {
+        self.meta.spending.add(spending);
+        self.dirty = true;
+    }
+
     /// What was asked of services for this job, as far as it was told.
     pub fn spending(&self) -> Spending {
-        let mut spending = Spending::default();
+        let mut spending = self.meta.spending.clone();
         self.stages.iter().for_each(|book| spending.add(&book.total().spending));
         spending
     }
@@ -59,7 +65,7 @@ impl Job {
             let ended = view.ok + view.skipped + view.dead;
             let not_run = view.items.saturating_sub(ended);
             // A job that ended early owes nobody the items that it did not run: they are told as such.
-            let is_owed = !self.state.is_final() || self.state == JobState::Succeeded;
+            let is_owed = !self.meta.state.is_final() || self.meta.state == JobState::Succeeded;
             if is_owed && (!view.planned || ended != view.items) {
                 faults.push(format!(
                     "{}: {} items were planned, {} ended ({} ok, {} skipped, {} dead)",

@@ -32,7 +32,7 @@ impl Job {
     /// Answers how many dollars may still be handed out; infinite without a budget.
     pub fn keep_to_budget(&mut self, usd_per_slot_hour: f64, now_ms: u64) -> f64 {
         let terms = self.submission.pipeline.terms;
-        let Some(budget) = terms.budget.filter(|_| self.state.is_under_way()) else { return f64::INFINITY };
+        let Some(budget) = terms.budget.filter(|_| self.meta.state.is_under_way()) else { return f64::INFINITY };
         let (spent, running) = (self.spent_usd(usd_per_slot_hour), self.running_usd(usd_per_slot_hour));
         let why = || {
             format!(

@@ -15,7 +15,7 @@ use crate::pipeline::{ItemSource, List};
 impl Job {
     /// Stages whose items somebody has to look for now: inputs to cut, list files to read, groups to form.
     pub fn to_plan(&self) -> Vec<StageName> {
-        if self.state.is_final() {
+        if self.meta.state.is_final() {
             return Vec::new();
         }
         (0..self.stages.len())

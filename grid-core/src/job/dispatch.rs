@@ -24,7 +24,7 @@ impl Job {
     pub fn handed_out(&self) -> usize {
         let is_out = |task: &&OutTask| match task.phase {
             TaskPhase::Sent { .. } | TaskPhase::Unknown => true,
-            TaskPhase::Due => self.state != JobState::Paused,
+            TaskPhase::Due => self.meta.state != JobState::Paused,
             TaskPhase::Waiting { .. } => false,
         };
         self.stages.iter().map(|book| book.out.values().filter(is_out).count()).sum()
@@ -96,7 +96,7 @@ impl Job {
     }
 
     fn is_held(&self) -> bool {
-        let is_held = self.state != JobState::Running || self.redrive.is_some() || self.spent.is_some();
+        let is_held = self.meta.state != JobState::Running || self.meta.redrive.is_some() || self.spent.is_some();
         is_held || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel))
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::meta::Meta;
 use super::stage::TaskPhase;
 use super::state::{Job, JobState};
 use crate::pipeline::OnFailure;
@@ -10,7 +11,7 @@ use crate::pipeline::OnFailure;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// Every item has ended: build the receipt, then say [`Job::succeeded`] or [`Job::quarantine`].
+    /// Every item has ended: write the receipt.
     Commit,
     /// The job is over; nothing of it runs.
     Over,
@@ -18,14 +19,26 @@ pub enum Ending {
     Stop,
 }
 
+/// How a round of a job ended, as its receipt says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// A final state.
+    pub state: JobState,
+    /// Why, where that needs a word.
+    pub message: Option<String>,
+    /// Unix milliseconds.
+    pub finished_ms: u64,
+}
+
 impl Job {
-    /// Looks whether the job has come to an end. Level-triggered: it may be asked at any time, and again.
+    /// Looks whether the job has come to an end. Level-triggered: it may be asked at any time, and again. What it says is to
+    /// be done once the rows say so too: from then on they change no more, and whoever does it does the same.
     pub fn settle(&mut self, now_ms: u64) -> Option<Ending> {
-        if self.state == JobState::Committing {
+        if self.meta.state == JobState::Committing {
             return Some(Ending::Commit);
         }
-        if !self.state.is_under_way() {
-            return self.owed;
+        if !self.meta.state.is_under_way() {
+            return self.meta.owed;
         }
         self.stopping = self.failure_policy();
         if self.stopping == Some(OnFailure::Cancel) {
@@ -42,7 +55,7 @@ impl Job {
             return self.end(JobState::Failed, self.failure_message(), now_ms, Ending::Over);
         }
         if self.stages.iter().all(super::stage::StageBook::is_complete) {
-            self.state = JobState::Committing;
+            self.meta.state = JobState::Committing;
             self.dirty = true;
             return Some(Ending::Commit);
         }
@@ -55,31 +68,26 @@ impl Job {
 
     /// What is still to be done because the job has ended: its receipt is not written yet.
     pub fn owed(&self) -> Option<Ending> {
-        self.owed
+        self.meta.owed
     }
 
-    /// The receipt of the ended job is written: nothing is owed any more.
-    pub fn receipt_written(&mut self) {
-        self.dirty |= self.owed.take().is_some();
-    }
-
-    /// The receipt balances.
-    pub fn succeeded(&mut self, now_ms: u64) {
-        if self.state == JobState::Committing {
-            self.end(JobState::Succeeded, None, now_ms, Ending::Over);
-        }
+    /// The receipt of this round is written, and says so: nothing is owed any more.
+    pub fn receipt_written(&mut self, ended: Ended) {
+        let Ended { state, message, finished_ms } = ended;
+        self.end(state, message, finished_ms, Ending::Over);
+        self.meta.owed = None;
     }
 
     /// The grid cannot go on with this job.
     pub fn quarantine(&mut self, why: String, now_ms: u64) {
-        if !self.state.is_final() {
+        if !self.meta.state.is_final() {
             self.end(JobState::Quarantined, Some(why), now_ms, Ending::Stop);
         }
     }
 
     /// The job cannot be planned, through no fault of the grid: what was submitted is wrong.
     pub fn fail(&mut self, why: String, now_ms: u64) {
-        if !self.state.is_final() {
+        if self.meta.state.is_under_way() {
             self.end(JobState::Failed, Some(why), now_ms, Ending::Stop);
         }
     }
@@ -91,9 +99,10 @@ impl Job {
         now_ms: u64,
         ending: Ending,
     ) -> Option<Ending> {
-        (self.state, self.message, self.finished_ms, self.dirty) = (state, message, Some(now_ms), true);
-        self.owed = Some(ending);
-        self.owed
+        let (finished_ms, owed) = (Some(now_ms), Some(ending));
+        self.meta = Meta { state, message, finished_ms, owed, ..self.meta.clone() };
+        self.dirty = true;
+        self.meta.owed
     }
 
     fn has_phase(&self, is: impl Fn(TaskPhase) -> bool) -> bool {

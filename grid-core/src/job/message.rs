@@ -25,7 +25,7 @@ impl Job {
     /// a part of its input.
     pub fn due(&self) -> Vec<Message> {
         let mut messages = Vec::new();
-        if self.state == JobState::Paused {
+        if self.meta.state == JobState::Paused {
             return messages;
         }
         for (index, book) in self.stages.iter().enumerate() {
@@ -97,7 +97,8 @@ impl Job {
             attempt: task.attempt,
             failures: task.spent.failures,
             memory_factor: task.spent.memory_factor,
-            params: task.set.and_then(|set| self.sets.get(set as usize)).cloned().unwrap_or_default(),
+            round: self.meta.round,
+            params: task.set.and_then(|set| self.meta.sets.get(set as usize)).cloned().unwrap_or_default(),
             keys: self.keys_of(index, task.first, task.count),
             inputs: listed.as_ref().map_or(inputs, |(key, _)| TaskInputs::Listed(key.clone())),
         };

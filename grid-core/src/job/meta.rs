@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::lifecycle::Ending;
-use super::rows::{LoadError, META, StoredRow, parse};
+use super::rows::{LoadError, META, StoredRow, is_zero, parse};
 use super::state::{Job, JobState};
 use crate::filter::Filter;
 use crate::limits::WIRE_VERSION;
+use crate::spending::Spending;
 
 /// Where a job stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,12 @@ pub struct Meta {
     /// The parameters that redrives have set; tasks name them by their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<BTreeMap<String, String>>,
+    /// How often failed items of it were run again. Each round has a tombstone and a receipt of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u32,
+    /// What was asked of services for the ends of its rounds.
+    #[serde(default, skip_serializing_if = "Spending::is_empty")]
+    pub spending: Spending,
 }
 
 /// Failed items to run again, and how.
@@ -77,6 +84,8 @@ impl Meta {
             owed: None,
             redrive: None,
             sets: Vec::new(),
+            round: 0,
+            spending: Spending::NOTHING,
         }
     }
 
@@ -101,6 +110,7 @@ impl Meta {
                 message: None,
                 finished_ms: None,
                 redrive: Some(redrive.clone()),
+                round: self.round + 1,
                 ..self
             }),
             (Wish::Redrive(redrive), JobState::Running) if self.redrive.as_ref() == Some(redrive) => Ok(self),
@@ -116,24 +126,13 @@ impl Meta {
 
 impl Job {
     /// Its own row.
-    pub fn meta(&self) -> Meta {
-        Meta {
-            v: WIRE_VERSION,
-            pipeline: self.submission.pipeline.name.clone(),
-            state: self.state,
-            message: self.message.clone(),
-            finished_ms: self.finished_ms,
-            owed: self.owed,
-            redrive: self.redrive.clone(),
-            sets: self.sets.clone(),
-        }
+    pub fn meta(&self) -> &Meta {
+        &self.meta
     }
 
     /// Takes over where the job stands from its own row, which somebody else has written.
     pub fn adopt(&mut self, meta: Meta) {
-        (self.state, self.message, self.finished_ms, self.owed) =
-            (meta.state, meta.message, meta.finished_ms, meta.owed);
-        (self.redrive, self.sets) = (meta.redrive, meta.sets);
+        self.meta = Meta { v: WIRE_VERSION, ..meta };
         self.dirty = false;
     }
 }
@@ -173,7 +172,7 @@ mod tests {
         let redrive = Redrive { filter: Some("reason=oom".parse().unwrap()), ..Redrive::default() };
         let wish = Wish::Redrive(redrive.clone());
         let failed = Meta { message: Some("why".into()), finished_ms: Some(7), ..meta(JobState::Failed) };
-        let again = Meta { redrive: Some(redrive), ..meta(JobState::Running) };
+        let again = Meta { redrive: Some(redrive), round: 1, ..meta(JobState::Running) };
         assert_eq!(failed.clone().after(&wish, 9), Ok(again.clone()));
         assert_eq!(again.clone().after(&wish, 9), Ok(again.clone()), "the same wish twice is one");
         assert_eq!(again.clone().after(&Wish::Redrive(Redrive::default()), 9), Err(JobState::Running));

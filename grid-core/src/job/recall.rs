@@ -1,18 +1,18 @@
 //! A job made again from its manifests, when its rows are lost: they are recalled one by one, and each means what it
 //! meant when it was new.
 //!
-//! Only what the rows alone knew is gone: a wish that was not fulfilled yet, the memory factor of a redrive whose
-//! attempts have not ended, and which tasks were out. Of those, the ones whose messages are still there can be told
-//! ([`Recall::handed_out`]); the items of the others are ready again, so nobody may be working on them any more.
+//! Only what the rows alone knew is gone: a wish that was not fulfilled yet, and which tasks were out. Of those, the ones
+//! whose messages are still there can be told ([`Recall::handed_out`]); the items of the others are ready again, so nobody
+//! may be working on them any more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bits::Outcome;
-use super::lifecycle::Ending;
+use super::meta::Meta;
 use super::retry::{Draw, Spent};
 use super::stage::{OutTask, Planned, TaskPhase};
-use super::state::{Job, JobState, consumers};
+use super::state::{Job, consumers};
 use crate::ids::{ItemIndex, StageName};
 use crate::limits::SHARD_ITEMS;
 use crate::submission::Submission;
@@ -29,19 +29,6 @@ pub struct RecalledPlan {
     pub bytes: u64,
     /// Records in them, where they were counted.
     pub records: Option<u64>,
-}
-
-/// Where a recalled job stands, if not where its items leave it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The state.
-    pub state: JobState,
-    /// Why, where that needs a word.
-    pub message: Option<String>,
-    /// When it came to an end, Unix milliseconds.
-    pub finished_ms: Option<u64>,
-    /// What is still to be done about the end.
-    pub owed: Option<Ending>,
 }
 
 /// A job that is being made again.
@@ -110,14 +97,13 @@ impl Recall {
         Ok(())
     }
 
-    /// The job, all of whose rows are to be written.
-    pub fn finish(mut self, standing: Option<Standing>) -> Job {
+    /// The job, all of whose rows are to be written. It stands where `meta` says; the parameters that redrives have set are
+    /// those that were recalled.
+    pub fn finish(mut self, meta: Meta) -> Job {
         let job = &mut self.job;
         job.consumers = consumers(&job.submission.pipeline);
+        job.meta = Meta { sets: std::mem::take(&mut job.meta.sets), ..meta };
         job.derive();
-        if let Some(Standing { state, message, finished_ms, owed }) = standing {
-            (job.state, job.message, job.finished_ms, job.owed) = (state, message, finished_ms, owed);
-        }
         self.job
     }
 

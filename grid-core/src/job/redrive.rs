@@ -34,23 +34,23 @@ impl Job {
 
     /// The failed items that are still to be made ready to run again: say [`Job::redrive`] before anything else.
     pub fn wished_redrive(&self) -> Option<&Redrive> {
-        self.redrive.as_ref()
+        self.meta.redrive.as_ref()
     }
 
     /// Whether redrives have set parameters: then what was committed is not what the submission says.
     pub fn has_sets(&self) -> bool {
-        !self.sets.is_empty()
+        !self.meta.sets.is_empty()
     }
 
     /// Whether one more redrive may set these parameters.
     pub fn has_room_for(&self, params: &BTreeMap<String, String>) -> bool {
-        params.is_empty() || self.sets.contains(params) || self.sets.len() < MAX_SETS
+        params.is_empty() || self.meta.sets.contains(params) || self.meta.sets.len() < MAX_SETS
     }
 
     /// Fulfils the wish that failed items run again: the items in `last` get a new set of attempts, and what was left out
     /// because of them waits for them again.
     pub fn redrive(&mut self, last: &BTreeMap<(StageName, ItemIndex), LastAttempt>) {
-        let Redrive { params, memory_factor, .. } = self.redrive.take().unwrap_or_default();
+        let Redrive { params, memory_factor, .. } = self.meta.redrive.take().unwrap_or_default();
         let set = self.place_of(params);
         let mut revived = BTreeSet::new();
         for ((stage, item), last) in last {
@@ -74,9 +74,9 @@ impl Job {
         if params.is_empty() {
             return None;
         }
-        let place = self.sets.iter().position(|set| *set == params).unwrap_or_else(|| {
-            self.sets.push(params);
-            self.sets.len() - 1
+        let place = self.meta.sets.iter().position(|set| *set == params).unwrap_or_else(|| {
+            self.meta.sets.push(params);
+            self.meta.sets.len() - 1
         });
         u32::try_from(place).ok()
     }

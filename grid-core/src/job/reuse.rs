@@ -37,7 +37,7 @@ impl Job {
 
     /// The next ready items, of one shard, that somebody has to look for in earlier jobs.
     pub fn to_look_for(&self) -> Option<StageItems> {
-        if self.state != JobState::Running {
+        if self.meta.state != JobState::Running {
             return None;
         }
         (0..self.stages.len()).rev().find_map(|index| self.unchecked_of(index))

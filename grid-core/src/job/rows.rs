@@ -123,7 +123,7 @@ impl Job {
         }
         // Last, so that a job is never final in the table before its items are.
         if self.dirty {
-            changes.push(change(META.into(), &self.meta()));
+            changes.push(change(META.into(), &self.meta));
         }
         changes
     }
@@ -258,7 +258,7 @@ pub(super) fn parse<'row, T: Deserialize<'row>>(row: &'row StoredRow) -> Result<
     serde_json::from_slice(&row.body).map_err(damaged)
 }
 
-fn is_zero(number: &u32) -> bool {
+pub(super) fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 

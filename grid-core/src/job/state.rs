@@ -1,12 +1,10 @@
 //! A job as a whole: its stages, and where it stands.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::lifecycle::Ending;
-use super::meta::Redrive;
+use super::meta::Meta;
 use super::stage::{OutTask, StageBook, StageView};
 use crate::ids::{ItemIndex, StageName};
 use crate::items::source::count_of_computed;
@@ -68,16 +66,9 @@ impl JobState {
 #[derive(Clone, Debug)]
 pub struct Job {
     pub(super) submission: Arc<Submission>,
-    pub(super) state: JobState,
-    pub(super) message: Option<String>,
-    pub(super) finished_ms: Option<u64>,
-    /// What the manager has still to do about the end. It does so before it writes the rows; only the end that
-    /// somebody else has written is found there as owed.
-    pub(super) owed: Option<Ending>,
-    /// The failed items that are still to be made ready to run again.
-    pub(super) redrive: Option<Redrive>,
-    /// The parameters that redrives have set.
-    pub(super) sets: Vec<BTreeMap<String, String>>,
+    /// Where it stands.
+    pub(super) meta: Meta,
+    /// Whether that has to be written.
     pub(super) dirty: bool,
     pub(super) stages: Vec<StageBook>,
     /// For each stage, the stages that take data from it.
@@ -93,12 +84,7 @@ impl Job {
     pub fn new(submission: Arc<Submission>) -> Self {
         let pipeline = &submission.pipeline;
         let mut job = Self {
-            state: JobState::Running,
-            message: None,
-            finished_ms: None,
-            owed: None,
-            redrive: None,
-            sets: Vec::new(),
+            meta: Meta::new(&pipeline.name),
             dirty: true,
             stages: vec![StageBook::default(); pipeline.stages.len()],
             consumers: consumers(pipeline),
@@ -124,17 +110,22 @@ impl Job {
 
     /// Where it stands.
     pub fn state(&self) -> JobState {
-        self.state
+        self.meta.state
+    }
+
+    /// How often failed items of it were run again.
+    pub fn round(&self) -> u32 {
+        self.meta.round
     }
 
     /// Why it stands there, where that needs a word.
     pub fn message(&self) -> Option<&str> {
-        self.message.as_deref()
+        self.meta.message.as_deref()
     }
 
     /// When it came to an end, Unix milliseconds.
     pub fn finished_ms(&self) -> Option<u64> {
-        self.finished_ms
+        self.meta.finished_ms
     }
 
     /// The numbers of every stage, in the order of the pipeline.

@@ -149,7 +149,7 @@ fn cancelling_races_finishing_and_one_of_them_wins() {
     assert_eq!((world.job.settle(8), world.job.dispatch(8, &Tuning::default(), 9)), (Some(Ending::Stop), 0));
     let mut world = World::of(vec![stage("a", numbers(2))]);
     world.run_calmly();
-    assert_eq!(world.job.meta().after(&Wish::Cancel, 7), Err(JobState::Succeeded));
+    assert_eq!(world.job.meta().clone().after(&Wish::Cancel, 7), Err(JobState::Succeeded));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_job_that_was_ended_from_outside_owes_its_receipt_until_that_is_written() {
     let mut world = World::of(vec![stage("a", numbers(1))]);
     world.job.fail("its input cannot be read".to_owned(), 0);
     assert_eq!([world.job.settle(1), world.job.settle(2)], [Some(Ending::Stop); 2]);
-    world.job.receipt_written();
+    world.settle();
     assert_eq!((world.job.settle(3), world.job.state()), (None, JobState::Failed));
 }
 
@@ -274,5 +274,5 @@ fn manifests_that_contradict_each_other_are_not_recalled() {
     let twice = recall.ended(&part, 0, &mut || 0.5).unwrap_err();
     assert_eq!(twice, "manifest 0000000002.1 of a: items of it were committed before");
     assert!(recall.ended(&outside, 0, &mut || 0.5).unwrap_err().contains("not all among the 4 planned"));
-    assert_eq!(recall.finish(None).view()[0].ok, 4);
+    assert_eq!(recall.finish(Meta::new("test")).view()[0].ok, 4);
 }

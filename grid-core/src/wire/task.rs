@@ -27,6 +27,9 @@ pub struct TaskMessage {
     /// The stage's memory limit is this many times what the pipeline says, by a retry rule (`memory: x2`).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub memory_factor: f64,
+    /// The round of the job in which it was sent: its own tombstone stops it, and no other's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub round: u32,
     /// Values of parameters for this attempt, in place of the job's: a redrive has set them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,
@@ -80,6 +83,10 @@ impl TaskMessage {
     pub fn key(&self) -> AttemptKey {
         AttemptKey { first: self.first, attempt: self.attempt }
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 fn one() -> f64 {

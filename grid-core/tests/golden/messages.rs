@@ -36,6 +36,7 @@ fn task() -> TaskMessage {
         attempt: 1,
         failures: 0,
         memory_factor: 1.0,
+        round: 0,
         params: Default::default(),
         keys: KeySource::Items(items("clean", 8_192, 16)),
         inputs: TaskInputs::Plan,
@@ -68,6 +69,11 @@ fn a_task_message_whose_input_is_listed_in_an_object() {
     let key = "jobs/0198c5a2-7b1e-7c3a-9d42-5f0a1b2c3d4e/report/inputs/0000000000.1.json";
     let task = TaskMessage { stage: stage("report"), inputs: TaskInputs::Listed(key.into()), ..task() };
     golden!("task-listed.json").holds(&task, &[""]);
+}
+
+#[test]
+fn a_task_message_of_a_later_round() {
+    golden!("task-round.json").holds(&TaskMessage { attempt: 4, round: 1, ..task() }, &["", "/keys/items"]);
 }
 
 #[test]

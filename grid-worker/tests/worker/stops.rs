@@ -79,7 +79,7 @@ async fn a_worker_without_work_leaves_at_once() {
 #[tokio::test(start_paused = true)]
 async fn tasks_of_a_cancelled_job_are_not_run() {
     let yard = slow().await;
-    yard.put(&layout::tombstone(&job()), "").await;
+    yard.put(&layout::tombstone(&job(), 0), "").await;
     yard.send(&task("s", 0, 5)).await;
     yard.work().await;
     assert_eq!(yard.runner.runs(), []);
@@ -94,7 +94,7 @@ async fn a_running_task_of_a_cancelled_job_is_killed_and_commits_nothing() {
     let worker = yard.start("w");
     until(async || yard.runner.runs().len() == 1).await;
     tokio::time::sleep(Duration::from_secs(15)).await;
-    yard.put(&layout::tombstone(&job()), "").await;
+    yard.put(&layout::tombstone(&job(), 0), "").await;
     let cancelled = tokio::time::Instant::now();
     yard.idle().await;
     assert!(cancelled.elapsed() < Duration::from_secs(2), "it does not wait for the item in hand");
@@ -117,18 +117,36 @@ async fn heartbeats_say_what_runs_and_how_far_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_run_again_is_not_taken_for_cancelled_any_more() {
+async fn a_tombstone_stops_its_own_round_and_no_other() {
     let yard = slow().await;
-    let tombstone = layout::tombstone(&job());
-    yard.put(&tombstone, "").await;
+    yard.put(&layout::tombstone(&job(), 0), "").await;
     let worker = yard.start("w");
     yard.send(&task("s", 0, 1)).await;
     yard.idle().await;
-    yard.grid.objects.delete(&tombstone).await.unwrap();
-    yard.send(&TaskMessage { attempt: 2, ..task("s", 0, 1) }).await;
+    yard.send(&TaskMessage { round: 1, ..task("s", 0, 1) }).await;
+    yard.idle().await;
+    yard.send(&task("s", 1, 1)).await;
+    yard.idle().await;
+    assert_eq!(yard.said().await.completions, [completion("s", 0, 1)]);
+    yard.put(&layout::tombstone(&job(), 1), "").await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    yard.send(&TaskMessage { round: 1, ..task("s", 2, 1) }).await;
     yard.idle().await;
     worker.drain().await.unwrap();
-    assert_eq!(yard.said().await.completions, [completion("s", 0, 2)]);
+    assert_eq!(yard.runner.runs().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_stopped_and_comes_again_in_the_next_round_is_another_task() {
+    let yard = slow().await;
+    let worker = yard.start("w");
+    yard.send(&task("s", 0, 1)).await;
+    until(async || yard.runner.runs().len() == 1).await;
+    yard.put(&layout::tombstone(&job(), 0), "").await;
+    yard.send(&TaskMessage { round: 1, ..task("s", 0, 1) }).await;
+    yard.idle().await;
+    worker.drain().await.unwrap();
+    assert_eq!((yard.runner.runs().len(), yard.said().await.completions), (2, vec![completion("s", 0, 1)]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use grid_api::Receipt;
 use grid_core::ids::{JobId, StageName};
 use grid_core::items::plan::PlanSummary;
-use grid_core::job::{Ending, JobState, RecalledPlan, Standing};
+use grid_core::job::{Ended, Ending, JobState, Meta, RecalledPlan, Redrive};
 use grid_core::layout;
 use grid_core::limits::SHARD_ITEMS;
 use grid_core::pipeline::{ItemSource, List};
@@ -15,6 +14,7 @@ use infra::{ErrorKind, Grid};
 
 use super::patiently;
 use crate::ManagerError;
+use crate::finish::{ended, read_receipt};
 
 /// The job whose files come next in the bucket, after those of `last`. Asks only for the first file of each.
 pub(super) async fn next_job(grid: &Grid, last: Option<&JobId>) -> Result<Option<JobId>, ManagerError> {
@@ -78,34 +78,40 @@ async fn plan(grid: &Grid, job: &JobId, stage: &StageName) -> Result<Option<Reca
     Ok(Some(RecalledPlan { items, ..RecalledPlan::default() }))
 }
 
-/// Where a job stands that has come to an end: by its receipt, or by the tombstone that comes right before it. `None`
-/// while it is under way.
-pub(super) async fn standing(grid: &Grid, job: &JobId) -> Result<Option<Standing>, ManagerError> {
-    let key = layout::receipt(job);
-    match grid.objects.get(&key, None).await {
-        Ok(body) => {
-            let receipt: Receipt = serde_json::from_slice(&body).map_err(|error| ManagerError::damaged(&key, error))?;
-            let finished: jiff::Timestamp =
-                receipt.finished.parse().map_err(|error: jiff::Error| ManagerError::damaged(&key, error))?;
-            Ok(Some(Standing {
-                state: receipt.state,
-                message: receipt.message,
-                finished_ms: u64::try_from(finished.as_millisecond()).ok(),
-                owed: None,
-            }))
+/// Where a job stands, in its newest round: by the receipt of that, or by the tombstone that comes right before it. Without
+/// either it is under way; what the round runs again is wished again.
+pub(super) async fn standing(grid: &Grid, submission: &Submission) -> Result<Meta, ManagerError> {
+    let job = &submission.job;
+    let mut meta = Meta::new(&submission.pipeline.name);
+    // A round begins when the receipt of the one before it is there.
+    while let Some(receipt) = read_receipt(grid.objects.as_ref(), job, meta.round).await? {
+        let damaged = |error| ManagerError::damaged(layout::receipt(job, meta.round), error);
+        let Ended { state, message, finished_ms } = ended(receipt).map_err(damaged)?;
+        meta = Meta { state, message, finished_ms: Some(finished_ms), ..meta };
+        meta.round += 1;
+    }
+    if exists(grid, &layout::tombstone(job, meta.round)).await? {
+        let message = Some("it was being stopped when the state table was lost".to_owned());
+        let (finished_ms, owed) = (Some(grid.clock.now_ms()), Some(Ending::Stop));
+        return Ok(Meta { state: JobState::Cancelled, message, finished_ms, owed, ..meta });
+    }
+    let Some(ended_round) = meta.round.checked_sub(1) else { return Ok(meta) };
+    match read_redrive(grid, job, meta.round).await? {
+        None => Ok(Meta { round: ended_round, ..meta }),
+        Some(redrive) => {
+            let again = Meta::new(&submission.pipeline.name);
+            Ok(Meta { redrive: Some(redrive), round: meta.round, ..again })
         }
-        Err(error) if error.kind == ErrorKind::NotFound => stopped(grid, job).await,
-        Err(error) => Err(error.into()),
     }
 }
 
-async fn stopped(grid: &Grid, job: &JobId) -> Result<Option<Standing>, ManagerError> {
-    if !exists(grid, &layout::tombstone(job)).await? {
-        return Ok(None);
+async fn read_redrive(grid: &Grid, job: &JobId, round: u32) -> Result<Option<Redrive>, ManagerError> {
+    let key = layout::redrive(job, round);
+    match grid.objects.get(&key, None).await {
+        Ok(body) => serde_json::from_slice(&body).map(Some).map_err(|error| ManagerError::damaged(key, error)),
+        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
     }
-    let message = Some("it was being stopped when the state table was lost".to_owned());
-    let (state, owed) = (JobState::Cancelled, Some(Ending::Stop));
-    Ok(Some(Standing { state, message, finished_ms: Some(grid.clock.now_ms()), owed }))
 }
 
 pub(super) async fn exists(grid: &Grid, key: &str) -> Result<bool, ManagerError> {

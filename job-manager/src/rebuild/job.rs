@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use grid_core::ids::{AttemptKey, JobId, StageName};
-use grid_core::job::{Job, JobState, Recall, Standing};
+use grid_core::job::{Job, JobState, Recall};
 use grid_core::layout;
 use grid_core::random::Random;
 use infra::{ErrorKind, Grid};
@@ -12,7 +12,7 @@ use infra::{ErrorKind, Grid};
 use super::handed::Handed;
 use super::{RebuildConfig, RebuiltJob, Unfinished, bucket, patiently, table};
 use crate::ManagerError;
-use crate::desk::read_manifest;
+use crate::objects::read_manifest;
 use crate::planning::regroup;
 use crate::table::read_submission;
 use crate::view::ended_attempts;
@@ -32,27 +32,25 @@ pub(super) async fn rebuild_job(
         Err(ManagerError::Store(error)) if error.kind == ErrorKind::NotFound => return Ok(None),
         read => Arc::new(read?),
     };
-    let standing = patiently(async || bucket::standing(grid, id).await).await?;
+    let mut meta = patiently(async || bucket::standing(grid, &submission).await).await?;
     let plans = bucket::plans(grid, &submission).await?;
     let mut recall = Recall::new(submission.clone(), &plans);
     let mut manifests = 0;
     for stage in submission.pipeline.stages.iter().map(|stage| &stage.name) {
         for shard in 0..recall.shards_of(stage) {
             manifests += recall_shard(grid, &mut recall, id, stage, shard).await?;
-            if standing.is_none() {
+            if meta.state.is_under_way() {
                 recall_handed(grid, &mut recall, handed, id, stage, shard).await?;
             }
         }
     }
-    let mut job = recall.finish(standing.or_else(|| paused(config)));
+    if meta.state == JobState::Running && config.unfinished == Unfinished::Pause {
+        meta.state = JobState::Paused;
+    }
+    let mut job = recall.finish(meta);
     patiently(async || Ok(regroup(grid, &mut job).await?)).await?;
     let (state, rows) = (job.state(), patiently(async || table::write_job(grid, epoch, &job).await).await?);
     Ok(Some(RebuiltJob { job: id.clone(), state, manifests, rows }))
-}
-
-fn paused(config: &RebuildConfig) -> Option<Standing> {
-    let state = JobState::Paused;
-    (config.unfinished == Unfinished::Pause).then_some(Standing { state, message: None, finished_ms: None, owed: None })
 }
 
 /// Recalls the manifests of a shard, in the order in which they can only have come; answers how many.

@@ -17,6 +17,7 @@ fn task() -> TaskMessage {
         attempt: 1,
         failures: 0,
         memory_factor: 1.0,
+        round: 0,
         params: Default::default(),
         keys: KeySource::Given(Key::default()),
         inputs: TaskInputs::Plan,

@@ -7,7 +7,6 @@ use grid_api::{JobStatus, Receipt, StageStatus};
 use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName};
 use grid_core::items::Key;
 use grid_core::job::Job;
-use grid_core::layout;
 use grid_core::limits::SHARD_ITEMS;
 use grid_core::pipeline::{ItemSource, Stage};
 use grid_core::split::Slice;
@@ -16,13 +15,15 @@ use grid_core::wire::{OutputRef, TaskMessage};
 use infra::objects::ObjectStore;
 use infra::outputs::{Committed, OutputReader};
 use infra::plan::PlanReader;
-use infra::{ErrorKind, Grid, Result};
+use infra::{Grid, Result};
 
 use super::attempts::ended_attempts;
 use super::dead::DeadLetters;
 use super::fates::Fates;
 use super::keys::Keys;
 use crate::ManagerError;
+use crate::control::read_state;
+use crate::finish::read_receipt;
 use crate::planning::regroup;
 use crate::status::status_of;
 use crate::table::JobTable;
@@ -185,22 +186,13 @@ impl JobView {
 
     /// The balance: as it was written when the job ended; `None` before.
     pub async fn receipt(&self) -> Result<Option<Receipt>> {
-        read_receipt(&*self.objects, self.id()).await
+        read_receipt(&*self.objects, self.id(), self.job.round()).await
     }
 }
 
-/// The balance of a job: as it was written when the job ended; `None` before.
-pub async fn receipt(grid: &Grid, job: &JobId) -> Result<Option<Receipt>> {
-    read_receipt(&*grid.objects, job).await
-}
-
-async fn read_receipt(objects: &dyn ObjectStore, job: &JobId) -> Result<Option<Receipt>> {
-    let key = layout::receipt(job);
-    match objects.get(&key, None).await {
-        Ok(body) => serde_json::from_slice(&body)
-            .map(Some)
-            .map_err(|error| infra::Error::caused(ErrorKind::Invalid, format!("{key} is no receipt"), error)),
-        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// The balance of a job: as it was written when the job ended; `None` before. That of a round before the job ran again is kept
+/// in the bucket, and is not this.
+pub async fn receipt(grid: &Grid, job: &JobId) -> std::result::Result<Option<Receipt>, ManagerError> {
+    let round = read_state(grid, job).await?.map_or(0, |meta| meta.round);
+    Ok(read_receipt(&*grid.objects, job, round).await?)
 }

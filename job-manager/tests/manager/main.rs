@@ -10,6 +10,7 @@ mod http;
 mod lead;
 mod notify;
 mod rebuild;
+mod rounds;
 mod stop;
 mod turns;
 mod yard;

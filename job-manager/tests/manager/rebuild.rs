@@ -218,7 +218,7 @@ async fn unfinished_jobs_wait_for_somebody_where_that_is_wished() {
 async fn a_job_that_was_being_stopped_is_stopped() {
     let yard = Yard::new();
     let job = yard.submit(&simple("stopping", 3)).await;
-    yard.grid.objects.put(&layout::tombstone(&job), bytes::Bytes::new()).await.unwrap();
+    yard.grid.objects.put(&layout::tombstone(&job, 0), bytes::Bytes::new()).await.unwrap();
     let after = Yard { grid: without_table(&yard.grid) };
     calmly(&after.grid, &CONFIG).await;
     let leader = Leader::start(&after.grid);

@@ -219,13 +219,14 @@ impl Yard {
         self.grid.state.get(&key).await.unwrap().map(|row| Meta::read(&row.body).unwrap())
     }
 
+    /// The receipt of the round that the job is in.
     pub async fn receipt(&self, job: &JobId) -> Receipt {
-        let body = self.grid.objects.get(&layout::receipt(job), None).await.unwrap();
-        serde_json::from_slice(&body).unwrap()
+        job_manager::view::receipt(&self.grid, job).await.unwrap().unwrap()
     }
 
     pub async fn has_tombstone(&self, job: &JobId) -> bool {
-        match self.grid.objects.head(&layout::tombstone(job)).await {
+        let round = self.meta(job).await.map_or(0, |meta| meta.round);
+        match self.grid.objects.head(&layout::tombstone(job, round)).await {
             Ok(_) => true,
             Err(error) if error.kind == ErrorKind::NotFound => false,
             Err(error) => panic!("{error}"),

@@ -38,7 +38,7 @@ impl Net {
             Some(Mutant::ManifestBeforeData) if key.contains("/data/") => Writes::Behind,
             Some(Mutant::PlanNotStored) if key.contains("/plan/0") => Writes::Never,
             Some(Mutant::InputsNotStored) if key.contains("/plan/inputs/") => Writes::Never,
-            Some(Mutant::NoReceipt) if key.ends_with("/receipt.json") => Writes::Never,
+            Some(Mutant::NoReceipt) if key.contains("/receipt") => Writes::Never,
             _ => Writes::Well,
         }
     }

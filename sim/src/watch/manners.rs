@@ -16,7 +16,7 @@ use grid_core::wire::{Manifest, TaskMessage};
 use infra::Result;
 use tokio::time::Instant;
 
-use super::{Attempt, Watch, ended};
+use super::{Attempt, SeenJob, Watch, ended};
 use crate::net::ActorId;
 use crate::tally::Event;
 
@@ -72,7 +72,7 @@ impl Watch {
         self.tally.note(Event::Execution);
         let attempt: Attempt = (message.job.clone(), message.stage.clone(), message.key());
         self.note(actor, "executes", &format!("{} {}", message.stage, message.key()), b"", &message.count);
-        *self.executions.entry(attempt.clone()).or_default() += 1;
+        *self.executions.entry((attempt.clone(), message.round)).or_default() += 1;
         let mail = self.mail.entry(attempt.clone()).or_default();
         mail.open_for.remove(&actor);
         if mail.settled_for.contains(&actor) {
@@ -80,11 +80,11 @@ impl Watch {
                 format!("{} {} was executed, and its manifest was there when it came again", attempt.1, attempt.2);
             self.violated("E1", what);
         }
-        if let Some(since) = self.jobs.get(&message.job).and_then(|seen| seen.stopped_at)
+        if let Some(since) = self.jobs.get(&message.job).and_then(|seen| seen.stopped.get(&message.round).copied())
             && since + SEES_WITHIN < Instant::now()
             && self.is_well_since(actor, since)
         {
-            let what = format!("{} {} was executed long after its job was stopped", attempt.1, attempt.2);
+            let what = format!("{} {} was executed long after its round was stopped", attempt.1, attempt.2);
             self.violated("E4", what);
         }
         self.running.insert((worker.clone(), attempt, started_ms));
@@ -103,7 +103,7 @@ impl Watch {
         }
         let kills = self.kills.entry((message.job.clone(), message.stage.clone(), item)).or_default();
         *kills += 1;
-        let sets = 1 + self.jobs.get(&message.job).map_or(0, |seen| seen.redrives);
+        let sets = 1 + self.jobs.get(&message.job).map_or(0, SeenJob::round);
         if *kills > MAX_KILLS * sets {
             let what = format!("item {item} of {} killed {kills} workers", message.stage);
             self.violated("L3", what);
@@ -177,15 +177,8 @@ impl Watch {
 
     /// The rows of a job changed.
     pub(super) fn note_wishes(&mut self, id: &JobId, now: &Job) {
-        let is_stopped =
-            matches!(now.state(), JobState::Cancelled) && self.objects.contains_key(&layout::tombstone(id));
         let Some(seen) = self.jobs.get_mut(id) else { return };
-        if now.state().is_under_way() && seen.job.as_ref().is_some_and(|before| !before.state().is_under_way()) {
-            seen.over_until = Some(Instant::now());
-        }
-        let hold = |since: Option<Instant>, is: bool| is.then(|| since.unwrap_or_else(Instant::now));
-        seen.held_since = hold(seen.held_since, is_held(now));
-        seen.stopped_at = hold(seen.stopped_at, is_stopped);
+        seen.held_since = is_held(now).then(|| seen.held_since.unwrap_or_else(Instant::now));
     }
 }
 

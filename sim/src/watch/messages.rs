@@ -1,14 +1,14 @@
 //! Messages: rows before messages and inputs before those who read them (S3), commits before deletes (S8), rows before
 //! the deletes of reports (S9).
 
-use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName};
+use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::layout;
 use grid_core::wire::{Completion, Report, TaskInputs, TaskMessage};
 use infra::queue::{Depth, Receipt, Received};
 use infra::{ErrorKind, Result};
 use tokio::time::Instant;
 
-use super::{Watch, ended};
+use super::{Sent, Watch, ended};
 use crate::net::{ActorId, QueueName};
 use crate::tally::Event;
 
@@ -44,7 +44,7 @@ impl Watch {
             if queue == QueueName::DeadTasks {
                 self.tally.note(Event::DeadTask);
             }
-            self.receipts.insert((queue, received.receipt.clone()), (received.body.clone(), Instant::now()));
+            self.receipts.insert((queue, received.receipt.clone()), received.body.clone());
         }
     }
 
@@ -60,13 +60,13 @@ impl Watch {
             self.note(actor, "delete", &receipt.0, b"", &ended(done));
         }
         let Ok(answers) = done else { return };
-        let deleted: Vec<(String, Instant)> = (receipts.iter().zip(answers))
+        let deleted: Vec<String> = (receipts.iter().zip(answers))
             .filter(|(_, answer)| answer.is_ok())
             .filter_map(|(receipt, _)| self.receipts.get(&(queue, receipt.clone())).cloned())
             .collect();
-        for (body, received_at) in deleted {
+        for body in deleted {
             match queue {
-                QueueName::Tasks => self.deleted_task(&body, received_at),
+                QueueName::Tasks => self.deleted_task(&body),
                 // That a message is dead tells nothing of its task.
                 QueueName::DeadTasks => {}
                 QueueName::Reports => self.deleted_report(&body),
@@ -100,11 +100,11 @@ impl Watch {
     fn sent_task(&mut self, actor: ActorId, task: &TaskMessage) {
         let attempt = (task.job.clone(), task.stage.clone(), task.key());
         self.mail.entry(attempt.clone()).or_default().sends += 1;
-        if !self.sent.insert(attempt) {
+        if !self.sent.insert((attempt.clone(), task.round)) {
             self.tally.note(Event::Resend);
             return;
         }
-        self.open.insert((task.job.clone(), task.stage.clone(), task.key()));
+        self.open.insert((attempt, task.round));
         self.check_wanted(actor, task);
         self.tally.note(Event::Attempt);
         if task.attempt > 1 {
@@ -122,7 +122,7 @@ impl Watch {
     /// A stage that the task's comes after, and that is not done.
     fn comes_after(&self, task: &TaskMessage) -> Option<String> {
         let seen = self.jobs.get(&task.job)?;
-        let job = seen.job.as_ref().filter(|_| seen.redrives == 0)?;
+        let job = seen.job.as_ref().filter(|job| job.round() == 0)?;
         let pipeline = &job.submission().pipeline;
         let before = &pipeline.stage(&task.stage)?.after;
         let views = job.view().into_iter().zip(&pipeline.stages);
@@ -149,7 +149,7 @@ impl Watch {
             return Some(format!("the manifest {} of {}", at.key, at.stage));
         }
         let seen = self.jobs.get(&task.job)?;
-        let job = seen.job.as_ref().filter(|_| seen.redrives == 0)?;
+        let job = seen.job.as_ref().filter(|job| job.round() == 0)?;
         for run in &members {
             let (ok, dead, skipped) = (job.ok_items(&run.stage), job.dead(&run.stage), job.skipped(&run.stage));
             for item in run.first..run.first + run.count {
@@ -170,12 +170,9 @@ impl Watch {
         refs.iter().any(|at| at.stage == *stage && committed == Some(&at.key))
     }
 
-    fn deleted_task(&mut self, body: &str, received_at: Instant) {
+    fn deleted_task(&mut self, body: &str) {
         let Ok(task) = serde_json::from_str::<TaskMessage>(body) else { return };
-        // Whoever received it while the job was over may delete it at any time after.
-        let over_until = self.jobs.get(&task.job).and_then(|seen| seen.over_until);
-        let was_over = over_until.is_some_and(|until| received_at <= until);
-        if was_over || self.is_settled(&task.job, &task.stage, task.key()) {
+        if self.is_settled(&((task.job.clone(), task.stage.clone(), task.key()), task.round)) {
             return;
         }
         self.violated(
@@ -192,19 +189,20 @@ impl Watch {
     /// Tasks that were sent and that somebody has to do something for yet.
     pub fn open_tasks(&mut self) -> u64 {
         let mut open = std::mem::take(&mut self.open);
-        open.retain(|(job, stage, key)| !self.is_settled(job, stage, *key));
+        let is_over = |job: &JobId| {
+            let job = self.jobs.get(job).and_then(|seen| seen.job.as_ref());
+            job.is_some_and(|job| !job.state().is_under_way())
+        };
+        open.retain(|sent| !self.is_settled(sent) && !is_over(&sent.0.0));
         self.open = open;
         self.open.len() as u64
     }
 
-    /// Whether nothing is left to do for an attempt.
-    fn is_settled(&self, job: &JobId, stage: &StageName, key: AttemptKey) -> bool {
+    /// Whether nothing is left to do for a message: its attempt is committed, or its round was stopped.
+    fn is_settled(&self, ((job, stage, key), round): &Sent) -> bool {
         let Some(seen) = self.jobs.get(job) else { return false };
-        let is_committed = seen.stages.get(stage).is_some_and(|stage| stage.manifests.contains_key(&key));
-        let is_over = seen.job.as_ref().is_some_and(|job| !job.state().is_under_way());
-        // It is written before the rows say so, and goes after they say otherwise.
-        let has_tombstone = self.objects.contains_key(&layout::tombstone(job));
-        is_committed || is_over || has_tombstone
+        let is_committed = seen.stages.get(stage).is_some_and(|stage| stage.manifests.contains_key(key));
+        is_committed || seen.stopped.contains_key(round)
     }
 
     fn deleted_report(&mut self, body: &str) {

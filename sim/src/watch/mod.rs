@@ -41,14 +41,14 @@ pub struct Watch {
     rows: BTreeMap<RowKey, Seen>,
     jobs: BTreeMap<JobId, SeenJob>,
     submissions: BTreeMap<String, BTreeSet<JobId>>,
-    /// What was received, and when.
-    receipts: BTreeMap<(QueueName, Receipt), (String, Instant)>,
+    /// What was received.
+    receipts: BTreeMap<(QueueName, Receipt), String>,
     depths: BTreeMap<QueueName, Depth>,
-    sent: BTreeSet<Attempt>,
+    sent: BTreeSet<Sent>,
     /// Those that were not settled when that was last looked at.
-    open: BTreeSet<Attempt>,
+    open: BTreeSet<Sent>,
     /// Executions of an attempt that began.
-    executions: BTreeMap<Attempt, u64>,
+    executions: BTreeMap<Sent, u64>,
     /// What is known of attempts by their messages.
     mail: BTreeMap<Attempt, manners::Mail>,
     /// Since when nothing went wrong with the calls of an actor.
@@ -66,6 +66,9 @@ pub struct Watch {
 /// An attempt of a task, by its names.
 type Attempt = (JobId, StageName, AttemptKey);
 
+/// An attempt in a round: one whose message a stopped round has taken away is sent again in the next, and rightly so.
+type Sent = (Attempt, u32);
+
 /// A row as it is now.
 #[derive(Clone, Debug)]
 struct Seen {
@@ -81,14 +84,10 @@ struct SeenJob {
     /// As its rows had it after the last write; none before the first.
     job: Option<Job>,
     stages: BTreeMap<StageName, SeenStage>,
-    /// How often failed items of it were run again.
-    redrives: u32,
     /// Since when nothing of it may be handed out.
     held_since: Option<Instant>,
-    /// Since when its workers can know that it was cancelled.
-    stopped_at: Option<Instant>,
-    /// It was over, or its workers could think so, until then.
-    over_until: Option<Instant>,
+    /// Since when workers can know of its rounds that they were stopped.
+    stopped: BTreeMap<u32, Instant>,
 }
 
 /// A stage, by its manifests and what its rows once said.
@@ -102,6 +101,13 @@ struct SeenStage {
     own_failures: BTreeMap<ItemIndex, u32>,
     /// Attempts that were once recorded as out, and since when.
     recorded: BTreeMap<AttemptKey, Instant>,
+}
+
+impl SeenJob {
+    /// How often failed items of it were run again.
+    fn round(&self) -> u32 {
+        self.job.as_ref().map_or(0, Job::round)
+    }
 }
 
 impl Watch {
@@ -167,7 +173,7 @@ impl Watch {
         if self.tally.of(Event::Poison) > 0 || !weather.is_gentle() {
             return;
         }
-        if let Some(((_, stage, key), times)) = self.executions.iter().find(|(_, times)| **times > 1)
+        if let Some((((_, stage, key), _), times)) = self.executions.iter().find(|(_, times)| **times > 1)
             && weather.is_calm()
         {
             let what = format!("{stage} {key} was executed {times} times, and nothing went wrong");

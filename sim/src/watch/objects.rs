@@ -17,9 +17,18 @@ use crate::tally::Event;
 /// What an object is, by its key.
 #[derive(Debug, PartialEq, Eq)]
 enum Kind<'key> {
-    Submission { job: &'key str },
+    Submission {
+        job: &'key str,
+    },
     Plan,
-    Manifest { job: &'key str, stage: &'key str },
+    Manifest {
+        job: &'key str,
+        stage: &'key str,
+    },
+    /// What is told of a round of a job: that it was stopped, how it ended, what it runs again.
+    OfRound {
+        job: &'key str,
+    },
     Data,
     Other,
 }
@@ -29,6 +38,9 @@ fn kind(key: &str) -> Kind<'_> {
     match parts.as_slice() {
         ["jobs", job, "job.json"] => Kind::Submission { job },
         ["jobs", _, _, "plan", ..] => Kind::Plan,
+        ["jobs", job, name] if ["receipt", "cancelled", "redrive"].iter().any(|of| name.starts_with(of)) => {
+            Kind::OfRound { job }
+        }
         ["jobs", job, stage, "done", ..] => Kind::Manifest { job, stage },
         ["jobs", _, _, "data" | "logs", ..] => Kind::Data,
         _ => Kind::Other,
@@ -62,11 +74,8 @@ impl Watch {
         if done.is_err() || self.objects.remove(key).is_none() {
             return;
         }
-        if let Some((_, seen)) = self.jobs.iter_mut().find(|(id, _)| layout::tombstone(id) == key) {
-            seen.over_until = Some(Instant::now());
-        }
         match kind(key) {
-            Kind::Submission { .. } | Kind::Plan | Kind::Manifest { .. } => {
+            Kind::Submission { .. } | Kind::Plan | Kind::Manifest { .. } | Kind::OfRound { .. } => {
                 self.violated("S1", format!("{key} was deleted"));
             }
             Kind::Data => {
@@ -88,10 +97,11 @@ impl Watch {
         let before = self.objects.insert(key.to_owned(), body.clone());
         let has_changed = before.as_ref().is_some_and(|before| before != body);
         match kind(key) {
-            Kind::Submission { .. } | Kind::Plan if has_changed => {
+            Kind::Submission { .. } | Kind::Plan | Kind::OfRound { .. } if has_changed => {
                 self.violated("S1", format!("{key} was written with another content"));
             }
             Kind::Submission { job } => self.submitted(job, body),
+            Kind::OfRound { job } => self.told_of_round(&JobId::new(job), key),
             Kind::Manifest { .. } if before.is_some() => self.violated("S1", format!("{key} was written twice")),
             Kind::Manifest { job, stage } => self.committed(&JobId::new(job), &StageName::new(stage), key, body),
             Kind::Data if has_changed => {
@@ -111,14 +121,28 @@ impl Watch {
                     submission,
                     job: None,
                     stages: Default::default(),
-                    redrives: 0,
                     held_since: None,
-                    stopped_at: None,
-                    over_until: None,
+                    stopped: Default::default(),
                 };
                 self.jobs.insert(JobId::new(job), seen);
             }
             Err(error) => self.violated("S1", format!("the submission of {job} cannot be read: {error}")),
+        }
+    }
+
+    /// Rows come first, so that whoever does it, and however late, says the same: that the round has ended, or has begun (S16).
+    fn told_of_round(&mut self, id: &JobId, key: &str) {
+        let Some(seen) = self.jobs.get_mut(id) else {
+            return self.violated("S16", format!("{key} is of no job"));
+        };
+        let (round, is_over) = (seen.round(), seen.job.as_ref().is_some_and(|job| !job.state().is_under_way()));
+        if key == layout::tombstone(id, round) {
+            seen.stopped.entry(round).or_insert_with(Instant::now);
+        }
+        let is_of_end = [layout::tombstone(id, round), layout::receipt(id, round)].iter().any(|of| of == key);
+        let is_of_start = round > 0 && key == layout::redrive(id, round);
+        if !(is_of_end && is_over || is_of_start) {
+            self.violated("S16", format!("{key} was written, and the rows say nothing of it: round {round}"));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use grid_api::Receipt;
 use grid_core::ids::{ItemIndex, JobId, StageName};
-use grid_core::job::{Job, JobState, StoredRow};
+use grid_core::job::{Ending, Job, JobState, StoredRow};
 use grid_core::layout;
 use grid_core::rows::{JOBS, JobRow, LEADER, LeaderRow, SubmissionRow};
 use grid_core::wire::Manifest;
@@ -10,7 +10,7 @@ use infra::state::{RowKey, Write};
 use infra::{ErrorKind, Result};
 use tokio::time::Instant;
 
-use super::{Seen, Watch, ended};
+use super::{Seen, SeenJob, Watch, ended};
 use crate::net::ActorId;
 use crate::reference::Tries;
 use crate::tally::Event;
@@ -132,8 +132,6 @@ impl Watch {
             }
             seen.stages.entry(stage.clone()).or_default().recorded.entry(task.key()).or_insert_with(Instant::now);
         }
-        let was_wished = seen.job.as_ref().is_some_and(|before| before.wished_redrive().is_some());
-        seen.redrives += u32::from(now.wished_redrive().is_some() && !was_wished);
         self.note_wishes(id, &now);
         let before = self.jobs.get_mut(id).and_then(|seen| seen.job.take());
         let faults = self.faults(id, before.as_ref(), &now);
@@ -159,6 +157,18 @@ impl Watch {
         let was = before.map_or(JobState::Running, Job::state);
         if was != now.state() && !is_legal(was, now) {
             faults.push(("S5", format!("the job went from {} to {}", was.as_str(), now.state().as_str())));
+        }
+        let (was_round, has_begun_again) = (before.map_or(0, Job::round), was.is_final() && now.state().is_under_way());
+        if now.round() != was_round + u32::from(has_begun_again) {
+            faults.push(("S5", format!("the job went from round {was_round} to round {}", now.round())));
+        }
+        // A receipt may have been made of them, or is made just now, by somebody who leads no longer. What was under way when a
+        // round was stopped may still find its way into the rows.
+        let is_stopped = before.is_some_and(|before| before.owed() == Some(Ending::Stop))
+            || self.jobs.get(id).is_some_and(|seen| seen.stopped.contains_key(&was_round));
+        let is_frozen = !was.is_under_way() && !is_stopped && now.round() == was_round;
+        if is_frozen && before.is_some_and(|before| before.balance().stages != now.balance().stages) {
+            faults.push(("S16", "rows of a round changed after its end".to_owned()));
         }
         if now.state().is_final() && now.owed().is_none() {
             faults.extend(self.end_faults(id, now));
@@ -217,7 +227,7 @@ impl Watch {
 
     /// The receipt of a job that is over (S5, S6).
     fn end_faults(&self, id: &JobId, now: &Job) -> Vec<(&'static str, String)> {
-        let Some(body) = self.objects.get(&layout::receipt(id)) else {
+        let Some(body) = self.objects.get(&layout::receipt(id, now.round())) else {
             return vec![("S5", format!("{id} is {} without a receipt", now.state().as_str()))];
         };
         let receipt: Receipt = match serde_json::from_slice(body) {
@@ -271,7 +281,7 @@ impl Watch {
     pub fn tries(&self, id: &JobId, stage: &StageName, item: ItemIndex) -> Tries {
         let seen = self.jobs.get(id);
         let failures = seen.and_then(|seen| seen.stages.get(stage)?.own_failures.get(&item).copied());
-        Tries { failures: failures.unwrap_or(0), sets: 1 + seen.map_or(0, |seen| seen.redrives) }
+        Tries { failures: failures.unwrap_or(0), sets: 1 + seen.map_or(0, SeenJob::round) }
     }
 
     /// What must hold of a job when nothing moves any more.

@@ -36,3 +36,17 @@ fn items_of_two_stages_are_not_the_same_though_their_keys_are() {
     assert_eq!(outcome.violations, Vec::<String>::new());
     assert!(outcome.tally.of(Event::Reuse) > 0, "nothing was taken");
 }
+
+/// A receipt or a tombstone was written late, after the job was run again, over that of the next round.
+#[test]
+fn what_is_written_late_of_a_round_does_not_touch_the_next() {
+    for seed in [30_120_044_969_070_377, 30_120_044_969_071_443, 30_120_044_969_075_373] {
+        assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+/// A round that was stopped takes the messages of its tasks away; that they are sent again in the next is no waste.
+#[test]
+fn a_task_of_a_stopped_round_is_sent_again_in_the_next() {
+    assert_eq!(run(Setup::of(30_120_023_326_458_542)).violations, Vec::<String>::new());
+}

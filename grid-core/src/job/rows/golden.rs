@@ -8,6 +8,7 @@ use super::super::state::JobState;
 use super::*;
 use crate::check::golden;
 use crate::reason::Reason;
+use crate::spending::{Asked, Spending};
 
 fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
     let spent = Spent { failures: 2, deaths: 1, memory_factor: 4.0 };
@@ -77,6 +78,9 @@ fn the_row_of_a_job() {
     let sets = vec![BTreeMap::from([("year".into(), "2023".into())])];
     let redriven = Meta { redrive: Some(redrive), sets, ..row.clone() };
     golden!("state-meta-redrive.json").holds(&redriven, &["", "/redrive"]);
+    let mut spending = Spending::default();
+    spending.ask("S3 PutObject", Asked { requests: 2, extra_units: 0 });
+    golden!("state-meta-round.json").holds(&Meta { round: 2, spending, ..redriven }, &["", "/redrive"]);
     let states =
         [JobState::Committing, JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Quarantined];
     let ended = |state| Meta { state, message: Some("why".into()), finished_ms: Some(7), ..row.clone() };

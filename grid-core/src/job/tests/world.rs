@@ -62,6 +62,7 @@ fn message_of(stage: &StageName, task: &OutTask) -> TaskMessage {
         attempt: task.attempt,
         failures: task.spent.failures,
         memory_factor: task.spent.memory_factor,
+        round: 0,
         params: BTreeMap::new(),
         keys: KeySource::Given(Key::default()),
         inputs: TaskInputs::Plan,
@@ -132,7 +133,7 @@ impl World {
 
     /// Somebody else writes the job's own row, and the leader takes it over.
     pub fn wish(&mut self, wish: Wish) {
-        let meta = self.job.meta().after(&wish, self.now_ms).unwrap();
+        let meta = self.job.meta().clone().after(&wish, self.now_ms).unwrap();
         self.rows.insert(META.into(), serde_json::to_vec(&meta).unwrap());
         self.job.adopt(meta);
     }
@@ -170,7 +171,8 @@ impl World {
             recall.handed_out(&message_of(stage, task)).unwrap();
         }
         let mut again = Self::of(submission.pipeline.stages.clone());
-        (again.job, again.group_size, again.now_ms) = (recall.finish(None), self.group_size, self.now_ms);
+        (again.job, again.group_size, again.now_ms) =
+            (recall.finish(Meta::new(&submission.pipeline.name)), self.group_size, self.now_ms);
         again.manifests.clone_from(&self.manifests);
         again.plan();
         again
@@ -235,14 +237,17 @@ impl World {
 
     pub fn settle(&mut self) {
         match self.job.settle(self.now_ms) {
-            Some(Ending::Commit) if self.job.balance().faults.is_empty() => self.job.succeeded(self.now_ms),
-            Some(Ending::Commit) => self.job.quarantine(format!("{:?}", self.job.balance().faults), self.now_ms),
+            None => return,
             Some(Ending::Stop) => self.stopped = true,
-            Some(Ending::Over) | None => {}
+            Some(Ending::Commit | Ending::Over) => {}
         }
-        if self.job.owed().is_some() {
-            self.job.receipt_written();
-        }
+        let Balance { faults, .. } = self.job.balance();
+        let (state, message) = match self.job.state() {
+            JobState::Committing if faults.is_empty() => (JobState::Succeeded, None),
+            JobState::Committing => (JobState::Quarantined, Some(faults.join("; "))),
+            state => (state, self.job.message().map(str::to_owned)),
+        };
+        self.job.receipt_written(Ended { state, message, finished_ms: self.now_ms });
     }
 
     pub fn run_calmly(&mut self) {

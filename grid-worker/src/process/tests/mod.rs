@@ -119,6 +119,7 @@ impl Trial {
                 attempt: self.attempt,
                 failures: 0,
                 memory_factor: self.memory_factor,
+                round: 0,
                 params: Default::default(),
                 keys: KeySource::Items(items),
                 inputs: TaskInputs::Plan,

@@ -135,7 +135,9 @@ async fn a_file_that_is_named_by_its_item_costs_the_same_in_a_large_job() {
     let job = printed(&yard, &site, &format!("name: large\nstages:\n{stages}")).await;
     let files = page(&site, &job, 1_000, None).await.entries;
     assert_eq!(files.len(), 180);
-    (moods.row_reads(), moods.rows_found(), moods.object_reads());
+    moods.row_reads();
+    moods.rows_found();
+    moods.object_reads();
     for file in [&files[0], &files[100], &files[179]] {
         let answer = site.get(&file.href).await;
         assert_eq!(answer.body, format!("{}\n", file.item).into_bytes());
