@@ -107,6 +107,8 @@ def create():
     queue(names["GRIDMILL_TASK_QUEUE"], dead_letters=(dead_tasks, TASK_RECEIVES))
     dead_reports = queue(names["GRIDMILL_DEAD_REPORT_QUEUE"])
     queue(names["GRIDMILL_REPORT_QUEUE"], dead_letters=(dead_reports, REPORT_RECEIVES))
+    dead_events = queue(names["GRIDMILL_DEAD_EVENT_QUEUE"])
+    queue(names["GRIDMILL_EVENT_QUEUE"], dead_letters=(dead_events, REPORT_RECEIVES))
     table(names["GRIDMILL_TABLE"])
 
 

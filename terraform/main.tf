@@ -35,18 +35,38 @@ locals {
   # How they go about it, beside where the grid is.
   manager_ways = merge(
     { GRIDMILL_LISTEN = "0.0.0.0:${local.inner_port}", GRIDMILL_LOG_FORMAT = "json" },
+    local.fleet_ways,
     length(var.input_buckets) == 0 ? {} : { GRIDMILL_ALLOWED_INPUTS = join(",", [for bucket in var.input_buckets : "s3://${bucket}/"]) },
     length(var.notify_queue_arns) == 0 ? {} : { GRIDMILL_NOTIFY_QUEUES = join(",", local.notify_queues) },
   )
   worker_ways = {
     GRIDMILL_LOG_FORMAT = "json"
-    # Ahead of systemd, which kills when the group's hook has run out.
-    GRIDMILL_DRAIN_SECS = max(10, var.workers.drain_timeout_s - 20)
+    # Ahead of systemd, which kills what is stopped for longer.
+    GRIDMILL_DRAIN_SECS        = max(10, var.workers.drain_timeout_s - 20)
+    GRIDMILL_INSTANCE_METADATA = "169.254.169.254:80"
+    GRIDMILL_ORPHAN_SECS       = var.workers.orphan_timeout_s
   }
 
   markets = {
     spot      = { min_vcpus = var.workers.min_vcpus, max_vcpus = var.workers.max_vcpus }
     on-demand = { min_vcpus = 0, max_vcpus = var.workers.on_demand_max_vcpus }
+  }
+
+  # The fleet as the manager is told of it. A group that may have no machine is none, and without any people start workers.
+  # Instances differ in size: most are of the smaller ones, and each says itself how many slots it has.
+  fleet  = { for market, sizes in local.markets : market => sizes if sizes.max_vcpus > 0 }
+  vcpus  = var.workers.vcpus_per_instance.min
+  usd    = { for market, usd in var.workers.usd_per_vcpu_hour : market => format("%.6g", usd * local.vcpus) }
+  groups = { for market, _ in local.fleet : market => module.workers.group_names[market] }
+  fleet_ways = length(local.fleet) == 0 ? {} : {
+    GRIDMILL_FLEET       = "aws"
+    GRIDMILL_EVENT_QUEUE = module.queues.urls["events"]
+    GRIDMILL_GROUPS = join(",", [for market in ["spot", "on-demand"] :
+      "${local.groups[market]}=${local.usd[market]}${market == "spot" ? format(":%g", var.workers.spot_taken_per_hour) : ""}" if contains(keys(local.fleet), market)
+    ])
+    GRIDMILL_MACHINE_SLOTS = local.vcpus
+    GRIDMILL_MIN_MACHINES  = ceil(var.workers.min_vcpus / local.vcpus)
+    GRIDMILL_MAX_MACHINES  = max(1, floor(sum([for _, sizes in local.fleet : sizes.max_vcpus]) / local.vcpus))
   }
 }
 

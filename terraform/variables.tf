@@ -186,13 +186,16 @@ variable "workers" {
     memory_mib_per_instance   = optional(object({ min = number, max = optional(number) }), { min = 4096 })
     max_spot_price_percentage = optional(number, 100)
     root_gib                  = optional(number, 40)
+    usd_per_vcpu_hour         = optional(object({ spot = number, on-demand = number }), { spot = 0.016, on-demand = 0.04 })
+    spot_taken_per_hour       = optional(number, 0.03)
     drain_timeout_s           = optional(number, 300)
+    orphan_timeout_s          = optional(number, 1800)
     max_lifetime_days         = optional(number, 0)
     settings                  = optional(map(string), {})
   })
   default     = {}
   nullable    = false
-  description = "The workers: a spot group of min_vcpus to max_vcpus and an on-demand group of 0 to on_demand_max_vcpus, which instances they take, and further settings of the program (GRIDMILL_..)."
+  description = "The workers: a spot group of min_vcpus to max_vcpus and an on-demand group of 0 to on_demand_max_vcpus, which instances they take, what a vCPU-hour costs in each and how many spot instances of all are taken away in an hour (by which the manager buys), how long they may drain, after how long without task and manager they turn themselves off, and further settings of the program (GRIDMILL_..)."
 
   validation {
     condition     = var.workers.min_vcpus >= 0 && var.workers.min_vcpus <= var.workers.max_vcpus && var.workers.on_demand_max_vcpus >= 0
@@ -222,6 +225,16 @@ variable "workers" {
   validation {
     condition     = var.workers.drain_timeout_s >= 30 && var.workers.drain_timeout_s <= 7200
     error_message = "workers.drain_timeout_s is 30 to 7200."
+  }
+
+  validation {
+    condition     = var.workers.usd_per_vcpu_hour.spot > 0 && var.workers.usd_per_vcpu_hour.on-demand > 0 && var.workers.spot_taken_per_hour >= 0 && var.workers.spot_taken_per_hour <= 1
+    error_message = "workers.usd_per_vcpu_hour is positive, spot_taken_per_hour is 0 to 1."
+  }
+
+  validation {
+    condition     = var.workers.orphan_timeout_s >= 900
+    error_message = "workers.orphan_timeout_s is at least 900: the manager gives a sign every five minutes."
   }
 
   validation {

@@ -83,8 +83,13 @@ impl Leader {
             let (ledger, told) = watch::channel(None);
             let (hold, suspended) = watch::channel(BTreeSet::new());
             let (random, tick) = (Random::from_seed(config.seed ^ epoch), fleet.tick);
-            helpers.spawn(account.of(fleet::run(grid.clone(), fleet, epoch, told, hold, random)));
-            Lookout::new(ledger, suspended, tick)
+            let (tell_scaler, goes) = mpsc::channel(fleet::WAITING);
+            let (tell_leader, gone) = mpsc::channel(fleet::WAITING);
+            if let Some(queue) = fleet.events.clone() {
+                helpers.spawn(account.of(async move { fleet::listen(&*queue, &[tell_scaler, tell_leader]).await }));
+            }
+            helpers.spawn(account.of(fleet::run(grid.clone(), fleet, epoch, (told, goes), hold, random)));
+            Lookout::new(ledger, suspended, gone, tick)
         });
         Self {
             workers: Workers::new(config.patience),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use grid_core::ids::WorkerId;
+use grid_core::ids::{MachineId, WorkerId};
 use grid_core::rows::WorkerRow;
 use grid_core::wire::{Heartbeat, RunningTask};
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 struct Seen {
     at: Instant,
+    /// Its machine is gone: nothing more is waited for.
+    is_lost: bool,
     row: WorkerRow,
 }
 
@@ -31,7 +33,7 @@ impl Workers {
 
     /// Takes over what an earlier leader has written down: the worker has this time on to say something itself.
     pub fn remember(&mut self, row: WorkerRow, now: Instant) {
-        self.seen.entry(row.heartbeat.worker.clone()).or_insert(Seen { at: now, row });
+        self.seen.entry(row.heartbeat.worker.clone()).or_insert(Seen { at: now, is_lost: false, row });
     }
 
     /// Takes in a heartbeat, unless a later one of this worker came first.
@@ -42,7 +44,13 @@ impl Workers {
             return;
         }
         self.changed.insert(worker.clone());
-        self.seen.insert(worker, Seen { at: now, row: WorkerRow { seen_ms: now_ms, heartbeat } });
+        self.seen.insert(worker, Seen { at: now, is_lost: false, row: WorkerRow { seen_ms: now_ms, heartbeat } });
+    }
+
+    /// A machine has gone, and its workers with it: they have fallen silent at once.
+    pub fn lost(&mut self, machine: &MachineId) {
+        let on_it = |seen: &&mut Seen| seen.row.heartbeat.machine.as_ref() == Some(machine);
+        self.seen.values_mut().filter(on_it).for_each(|seen| seen.is_lost = true);
     }
 
     /// Forgets the workers that have fallen silent, and tells what ran on each: they died under it, as far as anybody can
@@ -95,6 +103,39 @@ fn has_left(last: &Heartbeat) -> bool {
 
 impl Seen {
     fn is_in_sight(&self, patience: Duration, now: Instant) -> bool {
-        now.duration_since(self.at) < patience + self.row.heartbeat.next_within() * 2
+        !self.is_lost && now.duration_since(self.at) < patience + self.row.heartbeat.next_within() * 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heartbeat(worker: &str, machine: &str, slots: u32) -> Heartbeat {
+        Heartbeat {
+            v: 1,
+            worker: WorkerId::new(worker),
+            sequence: 1,
+            pool: "default".into(),
+            slots,
+            interval_secs: 20.0,
+            running: Vec::new(),
+            machine: Some(MachineId::new(machine)),
+            closed_by: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_was_on_a_machine_that_is_gone_is_silent_at_once_unless_it_had_left() {
+        let (mut workers, now) = (Workers::new(Duration::from_secs(60)), Instant::now());
+        for (worker, machine, slots) in [("a", "i-1", 2), ("b", "i-1", 0), ("c", "i-2", 2)] {
+            workers.saw(heartbeat(worker, machine, slots), now, 7);
+        }
+        workers.lost(&MachineId::new("i-9"));
+        assert_eq!(workers.take_silent(now), []);
+        workers.lost(&MachineId::new("i-1"));
+        assert_eq!(workers.slots(now), 2, "no capacity any more, even before anybody looks for the silent");
+        assert_eq!(workers.take_silent(now), [heartbeat("a", "i-1", 2)]);
+        assert_eq!(workers.live(now).map(|beat| beat.worker.as_str()).collect::<Vec<_>>(), ["c"]);
     }
 }

@@ -83,14 +83,14 @@ run "rights_name_what_they_are_for" {
       }
       Rows = { may = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:DescribeTimeToLive"], on = "arn:aws:dynamodb:eu-central-1:123456789012:table/grid" }
       Fleet = {
-        may = ["autoscaling:SetDesiredCapacity", "autoscaling:SetInstanceProtection", "autoscaling:TerminateInstanceInAutoScalingGroup"]
+        may = ["autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"]
         on = [
           "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/grid-workers-spot",
           "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/grid-workers-on-demand",
         ]
       }
       FleetInSight = {
-        may = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances", "autoscaling:DescribeScalingActivities", "ec2:DescribeSpotPriceHistory"]
+        may = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"]
         on  = "*"
       }
       OwnAddress            = { may = "ec2:AssociateAddress", on = "arn:aws:ec2:eu-central-1:123456789012:elastic-ip/eipalloc-0123456789abcdef0" }

@@ -45,6 +45,23 @@ run "programs_are_told_where_the_grid_is" {
   }
 
   assert {
+    condition     = strcontains(output.user_data["spot"], "\nGRIDMILL_INSTANCE_METADATA=\"169.254.169.254:80\"\n") && strcontains(output.user_data["spot"], "\nGRIDMILL_ORPHAN_SECS=\"1800\"\n")
+    error_message = "a worker hears that its instance goes, and goes when nobody looks after it"
+  }
+
+  assert {
+    condition = alltrue([for line in [
+      "GRIDMILL_FLEET=\"aws\"", "GRIDMILL_GROUPS=\"grid-workers-spot=0.032:0.03,grid-workers-on-demand=0.08\"", "GRIDMILL_MACHINE_SLOTS=\"2\"", "GRIDMILL_MIN_MACHINES=\"0\"", "GRIDMILL_MAX_MACHINES=\"64\"",
+    ] : strcontains(output.user_data["manager"], "\n${line}\n")])
+    error_message = "the manager knows its groups, what they cost, and how large they may be"
+  }
+
+  assert {
+    condition     = strcontains(output.user_data["manager"], "\nGRIDMILL_EVENT_QUEUE=\"${output.queue_urls["events"]}\"\n") && !strcontains(output.user_data["spot"], "GRIDMILL_EVENT_QUEUE")
+    error_message = "the manager hears of its instances, and no worker does"
+  }
+
+  assert {
     condition     = output.api_url == null
     error_message = "the API is nobody's unless somebody is named"
   }
@@ -90,6 +107,27 @@ run "nobody_is_told_unless_somebody_is_named" {
     condition     = !strcontains(output.user_data["manager"], "GRIDMILL_NOTIFY_QUEUES")
     error_message = "an empty list is no setting"
   }
+}
+
+run "a_group_that_may_have_no_machine_is_none" {
+  variables {
+    workers = { on_demand_max_vcpus = 0, min_vcpus = 8, vcpus_per_instance = { min = 4, max = 8 } }
+  }
+
+  assert {
+    condition = alltrue([for line in [
+      "GRIDMILL_GROUPS=\"grid-workers-spot=0.064:0.03\"", "GRIDMILL_MACHINE_SLOTS=\"4\"", "GRIDMILL_MIN_MACHINES=\"2\"", "GRIDMILL_MAX_MACHINES=\"16\"",
+    ] : strcontains(output.user_data["manager"], "\n${line}\n")])
+    error_message = "the manager asks only where it can get something, and leaves the least that the group must have"
+  }
+}
+
+run "workers_wait_for_several_signs" {
+  command = plan
+  variables {
+    workers = { orphan_timeout_s = 600 }
+  }
+  expect_failures = [var.workers]
 }
 
 run "the_api_has_a_fixed_address" {

@@ -40,7 +40,7 @@ run "nothing_takes_a_busy_worker_away" {
   assert {
     condition = alltrue([for group in aws_autoscaling_group.this : [for hook in group.initial_lifecycle_hook :
       [hook.name, hook.lifecycle_transition, hook.default_result, hook.heartbeat_timeout]
-    ] == [["drain", "autoscaling:EC2_INSTANCE_TERMINATING", "CONTINUE", 300]]])
+    ] == [["drain", "autoscaling:EC2_INSTANCE_TERMINATING", "CONTINUE", 120]]])
     error_message = "a worker that is terminated may drain first"
   }
 }
@@ -144,8 +144,8 @@ run "a_worker_may_do_its_work_and_nothing_else" {
     condition = { for statement in jsondecode(aws_iam_role_policy.this.policy).Statement : statement.Sid => { may = statement.Action, on = statement.Resource } } == {
       ReadObjects = { may = "s3:GetObject", on = "arn:aws:s3:::grid/*" }
       ObjectNames = { may = "s3:ListBucket", on = "arn:aws:s3:::grid" }
-      Commit      = { may = "s3:PutObject", on = ["arn:aws:s3:::grid/jobs/*/data/*", "arn:aws:s3:::grid/jobs/*/done/*", "arn:aws:s3:::grid/jobs/*/logs/*"] }
-      ThrowAway   = { may = ["s3:DeleteObject", "s3:AbortMultipartUpload"], on = "arn:aws:s3:::grid/jobs/*/data/*" }
+      Commit      = { may = "s3:PutObject", on = ["arn:aws:s3:::grid/jobs/*/data/*", "arn:aws:s3:::grid/jobs/*/done/*", "arn:aws:s3:::grid/jobs/*/logs/*", "arn:aws:s3:::grid/jobs/*/checkpoints/*"] }
+      ThrowAway   = { may = ["s3:DeleteObject", "s3:AbortMultipartUpload"], on = ["arn:aws:s3:::grid/jobs/*/data/*", "arn:aws:s3:::grid/jobs/*/checkpoints/*"] }
       Binary      = { may = "s3:GetObject", on = "arn:aws:s3:::releases/gridmill/grid-worker" }
       TakeTasks   = { may = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"], on = "arn:aws:sqs:eu-central-1:123456789012:grid-tasks" }
       Report      = { may = "sqs:SendMessage", on = "arn:aws:sqs:eu-central-1:123456789012:grid-reports" }
@@ -184,14 +184,14 @@ run "it_installs_what_was_named_or_nothing" {
 
   assert {
     condition = alltrue([for market, boot in output.user_data : strcontains(boot, "echo \"0b  /opt/gridmill/download\" | sha256sum --check --status\n") &&
-    strcontains(boot, "s3://releases/gridmill/grid-worker") && strcontains(boot, "\nGRIDMILL_BUCKET=\"grid\"\n") && strcontains(boot, "--auto-scaling-group-name \"grid-workers-${market}\"")])
-    error_message = "the program is checked by its digest, gets its settings, and its group is told when it has drained"
+    strcontains(boot, "s3://releases/gridmill/grid-worker") && strcontains(boot, "\nGRIDMILL_BUCKET=\"grid\"\n") && strcontains(boot, "\nGRIDMILL_GROUP=\"grid-workers-${market}\"\n") && strcontains(boot, "\nGRIDMILL_HOOK=\"drain\"\n")])
+    error_message = "the program is checked by its digest, gets its settings, and knows the group that waits for it"
   }
 
   assert {
     condition = alltrue([for line in ["DynamicUser=yes", "NoNewPrivileges=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "CapabilityBoundingSet=",
-    "RestrictSUIDSGID=yes", "KillMode=mixed", "OOMPolicy=continue", "TimeoutStopSec=300"] : strcontains(output.user_data["spot"], "\n${line}\n")])
-    error_message = "the program runs hardened, and has its time to drain"
+    "RestrictSUIDSGID=yes", "KillMode=mixed", "OOMPolicy=continue", "TimeoutStopSec=300", "RestartPreventExitStatus=6", "ExecStopPost=+/bin/sh -c 'if [ \"$EXIT_STATUS\" = 6 ]; then systemctl poweroff; fi'"] : strcontains(output.user_data["spot"], "\n${line}\n")])
+    error_message = "the program runs hardened, has its time to drain, and takes the instance along when nobody needs it"
   }
 }
 

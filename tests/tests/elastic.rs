@@ -18,6 +18,7 @@ use grid_core::{layout, pipeline};
 use grid_worker::runner::{ItemRan, Runner, Spool, Stop, TaskRan, TaskRun};
 use grid_worker::{Worker, WorkerConfig};
 use infra::fleet::{Fleet, LocalFleet, Over, Task};
+use infra::queue::TaskQueue;
 use infra::{Grid, memory};
 use job_manager::fleet::FleetConfig;
 use job_manager::{ManagerConfig, Progress, RetryDead, Role, SubmitRequest, manage, view};
@@ -87,6 +88,10 @@ impl Yard {
     }
 
     fn manager(&self) -> Manager {
+        self.manager_that_hears(None)
+    }
+
+    fn manager_that_hears(&self, events: Option<Arc<dyn TaskQueue>>) -> Manager {
         let group = Group { name: GroupName::new("tasks"), usd_per_hour: 0.1, taken_per_hour: 0.0 };
         let params = Params {
             slots: 2,
@@ -98,8 +103,14 @@ impl Yard {
             ..Params::default()
         };
         let tick = Duration::from_secs(2);
-        let fleet =
-            FleetConfig { fleet: self.fleet.clone(), pool: "default".into(), params, tick, outlives_manager: true };
+        let fleet = FleetConfig {
+            fleet: self.fleet.clone(),
+            pool: "default".into(),
+            params,
+            tick,
+            events,
+            outlives_manager: true,
+        };
         let config = ManagerConfig { name: "manager".into(), fleet: Some(fleet), ..ManagerConfig::default() };
         let (publish, progress) = watch::channel(Progress::default());
         let (tell, role) = watch::channel(Role::default());
@@ -237,6 +248,30 @@ async fn a_hundred_machines_are_taken_away_beside_running_tasks_and_none_is_hurt
     }
     yard.is_empty().await;
     yard.is_unhurt(jobs.iter().map(|(_, size)| size).sum());
+    manager.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_is_told_to_be_taken_away_is_made_up_for_while_it_still_works() {
+    let yard = Yard::new();
+    // Any queue will do.
+    let events = memory::grid().reports;
+    let manager = yard.manager_that_hears(Some(events.clone()));
+    let job = yard.submit("burst", 400).await;
+    yard.until("a full fleet", async |yard| (yard.machines().await == MAX_MACHINES as usize).then_some(())).await;
+    let machine = yard.fleet.look().await.unwrap().machines.remove(0).id;
+    let warning = |id: &str| {
+        format!(r#"{{"detail-type": "EC2 Spot Instance Interruption Warning", "detail": {{"instance-id": "{id}"}}}}"#)
+    };
+    // The spot market's events are those of the whole account.
+    events.send(&[warning("i-0123456789abcdef0"), warning(machine.as_str())]).await.unwrap();
+    yard.until("one more", async |yard| (yard.machines().await == MAX_MACHINES as usize + 1).then_some(())).await;
+    let leaving = async |yard: &Yard| view::pools(&yard.grid).await.unwrap()[0].groups[0].leaving;
+    yard.until("people see it go", async |yard| (leaving(yard).await == 1).then_some(())).await;
+    let receipt = yard.receipt(&job).await;
+    assert_eq!((receipt.stages[0].ok, receipt.stages[0].failures.len()), (400, 0));
+    let depth = events.depth().await.unwrap();
+    assert_eq!(depth.waiting + depth.in_flight, 0, "what was heard is deleted");
     manager.stop().await;
 }
 

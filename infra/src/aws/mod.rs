@@ -15,7 +15,7 @@ use crate::clock::SystemClock;
 use crate::grid::{Grid, Sources, WorkerGrid};
 use crate::notify::SqsNotifier;
 use crate::objects::{ObjectStore, S3Objects, S3Sources, probe};
-use crate::queue::SqsQueue;
+use crate::queue::{SqsQueue, TaskQueue};
 use crate::state::{DynamoState, RowKey, StateStore};
 use crate::{Error, Result};
 
@@ -27,7 +27,7 @@ pub async fn open(settings: &Settings) -> Result<Grid> {
     let clients = Clients::from_env().await?;
     let parts = Parts::open(&clients, &settings.worker).await?;
     probe(&format!("s3://{}", settings.worker.bucket), &*parts.objects).await.map_err(by(BUCKET))?;
-    let dead_tasks = open_queue(&clients, DEAD_TASK_QUEUE, &settings.dead_task_queue).await?;
+    let dead_tasks = open_own(&clients, DEAD_TASK_QUEUE, &settings.dead_task_queue).await?;
     let state = DynamoState::new(clients.dynamodb.clone(), &settings.table).billed_to(clients.requests.clone());
     state.get(&RowKey { partition: "PROBE".to_owned(), sort: "PROBE".to_owned() }).await.map_err(by(TABLE))?;
     let own = [&parts.tasks, &parts.reports, &dead_tasks].map(|queue| queue.url().to_owned()).to_vec();
@@ -46,7 +46,12 @@ pub async fn open(settings: &Settings) -> Result<Grid> {
     })
 }
 
-async fn open_queue(clients: &Clients, setting: &str, queue: &str) -> Result<SqsQueue> {
+/// Opens a queue beside those of the grid, by name or URL.
+pub async fn open_queue(queue: &str) -> Result<Arc<dyn TaskQueue>> {
+    Ok(Arc::new(SqsQueue::open(Clients::from_env().await?.sqs, queue).await?))
+}
+
+async fn open_own(clients: &Clients, setting: &str, queue: &str) -> Result<SqsQueue> {
     SqsQueue::open(clients.sqs.clone(), queue).await.map_err(by(setting))
 }
 
@@ -83,8 +88,8 @@ impl Parts {
         let objects: Arc<dyn ObjectStore> = Arc::new(objects);
         let inputs = Arc::new(S3Sources::new(clients.s3.clone()));
         let sources = Sources::default().with("s3", inputs).with("grid", objects.clone());
-        let tasks = open_queue(clients, TASK_QUEUE, &settings.task_queue).await?;
-        let reports = open_queue(clients, REPORT_QUEUE, &settings.report_queue).await?;
+        let tasks = open_own(clients, TASK_QUEUE, &settings.task_queue).await?;
+        let reports = open_own(clients, REPORT_QUEUE, &settings.report_queue).await?;
         Ok(Self { objects, sources, tasks, reports })
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use grid_core::ids::{AttemptKey, ClassName, JobId, MachineId, StageName};
 use grid_core::job::{Job, TaskPhase, Tuning};
 use grid_core::scale::{Demand, Ended};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::Event;
 use crate::desk::Desk;
 use crate::leader::Leader;
 
@@ -50,6 +51,8 @@ pub(crate) struct Lookout {
     every: Duration,
     /// When each running attempt was first heard of, Unix milliseconds.
     begun: BTreeMap<Running, u64>,
+    /// What is told of machines.
+    events: mpsc::Receiver<Event>,
 }
 
 impl Lookout {
@@ -57,9 +60,10 @@ impl Lookout {
     pub fn new(
         ledger: watch::Sender<Option<Ledger>>,
         suspended: watch::Receiver<BTreeSet<JobId>>,
+        events: mpsc::Receiver<Event>,
         tick: Duration,
     ) -> Self {
-        Self { ledger, suspended, due: Instant::now(), every: tick.min(TELL_EVERY), begun: BTreeMap::new() }
+        Self { ledger, suspended, due: Instant::now(), every: tick.min(TELL_EVERY), begun: BTreeMap::new(), events }
     }
 }
 
@@ -68,6 +72,13 @@ impl Leader {
     pub(crate) fn tell_fleet(&mut self, now: Instant) {
         let Some(mut lookout) = self.lookout.take_if(|lookout| lookout.due <= now) else { return };
         lookout.due = now + lookout.every;
+        while let Ok(event) = lookout.events.try_recv() {
+            match event {
+                Event::Gone(machine) => self.workers.lost(&machine),
+                // It says itself that it drains.
+                Event::Leaves(_) => {}
+            }
+        }
         let as_of_ms = self.grid.clock.now_ms();
         let running: BTreeSet<Running> =
             self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();

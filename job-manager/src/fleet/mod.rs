@@ -5,6 +5,7 @@
 //! is decided here.
 
 mod board;
+mod events;
 mod ledger;
 mod scaler;
 #[cfg(feature = "aws")]
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 use grid_core::scale::Params;
 use infra::fleet::Fleet;
+use infra::queue::TaskQueue;
 
+pub(crate) use events::{Event, WAITING, listen};
 pub(crate) use ledger::{Ledger, Lookout};
 pub(crate) use scaler::run;
 
@@ -30,6 +33,8 @@ pub struct FleetConfig {
     pub params: Params,
     /// Between two decisions, about.
     pub tick: Duration,
+    /// Where AWS tells of its machines, if it does.
+    pub events: Option<Arc<dyn TaskQueue>>,
     /// Whether its machines outlive the manager that asked for them: those of a fleet that begins empty with every manager are
     /// not waited for.
     pub outlives_manager: bool,

@@ -12,11 +12,11 @@ use grid_core::wire::{MachineOrder, ManagerSign};
 use infra::fleet::{SeenMachine, Sight, Then};
 use infra::{ErrorKind, Grid};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::board::board;
-use super::{FleetConfig, Ledger};
+use super::{Event, FleetConfig, Ledger};
 use crate::note::Note;
 use crate::submit::encode;
 
@@ -25,7 +25,7 @@ pub(crate) async fn run(
     grid: Grid,
     config: FleetConfig,
     epoch: u64,
-    ledger: watch::Receiver<Option<Ledger>>,
+    (ledger, mut events): (watch::Receiver<Option<Ledger>>, mpsc::Receiver<Event>),
     suspended: watch::Sender<BTreeSet<JobId>>,
     mut random: Random,
 ) {
@@ -35,6 +35,11 @@ pub(crate) async fn run(
         sleep(scaler.config.tick.mul_f64(0.75 + random.unit() / 2.0)).await;
         if !scaler.has_memory {
             scaler.remember().await;
+        }
+        while let Ok(event) = events.try_recv() {
+            match event {
+                Event::Leaves(machine) | Event::Gone(machine) => _ = scaler.leaving.insert(machine),
+            }
         }
         let Some(ledger) = ledger.borrow().clone() else { continue };
         if scaler.has_memory {
@@ -71,6 +76,8 @@ struct Scaler {
     workers: BTreeMap<MachineId, Known>,
     /// The last good look.
     sight: Option<Seen<Sight>>,
+    /// Machines that go, as was told beside the fleet's own word.
+    leaving: BTreeSet<MachineId>,
     /// Launches that the fleet did not even take.
     refused: Vec<Refused>,
     /// Groups that may have no more machines.
@@ -93,15 +100,16 @@ impl Scaler {
             has_memory: false,
             workers: BTreeMap::new(),
             sight: None,
+            leaving: BTreeSet::new(),
             refused: Vec::new(),
             full: Vec::new(),
             sign_due: Instant::now(),
         }
     }
 
-    /// Tells workers that somebody looks after them. One that is lost is made good by the next: they wait for several.
+    /// Tells workers that somebody looks after them, where they would stay without a manager. One that is lost is made good by the next: they wait for several.
     async fn give_sign(&mut self, now: Instant) {
-        if now < self.sign_due {
+        if now < self.sign_due || !self.config.outlives_manager {
             return;
         }
         self.sign_due = now + MANAGER_SIGN_EVERY;
@@ -205,7 +213,7 @@ impl Scaler {
                 requested_ms: seen.requested_ms,
                 worker,
                 is_closing: order.is_some(),
-                is_leaving: seen.is_leaving,
+                is_leaving: seen.is_leaving || self.leaving.contains(&seen.id),
             }
         };
         let refused = sight.refused.iter().chain(&self.refused).cloned().collect();
@@ -220,6 +228,8 @@ impl Scaler {
     async fn forget_gone(&mut self, sight: &Sight) {
         let is_there = |id: &MachineId| sight.machines.iter().any(|machine| machine.id == *id);
         self.workers.retain(|id, _| is_there(id));
+        // Those of others among them.
+        self.leaving.retain(is_there);
         let gone: Vec<MachineId> = self.kept.closing.keys().filter(|id| !is_there(id)).cloned().collect();
         for machine in gone {
             if self.take_back(&machine).await {

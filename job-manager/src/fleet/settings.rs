@@ -10,6 +10,7 @@ use grid_core::ids::GroupName;
 use grid_core::pipeline::DEFAULT_POOL;
 use grid_core::scale::{Group, Params};
 use infra::Grid;
+use infra::aws::open_queue;
 use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
 use infra::fleet::{AutoScaling, Fleet, LocalFleet, Process};
 
@@ -25,6 +26,9 @@ pub struct FleetSettings {
     /// are taken away an hour (spot).
     #[arg(long, env = "GRIDMILL_GROUPS", value_name = "NAME=USD[:RATE],..", value_delimiter = ',', value_parser = group)]
     pub groups: Vec<Group>,
+    /// The queue of EventBridge's events about the groups' instances, by name or URL: with it a machine that goes is known at once.
+    #[arg(long, env = "GRIDMILL_EVENT_QUEUE", value_name = "QUEUE")]
+    pub event_queue: Option<String>,
     /// Machines that always stay.
     #[arg(long, env = "GRIDMILL_MIN_MACHINES", default_value_t = 0, value_name = "N")]
     pub min_machines: u32,
@@ -102,6 +106,7 @@ impl FleetSettings {
             pool: DEFAULT_POOL.into(),
             params,
             tick: Duration::from_secs(2),
+            events: None,
             outlives_manager: false,
         })
     }
@@ -116,12 +121,17 @@ impl FleetSettings {
             Err(error) if error.is_transient() => tracing::warn!(%error, "the fleet cannot be looked at yet"),
             looked => _ = looked.context("failed to look at the groups that GRIDMILL_GROUPS names")?,
         }
+        let events = match &self.event_queue {
+            Some(queue) => Some(open_queue(queue).await.context("failed to open the queue of GRIDMILL_EVENT_QUEUE")?),
+            None => None,
+        };
         let params = self.params(self.groups.clone());
         Ok(FleetConfig {
             fleet: Arc::new(fleet),
             pool: DEFAULT_POOL.into(),
             params,
             tick: Duration::from_secs(12),
+            events,
             outlives_manager: true,
         })
     }

@@ -94,7 +94,6 @@ locals {
       Effect = "Allow"
       Action = [
         "autoscaling:SetDesiredCapacity",
-        "autoscaling:SetInstanceProtection",
         "autoscaling:TerminateInstanceInAutoScalingGroup",
       ]
       Resource = [for group in var.worker_group_names :
@@ -106,9 +105,7 @@ locals {
       Effect = "Allow"
       Action = [
         "autoscaling:DescribeAutoScalingGroups",
-        "autoscaling:DescribeAutoScalingInstances",
         "autoscaling:DescribeScalingActivities",
-        "ec2:DescribeSpotPriceHistory",
       ]
       Resource = "*"
     },

@@ -10,6 +10,10 @@ locals {
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.region
 
+  # The worker holds it while it drains, so that it is short: what an instance whose worker is dead costs after its end.
+  hook      = "drain"
+  hook_wait = 120
+
   groups = { for market, _ in var.markets : market => "${var.name}-workers-${market}" }
   tags   = merge(var.tags, { Name = "${var.name}-worker", grid = var.name, component = "worker" })
 
@@ -19,7 +23,7 @@ locals {
     bucket   = var.binary.bucket
     key      = var.binary.key
     sha256   = var.binary.sha256
-    settings = merge(var.settings, { AWS_REGION = local.region })
+    settings = merge(var.settings, { AWS_REGION = local.region, GRIDMILL_GROUP = group, GRIDMILL_HOOK = local.hook })
     unit = trimspace(templatefile("${path.module}/../../templates/grid-worker.service.tftpl", {
       drain_timeout_s = var.drain_timeout_s
     }))
@@ -28,10 +32,7 @@ locals {
       log_group_name  = aws_cloudwatch_log_group.this.name
       log_stream_name = "{instance_id}"
     }] } } } })
-    setup = trimspace(templatefile("${path.module}/../../templates/worker.sh.tftpl", {
-      group  = group
-      region = local.region
-    }))
+    setup = ""
   }) }
 }
 
@@ -121,10 +122,10 @@ resource "aws_autoscaling_group" "this" {
 
   # Within the group, not a resource of its own: the first instances would miss it. Spot reclaims do not wait for it.
   initial_lifecycle_hook {
-    name                 = "drain"
+    name                 = local.hook
     lifecycle_transition = "autoscaling:EC2_INSTANCE_TERMINATING"
     default_result       = "CONTINUE"
-    heartbeat_timeout    = var.drain_timeout_s
+    heartbeat_timeout    = local.hook_wait
   }
 
   mixed_instances_policy {

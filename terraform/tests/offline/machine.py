@@ -23,8 +23,6 @@ COMMANDS = {
     esac""",
     "curl": """for word in "$@"; do url="$word"; done
     cat "$root/metadata/${url#http://169.254.169.254/latest/}" 2> /dev/null || exit 22""",
-    # While one sleeps, things happen.
-    "sleep": 'if [ -d "$root/later" ]; then cp -r "$root/later/." "$root/metadata/"; rm -r "$root/later"; fi',
     "amazon-cloudwatch-agent-ctl": "",
 }
 
@@ -118,33 +116,14 @@ def the_first_manager_makes_a_certificate_and_the_next_one_takes_it(script):
             expect(name, (machine.root / f"etc/gridmill/tls/{name}.pem").read_text().strip(), kept[name].strip())
 
 
-def drain(script, **later):
-    """What is called when the instance learns something while its worker works."""
-    machine = Machine()
-    machine.tell("later", **later)
-    text = re.search(r"<<'DRAIN'\n(.*?)\nDRAIN\n", script, re.S).group(1)
-    machine.run(text)
-    return machine.calls("systemctl", "aws", "sleep")
-
-
-def a_spot_notice_leaves_a_minute_and_a_half(script):
-    found = drain(script, **{"meta-data/spot/instance-action": '{"action":"terminate"}'})
-    expect("calls", found, [
-        "sleep 5",
-        "systemctl stop --no-block grid-worker.service",
-        "sleep 90",
-        "systemctl kill --kill-whom=main --signal=TERM grid-worker.service",
-    ])
-
-
-def a_group_that_terminates_waits_for_the_worker(script):
-    found = drain(script, **{"meta-data/autoscaling/target-lifecycle-state": "Terminated"})
-    expect("calls", found, [
-        "sleep 5",
-        "systemctl stop grid-worker.service",
-        "aws autoscaling complete-lifecycle-action --lifecycle-action-result CONTINUE --lifecycle-hook-name drain "
-        "--auto-scaling-group-name gridmill-workers-spot --instance-id i-1",
-    ])
+def only_an_orphan_turns_its_instance_off(script):
+    """systemd runs this after each end of the worker, and says how it ended."""
+    text = re.search(r"^ExecStopPost=\+/bin/sh -c '(.*)'$", script, re.M).group(1)
+    for status, wanted in (("0", []), ("1", []), ("TERM", []), ("6", ["systemctl poweroff"])):
+        machine = Machine()
+        (machine.root / "calls").touch()
+        expect("status", machine.run(f"EXIT_STATUS={status}\n{text}"), 0)
+        expect(f"calls after {status}", machine.calls("systemctl"), wanted)
 
 
 def what_is_published_is_named_by_its_digest(publish):
@@ -171,8 +150,7 @@ def main(folder, publish):
     a_log_that_cannot_be_shipped_ends_no_worker(boot["minimal-spot"])
     the_address_moves_last(boot["minimal-manager"])
     the_first_manager_makes_a_certificate_and_the_next_one_takes_it(boot["complete-manager"])
-    a_spot_notice_leaves_a_minute_and_a_half(boot["minimal-spot"])
-    a_group_that_terminates_waits_for_the_worker(boot["minimal-spot"])
+    only_an_orphan_turns_its_instance_off(boot["minimal-spot"])
     what_is_published_is_named_by_its_digest(publish)
 
 

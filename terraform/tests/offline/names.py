@@ -1,7 +1,8 @@
 """Compares what terraform makes with what localstack/create.py makes: names.py STATE LOCALSTACK_FOLDER
 
 The state is that of a grid called `gridmill`. `create.py` runs against a recorder in place of boto3. Compared are the
-names, and every setting that both of them set. Terraform's queue of events has no counterpart: LocalStack has no fleet.
+names, and every setting that both of them set. LocalStack has no fleet and sends no events; their queue is
+there all the same, for whoever puts some into it.
 """
 
 import json
@@ -110,7 +111,7 @@ def of_terraform(state):
             aborts = [each for rule in attributes["rule"] for each in rule["abort_incomplete_multipart_upload"]]
             days = [each["days_after_initiation"] for each in aborts]
             made.setdefault("bucket", {})["days of incomplete uploads"] = days
-        elif kind == "aws_sqs_queue" and not attributes["name"].endswith("-events"):
+        elif kind == "aws_sqs_queue":
             # What terraform did not set, the provider has made up.
             redrive = attributes["redrive_policy"].startswith("{") and json.loads(attributes["redrive_policy"]) or None
             made[f"queue {attributes['name']}"] = {

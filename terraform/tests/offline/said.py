@@ -25,8 +25,8 @@ SAID = {
 }
 PER_GROUP = {
     "year-end-manager": {"min_size": 1, "max_size": 1},
-    "year-end-workers-spot": {"min_size": 0, "max_size": 512, "initial_lifecycle_hook.0.heartbeat_timeout": 600},
-    "year-end-workers-on-demand": {"min_size": 0, "max_size": 128, "initial_lifecycle_hook.0.heartbeat_timeout": 600},
+    "year-end-workers-spot": {"min_size": 0, "max_size": 512},
+    "year-end-workers-on-demand": {"min_size": 0, "max_size": 128},
 }
 PER_TEMPLATE = {
     "year-end-manager": {"instance_type": "t4g.medium", "block_device_mappings.0.ebs.0.volume_size": 16},

@@ -36,10 +36,8 @@ RIGHTS = {
     # The rights are those of the writes in it.
     "transact_write_items": None,
     "describe_auto_scaling_groups": "autoscaling:DescribeAutoScalingGroups",
-    "describe_auto_scaling_instances": "autoscaling:DescribeAutoScalingInstances",
     "describe_scaling_activities": "autoscaling:DescribeScalingActivities",
     "set_desired_capacity": "autoscaling:SetDesiredCapacity",
-    "set_instance_protection": "autoscaling:SetInstanceProtection",
     "terminate_instance_in_auto_scaling_group": "autoscaling:TerminateInstanceInAutoScalingGroup",
     # The worker's.
     "complete_lifecycle_action": None,
@@ -75,8 +73,7 @@ def main(path, sources):
         elif RIGHTS[name]:
             used.add(RIGHTS[name])
     faults += [f"the manager has no right to {right}, which it uses" for right in sorted(used - may)]
-    # Of the fleet it has rights that are not used yet.
-    data = {right for right in may if right.startswith(("s3:", "sqs:", "dynamodb:"))}
+    data = {right for right in may if right.startswith(("s3:", "sqs:", "dynamodb:", "autoscaling:"))}
     faults += [f"the manager has the right to {right}, and does not use it" for right in sorted(data - used)]
     print("\n".join([*faults, f"{len(used)} rights used"]))
     return bool(faults) or len(used) < 10

@@ -52,6 +52,8 @@ impl Fleet {
             ("GRIDMILL_DEAD_TASK_QUEUE", format!("fleet-{name}-dead-tasks")),
             ("GRIDMILL_REPORT_QUEUE", format!("fleet-{name}-reports")),
             ("GRIDMILL_DEAD_REPORT_QUEUE", format!("fleet-{name}-dead-reports")),
+            ("GRIDMILL_EVENT_QUEUE", format!("fleet-{name}-events")),
+            ("GRIDMILL_DEAD_EVENT_QUEUE", format!("fleet-{name}-dead-events")),
             ("GRIDMILL_TABLE", format!("fleet-{name}")),
         ];
         let env = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

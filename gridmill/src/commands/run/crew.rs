@@ -128,6 +128,7 @@ impl Crew {
             pool: DEFAULT_POOL.into(),
             params,
             tick: TICK,
+            events: None,
             outlives_manager: false,
         };
         (Self { hands: Hands::Fleet { lives, faults }, stop }, Some(config))
