@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::items::Key;
-use crate::pipeline::{Command, ItemSource, Stage, TemplatePart};
+use crate::pipeline::{Command, ItemSource, Per, Stage, TemplatePart};
 use crate::split::Segment;
 use crate::submission::Submission;
 
@@ -43,8 +43,15 @@ pub fn stage_identities(submission: &Submission) -> Vec<StageIdentity> {
         let mut fields = own_fields(submission, stage);
         for name in stage.items.upstream() {
             // Stages come after those they take from.
-            let upstream = submission.pipeline.position(name).and_then(|index| identities.get(index));
+            let index = submission.pipeline.position(name);
+            let upstream = index.and_then(|index| identities.get(index));
             fields.push((format!("stage {name}"), upstream.map_or_else(String::new, |stage| stage.digest.clone())));
+            let is_bundled = index.is_some_and(|index| submission.pipeline.stages[index].per == Per::Bundle);
+            if is_bundled && matches!(stage.items, ItemSource::All { fan_in: Some(_), .. }) {
+                // What a bundle wrote counts as its first item's, and every job bundles anew: in no other job have some of the
+                // items the same outputs, only all of them together.
+                fields.push((format!("bundles of {name}"), submission.job.to_string()));
+            }
         }
         let digest = blake3::hash(text(&fields).as_bytes()).to_hex()[..32].to_owned();
         identities.push(StageIdentity { fields, digest });
@@ -171,9 +178,12 @@ mod tests {
 
     /// The digests of the stages `read` and `sum`, the second made of the first.
     fn digests(job: &str, read: &str) -> Vec<String> {
-        let pipeline = format!(
-            "name: n\nstages:\n  read: {{range: 1..3, run: cat export, {read}}}\n  sum: {{all: read, run: add}}\n"
-        );
+        digests_of(job, read, "all: read")
+    }
+
+    fn digests_of(job: &str, read: &str, sum: &str) -> Vec<String> {
+        let pipeline =
+            format!("name: n\nstages:\n  read: {{range: 1..3, run: cat export, {read}}}\n  sum: {{{sum}, run: add}}\n");
         let pipeline = crate::pipeline::parse(&pipeline, "n.yaml").expect("it is right");
         let submission = Submission::new(JobId::new(job), jiff::Timestamp::UNIX_EPOCH, "/", pipeline);
         stage_identities(&submission).into_iter().map(|stage| stage.digest).collect()
@@ -243,6 +253,15 @@ mod tests {
         let pipeline = crate::pipeline::parse(text, "n.yaml").expect("it is right");
         let words: Vec<&str> = command_words(&pipeline.stages[0]).into_iter().collect();
         assert_eq!(words, ["./clean", "OUT/x.txt", "lib/a.py", "python3", "sort"]);
+    }
+
+    #[test]
+    fn what_is_made_of_some_bundles_is_taken_from_no_other_job_and_what_is_made_of_all_of_them_is() {
+        let tree = |job| digests_of(job, "per: bundle", "all: read, fan_in: 2");
+        let (mine, theirs) = (tree("1"), tree("2"));
+        assert_eq!(mine, tree("1"));
+        assert!(mine[0] == theirs[0] && mine[1] != theirs[1], "{mine:?} {theirs:?}");
+        assert_eq!(digests("1", "per: bundle"), digests("2", "per: bundle"));
     }
 
     #[test]

@@ -156,6 +156,7 @@ impl Job {
                 Verdict::Halve { spent } => {
                     let half = count / 2;
                     for (first, count) in [(*first, half), (first + half, count - half)] {
+                        let spent = spent.on_half(count);
                         pieces.push(Piece { first, count, spent, until_ms: 0, is_half: true });
                     }
                 }

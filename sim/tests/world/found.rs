@@ -50,3 +50,16 @@ fn what_is_written_late_of_a_round_does_not_touch_the_next() {
 fn a_task_of_a_stopped_round_is_sent_again_in_the_next() {
     assert_eq!(run(Setup::of(30_120_023_326_458_542)).violations, Vec::<String>::new());
 }
+
+/// An item that wants more memory is in one bundle with an item that always fails. Alone it has its attempts, and gets what it wants.
+#[test]
+fn an_item_is_not_given_up_on_for_what_its_neighbour_did() {
+    assert_eq!(run(Setup::of(2_754)).violations, Vec::<String>::new());
+}
+
+/// What a bundle wrote counts as its first item's. Another job bundles the items in another way, so that what was made of the old
+/// bundles is not what is made of the new ones.
+#[test]
+fn what_was_made_of_other_bundles_is_not_taken() {
+    assert_eq!(run(Setup::of(30_120_234_803_266_061)).violations, Vec::<String>::new());
+}

@@ -27,6 +27,14 @@ impl Default for Spent {
     }
 }
 
+impl Spent {
+    /// What is spent on a half of so many items. An item that is alone has all attempts: what was spent before may have
+    /// been the doing of its neighbours, and the rules have yet to see how it fails itself.
+    pub fn on_half(self, items: u32) -> Self {
+        if items == 1 { Self { failures: 0, ..self } } else { self }
+    }
+}
+
 /// What becomes of failed items.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Verdict {
@@ -39,7 +47,7 @@ pub enum Verdict {
     },
     /// Two tasks of half the items: one of them is to blame.
     Halve {
-        /// What is spent by then.
+        /// What is spent by then; see [`Spent::on_half`].
         spent: Spent,
     },
     /// Given up on.
@@ -81,7 +89,7 @@ fn after_user_failure(retry: &Retry, failure: &Failure, items: u32, spent: Spent
         let delay_ms = wait_ms(&retry.backoff, failures, draw);
         return Verdict::Again { delay_ms, spent: Spent { failures, memory_factor, ..spent } };
     }
-    // Each half has one try, or the search for the bad item would cost all attempts at every step.
+    // Each half of several items has one try, or the search for the bad item would cost all attempts at every step.
     if items > 1 {
         let failures = retry.attempts.saturating_sub(1);
         return Verdict::Halve { spent: Spent { failures, memory_factor, ..spent } };
@@ -143,6 +151,16 @@ mod tests {
         let policy = retry(1, vec![]);
         assert_eq!(verdict(&policy, &exit(1), 8, FRESH), Verdict::Halve { spent: FRESH });
         assert_eq!(verdict(&policy, &exit(1), 1, FRESH), Verdict::Dead);
+    }
+
+    #[test]
+    fn an_item_that_is_alone_after_the_search_has_all_attempts() {
+        let policy = retry(3, vec![]);
+        let Verdict::Halve { spent } = verdict(&policy, &exit(1), 3, Spent { failures: 2, ..FRESH }) else {
+            panic!("a bundle without attempts is halved");
+        };
+        assert_eq!(verdict(&policy, &exit(1), 2, spent.on_half(2)), Verdict::Halve { spent }, "one try for several");
+        assert!(matches!(verdict(&policy, &exit(1), 1, spent.on_half(1)), Verdict::Again { .. }));
     }
 
     #[test]
