@@ -47,7 +47,7 @@ pub enum Verdict {
     },
     /// Two tasks of half the items: one of them is to blame.
     Halve {
-        /// What is spent by then; see [`Spent::on_half`].
+        /// What is spent by then; see `Spent::on_half`.
         spent: Spent,
     },
     /// Given up on.
