@@ -144,12 +144,10 @@ impl SliceIdentity {
 }
 
 /// The identity of an item that is made of one other, which is of the stage at this place among those that its stage reads.
-/// Items of two stages may have the same key, and are not the same.
+/// Items of two stages may have the same key, and are not the same; nor are those that come by different ways from the same
+/// item, so that every step counts, the first place as well.
 pub fn of_member(place: u32, member: ItemIdentity) -> ItemIdentity {
-    match place {
-        0 => member,
-        _ => short(blake3::Hasher::new().update(b"member").update(&place.to_le_bytes()).update(&member)),
-    }
+    short(blake3::Hasher::new().update(b"member").update(&place.to_le_bytes()).update(&member))
 }
 
 /// The identity of an item that is made of others, each with the place of its stage among those that are read.
@@ -240,8 +238,8 @@ mod tests {
     fn items_of_two_stages_are_not_the_same_though_their_keys_are() {
         let key = Key(vec![("item".into(), "1".into())]);
         let item = of_key(&key);
-        assert_eq!(of_member(0, item), item);
-        assert_ne!(of_member(1, item), item);
+        assert_ne!(of_member(0, item), of_member(1, item));
+        assert_ne!(of_member(0, of_member(1, item)), of_member(1, of_member(0, item)), "two ways from one item");
         let of = |members: &[(u32, ItemIdentity)]| of_members(&key, members.iter());
         let different = BTreeSet::from([of(&[(0, item)]), of(&[(1, item)]), of(&[(0, item), (1, item)]), of(&[])]);
         assert_eq!(different.len(), 4);

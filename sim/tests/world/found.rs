@@ -63,3 +63,12 @@ fn an_item_is_not_given_up_on_for_what_its_neighbour_did() {
 fn what_was_made_of_other_bundles_is_not_taken() {
     assert_eq!(run(Setup::of(30_120_234_803_266_061)).violations, Vec::<String>::new());
 }
+
+/// `each: [b, c]`, where items of both come from the same items of another stage by different ways: by the first stage that one
+/// reads, and by the second that the other reads.
+#[test]
+fn items_that_come_by_different_ways_from_one_item_are_not_the_same() {
+    for seed in [30_120_255_388_912_304, 30_120_255_388_916_188] {
+        assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+    }
+}
