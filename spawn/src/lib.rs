@@ -8,7 +8,7 @@
 //!
 //! The only crate of the workspace with unsafe code: the calls of libc's `spawn.h`, in `sys`.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, NulError, OsStr, OsString};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -50,18 +50,18 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when any of them holds a NUL byte.
+    /// When any of them holds a NUL byte.
     pub fn new<'a>(
         path: &Path,
         name: &'a OsStr,
         arguments: impl IntoIterator<Item = &'a OsStr>,
         folder: &Path,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, NulError> {
         let arguments = std::iter::once(name).chain(arguments);
         Ok(Self {
-            path: c_string(path.as_os_str().as_bytes().to_vec())?,
-            arguments: arguments.map(|argument| c_string(argument.as_bytes().to_vec())).collect::<io::Result<_>>()?,
-            folder: c_string(folder.as_os_str().as_bytes().to_vec())?,
+            path: CString::new(path.as_os_str().as_bytes())?,
+            arguments: arguments.map(|argument| CString::new(argument.as_bytes())).collect::<Result<_, _>>()?,
+            folder: CString::new(folder.as_os_str().as_bytes())?,
         })
     }
 
@@ -80,10 +80,10 @@ impl Program {
     pub fn start(
         &self,
         environment: &Environment,
-        own: &[(OsString, OsString)],
+        own: impl IntoIterator<Item = (OsString, OsString)>,
         streams: Streams<'_>,
     ) -> io::Result<u32> {
-        let own = Environment::new(own.iter().cloned())?;
+        let own = Environment::new(own)?;
         let shared = environment.variables.iter().filter(|shared| !own.has(name_of(shared)));
         let variables: Vec<_> = shared.chain(&own.variables).map(CString::as_c_str).collect();
         let arguments: Vec<_> = self.arguments.iter().map(CString::as_c_str).collect();
@@ -96,8 +96,8 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when a variable holds a NUL byte.
-    pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> io::Result<Self> {
+    /// When a variable holds a NUL byte.
+    pub fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, NulError> {
         let mut all = Self::default();
         for (name, value) in variables {
             let variable = variable(name, &value)?;
@@ -114,12 +114,12 @@ impl Environment {
     }
 }
 
-fn variable(name: OsString, value: &OsStr) -> io::Result<CString> {
+fn variable(name: OsString, value: &OsStr) -> Result<CString, NulError> {
     let mut bytes = name.into_vec();
     bytes.reserve_exact(value.len() + 2);
     bytes.push(b'=');
     bytes.extend_from_slice(value.as_bytes());
-    c_string(bytes)
+    CString::new(bytes)
 }
 
 /// What comes before the first `=`, but for one that the name begins with.
@@ -127,8 +127,4 @@ fn name_of(variable: &CString) -> &[u8] {
     let bytes = variable.to_bytes();
     let end = bytes.iter().skip(1).position(|byte| *byte == b'=');
     &bytes[..end.map_or(bytes.len(), |end| end + 1)]
-}
-
-fn c_string(bytes: Vec<u8>) -> io::Result<CString> {
-    CString::new(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }

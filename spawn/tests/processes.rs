@@ -31,7 +31,7 @@ fn start(
     let null = File::open("/dev/null")?;
     let ((stdout, out), (stderr, err)) = (pipe()?, pipe()?);
     let streams = Streams { stdin: null.as_fd(), stdout: out.as_fd(), stderr: err.as_fd() };
-    let pid = program.start(&Environment::new(variables(shared))?, &variables(own), streams)?;
+    let pid = program.start(&Environment::new(variables(shared))?, variables(own), streams)?;
     Ok((Pid::from_raw(pid.cast_signed()).expect("a process has an id"), stdout, stderr))
 }
 
@@ -117,7 +117,8 @@ fn what_cannot_be_started_is_told_as_the_system_tells_it() {
 #[test]
 fn a_nul_byte_is_refused_wherever_it_stands() {
     let program = |path: &str, argument: &str| {
-        Program::new(path.as_ref(), "x".as_ref(), [OsStr::new(argument)], "/".as_ref()).map_err(|error| error.kind())
+        Program::new(path.as_ref(), "x".as_ref(), [OsStr::new(argument)], "/".as_ref())
+            .map_err(|error| io::Error::from(error).kind())
     };
     assert_eq!(program("a\0b", "").err(), Some(ErrorKind::InvalidInput));
     assert_eq!(program("a", "b\0").err(), Some(ErrorKind::InvalidInput));

@@ -1,7 +1,7 @@
 //! Makes the processes of a stage: its command line with values, found by PATH, with its limits and its environment.
 
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{NulError, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -99,8 +99,8 @@ impl<'a> Launcher<'a> {
             Stdin::Null => Some(null.as_fd()),
             Stdin::Pipe => None,
         };
-        let started = Running::start(input, |streams| program.start(&environment, &item_vars, streams))
-            .map_err(|error| self.refused(program.path(), &error))?;
+        let started = Running::start(input, |streams| program.start(&environment, item_vars, streams))
+            .map_err(|error| refused(program.path(), &self.submission.workdir, &error))?;
         (self.shared, self.program) = (Some((environment, null)), Some(program));
         Ok(started)
     }
@@ -117,15 +117,11 @@ impl<'a> Launcher<'a> {
     fn program(&self, words: Words) -> Result<Program, Failure> {
         let Words { file, name, arguments } = words;
         let arguments = arguments.iter().map(OsString::as_os_str);
-        Program::new(&file, &name, arguments, Path::new(&self.submission.workdir))
-            .map_err(|error| self.refused(&file, &error))
+        Program::new(&file, &name, arguments, Path::new(&self.submission.workdir)).map_err(|_: NulError| holds_nul())
     }
 
     fn share(&self) -> Result<(Environment, File), Failure> {
-        let environment = Environment::new(self.vars.iter().cloned()).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput => holds_nul(),
-            _ => fault::own("make the environment", &error),
-        })?;
+        let environment = Environment::new(self.vars.iter().cloned()).map_err(|_: NulError| holds_nul())?;
         let null = File::open("/dev/null").map_err(|error| fault::own("open /dev/null", &error))?;
         Ok((environment, null))
     }
@@ -160,11 +156,6 @@ impl<'a> Launcher<'a> {
                 })
             }
         }
-    }
-
-    /// Says why a process could not be started, with the exit status that a shell would give.
-    fn refused(&self, program: &Path, error: &io::Error) -> Failure {
-        refused(program, &self.submission.workdir, error)
     }
 }
 
