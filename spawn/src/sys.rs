@@ -5,6 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::sync::LazyLock;
 
 use crate::Streams;
 
@@ -83,15 +84,10 @@ impl<'a> Attributes<'a> {
         check(unsafe { libc::posix_spawnattr_setflags(attributes.0, flags) })?;
         // SAFETY: the attributes are initialised. Group 0 is a new one with the id of the process.
         check(unsafe { libc::posix_spawnattr_setpgroup(attributes.0, 0) })?;
-        let mut signals = MaybeUninit::uninit();
-        let signals = no_signals(&mut signals)?;
         // SAFETY: both are initialised; the set is copied.
-        check(unsafe { libc::posix_spawnattr_setsigmask(attributes.0, signals) })?;
-        // Ignored in a Rust program, and expected by every other one.
-        // SAFETY: the set is initialised.
-        check_errno(unsafe { libc::sigaddset(signals, libc::SIGPIPE) })?;
+        check(unsafe { libc::posix_spawnattr_setsigmask(attributes.0, &raw const SIGNALS.none) })?;
         // SAFETY: both are initialised; the set is copied.
-        check(unsafe { libc::posix_spawnattr_setsigdefault(attributes.0, signals) })?;
+        check(unsafe { libc::posix_spawnattr_setsigdefault(attributes.0, &raw const SIGNALS.by_default) })?;
         Ok(attributes)
     }
 }
@@ -103,19 +99,43 @@ impl Drop for Attributes<'_> {
     }
 }
 
-fn no_signals(place: &mut MaybeUninit<libc::sigset_t>) -> io::Result<&mut libc::sigset_t> {
-    // SAFETY: the place is large enough and writable.
-    check_errno(unsafe { libc::sigemptyset(place.as_mut_ptr()) })?;
+/// Sets of signals, which are the same for all processes.
+struct Signals {
+    none: libc::sigset_t,
+    /// What a process gets the default of: all but what this one was started to ignore, as `nohup` would have it.
+    ///
+    /// A handler is gone in another program anyway. But of a signal that is not in this set, libc asks the system what
+    /// becomes of it before it sets its default: two calls instead of one, for each of some sixty.
+    by_default: libc::sigset_t,
+}
+
+static SIGNALS: LazyLock<Signals> = LazyLock::new(|| {
+    let (none, mut by_default) = (no_signals(), no_signals());
+    for signal in (1..=libc::SIGRTMAX()).filter(|&signal| signal == libc::SIGPIPE || !is_ignored(signal)) {
+        // SAFETY: the set is initialised. The answer is an error for what is no signal or one of libc's own.
+        unsafe { libc::sigaddset(&raw mut by_default, signal) };
+    }
+    Signals { none, by_default }
+});
+
+fn no_signals() -> libc::sigset_t {
+    let mut signals = MaybeUninit::uninit();
+    // SAFETY: the place is large enough and writable; the call has no error but that it is not.
+    unsafe { libc::sigemptyset(signals.as_mut_ptr()) };
     // SAFETY: the call above has initialised it.
-    Ok(unsafe { place.assume_init_mut() })
+    unsafe { signals.assume_init() }
+}
+
+/// SIGPIPE is ignored in every Rust program, and by default in every other one, so that it says nothing here.
+fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is set, and the place for what is set is large enough and writable.
+    let answer = unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: the call has initialised it when it answers 0; it is not looked at otherwise.
+    answer == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 /// The functions of `spawn.h` answer with the error.
 fn check(answer: c_int) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(answer)) }
-}
-
-/// Those of `signal.h` leave it in `errno`.
-fn check_errno(answer: c_int) -> io::Result<()> {
-    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

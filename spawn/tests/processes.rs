@@ -102,6 +102,16 @@ fn groups_and_signals_are_what_the_standard_library_gives() {
 }
 
 #[test]
+fn what_a_process_was_started_to_ignore_it_hands_on_to_those_it_starts() {
+    let test = "groups_and_signals_are_what_the_standard_library_gives";
+    let script = "trap '' HUP; exec \"$0\" --exact \"$1\"";
+    let this = std::env::current_exe().unwrap();
+    let out = Command::new(SHELL).args(["-c", script]).args([this.as_os_str(), test.as_ref()]).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_started_is_told_as_the_system_tells_it() {
     let at = |path: &str, folder: &str| {
         start(&Program::new(path.as_ref(), path.as_ref(), [], folder.as_ref()).unwrap(), &[], &[])
