@@ -3,6 +3,7 @@
 //! With the feature `openapi` every body has a schema. Answers may gain fields; requests refuse those that they do not
 //! know.
 
+mod costs;
 mod event;
 mod item;
 mod list;
@@ -11,7 +12,6 @@ mod pipeline;
 mod problem;
 mod readiness;
 mod redrive;
-mod requests;
 #[cfg(feature = "openapi")]
 mod schema;
 mod story;
@@ -26,6 +26,7 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::reason::{Failure, Reason};
 use serde::{Deserialize, Serialize};
 
+pub use costs::{OperationReceipt, RequestsReceipt, SlotTimeReceipt};
 pub use event::{Event, StartedJobs};
 pub use grid_core::job::JobState;
 pub use item::{Item, ItemState};
@@ -35,7 +36,6 @@ pub use pipeline::{PipelineVersion, PutPipeline};
 pub use problem::{Problem, ProblemError};
 pub use readiness::{BackEnd, Readiness};
 pub use redrive::{JobStanding, Redrive, Redriven};
-pub use requests::{OperationReceipt, RequestsReceipt};
 #[cfg(feature = "openapi")]
 use schema::FailureSchema;
 #[cfg(feature = "openapi")]
@@ -165,6 +165,12 @@ pub struct Receipt {
     /// What was asked of services for it. Receipts of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<RequestsReceipt>,
+    /// What the slots cost that it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_time: Option<SlotTimeReceipt>,
+    /// Dollars for both: a decimal. Nothing where slot time has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<String>,
 }
 
 /// The balance of a stage.

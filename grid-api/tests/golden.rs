@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use check::golden;
 use grid_api::{
-    DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, RequestsReceipt, StageReceipt, StageStatus,
+    DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, RequestsReceipt, SlotTimeReceipt, StageReceipt,
+    StageStatus,
 };
 use grid_core::ids::{JobId, StageName};
 use grid_core::reason::{Failure, Reason};
@@ -45,6 +46,8 @@ fn a_receipt() {
         faults: Vec::new(),
         stages: vec![stage("clean", Some(12)), stage("report", None)],
         requests: None,
+        slot_time: None,
+        usd: None,
     };
     golden!("receipt.json").holds(&balanced, &["", "/stages/0"]);
     let faults = vec!["clean: 10 items, but 9 ended".into()];
@@ -64,6 +67,9 @@ fn a_receipt() {
     };
     let billed = Receipt { requests: Some(requests), ..unbalanced };
     golden!("receipt-requests.json").holds(&billed, &["", "/requests", "/requests/operations/0"]);
+    let slots = SlotTimeReceipt { secs: 3_600.5, usd_per_hour: "0.0425".into(), usd: "0.042505902777".into() };
+    let priced = Receipt { slot_time: Some(slots), usd: Some("0.042569027777".into()), ..billed };
+    golden!("receipt-slot-time.json").holds(&priced, &["", "/slot_time"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What requests cost by a list of prices. In whole millionths of a millionth of a dollar: sums do not drift.
+//! What requests and slot time cost by a list of prices. In whole millionths of a millionth of a dollar: sums do not drift.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::spending::Spending;
 
-/// Prices of requests.
+/// Prices of requests and of slot time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceList {
     /// Where they hold.
@@ -16,6 +16,8 @@ pub struct PriceList {
     pub as_of: String,
     /// Of one unit, by operation, or by `SERVICE *` for all the others of a service.
     prices: BTreeMap<String, Usd>,
+    /// Of an hour of a slot; none where the machines cost nothing.
+    slot_hour: Option<Usd>,
 }
 
 /// Dollars, in millionths of a millionth. Written as decimals, in full.
@@ -39,6 +41,9 @@ struct ListFile {
     as_of: String,
     /// Decimals as text.
     usd_per_million: BTreeMap<String, String>,
+    /// A decimal as text.
+    #[serde(default)]
+    usd_per_slot_hour: Option<String>,
 }
 
 /// A list of prices that cannot be read.
@@ -65,17 +70,32 @@ const US_EAST_1: [(&str, &str); 14] = [
     ("DynamoDB *", "0.625"),
 ];
 
+/// A vCPU of a c5 machine on demand, which a slot has: <https://aws.amazon.com/ec2/pricing/on-demand> has a c5.large at 0.085.
+const US_EAST_1_SLOT_HOUR: Usd = Usd(42_500_000_000);
+
+const DOLLAR: u128 = 1_000_000_000_000;
+
+const HOUR_US: u128 = 3_600_000_000;
+
 impl PriceList {
     /// The list prices of us-east-1 by <https://aws.amazon.com/s3/pricing>, <https://aws.amazon.com/sqs/pricing> and
     /// <https://aws.amazon.com/dynamodb/pricing/on-demand>, as of their last change: on 2024-11-01 DynamoDB's were halved.
     pub fn us_east_1() -> Self {
         let prices = US_EAST_1.map(|(operation, usd)| (operation.to_owned(), Usd::each_of_a_million(usd)));
         let prices = prices.into_iter().filter_map(|(operation, usd)| Some((operation, usd?))).collect();
-        Self { region: "us-east-1".to_owned(), as_of: "2024-11-01".to_owned(), prices }
+        let (region, as_of) = ("us-east-1".to_owned(), "2024-11-01".to_owned());
+        Self { region, as_of, prices, slot_hour: Some(US_EAST_1_SLOT_HOUR) }
     }
 
-    /// Reads a list of somebody's own: `{"region": "eu-central-1", "as_of": "2026-01-01", "usd_per_million":
-    /// {"S3 PutObject": "5.4", "SQS *": "0.40"}}`.
+    /// The same with another price of an hour of a slot.
+    #[must_use]
+    pub fn with_slot_hour(self, slot_hour: Option<Usd>) -> Self {
+        Self { slot_hour, ..self }
+    }
+
+    /// Reads a list of somebody's own: `{"region": "eu-central-1", "as_of": "2026-01-01", "usd_per_slot_hour": "0.0485",
+    /// "usd_per_million": {"S3 PutObject": "5.4", "SQS *": "0.40"}}`. An hour of a slot costs what it does in us-east-1 where
+    /// the list does not say.
     pub fn read(json: &str) -> Result<Self, PriceListError> {
         let file: ListFile = serde_json::from_str(json).map_err(|error| PriceListError(error.to_string()))?;
         let mut prices = BTreeMap::new();
@@ -87,7 +107,21 @@ impl PriceList {
             })?;
             prices.insert(operation, usd);
         }
-        Ok(Self { region: file.region, as_of: file.as_of, prices })
+        let slot_hour = match file.usd_per_slot_hour {
+            Some(text) => text.parse().map_err(PriceListError)?,
+            None => US_EAST_1_SLOT_HOUR,
+        };
+        Ok(Self { region: file.region, as_of: file.as_of, prices, slot_hour: Some(slot_hour) })
+    }
+
+    /// What an hour of a slot costs.
+    pub fn slot_hour(&self) -> Option<Usd> {
+        self.slot_hour
+    }
+
+    /// What so many microseconds of slot time cost, rounded down.
+    pub fn slot_time(&self, busy_us: u64) -> Option<Usd> {
+        Some(Usd(self.slot_hour?.0 * u128::from(busy_us) / HOUR_US))
     }
 
     /// What one unit costs.
@@ -110,6 +144,11 @@ impl PriceList {
 }
 
 impl Usd {
+    /// As a fraction, for estimates.
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / DOLLAR as f64
+    }
+
     /// What each costs where a million cost so many dollars: a decimal with at most six places.
     fn each_of_a_million(text: &str) -> Option<Self> {
         let (whole, places) = text.split_once('.').unwrap_or((text, ""));
@@ -121,9 +160,26 @@ impl Usd {
     }
 }
 
+impl std::str::FromStr for Usd {
+    type Err = String;
+
+    /// Reads dollars: a decimal with at most six places, such as `0.0425`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let usd = Self::each_of_a_million(text).map(|each| Self(each.0 * 1_000_000));
+        usd.ok_or_else(|| format!("`{text}` is no price: write dollars with at most six places, such as 0.0425"))
+    }
+}
+
+impl std::ops::Add for Usd {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DOLLAR: u128 = 1_000_000_000_000;
         let text = format!("{}.{:012}", self.0 / DOLLAR, self.0 % DOLLAR);
         f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
     }
@@ -155,6 +211,21 @@ mod tests {
         spending.ask("EC2 RunInstances", Asked { requests: 1, extra_units: 0 });
         let cost = PriceList::us_east_1().cost(&spending);
         assert_eq!((cost.usd.to_string().as_str(), cost.unknown), ("5.000008125", vec!["EC2 RunInstances".to_owned()]));
+    }
+
+    #[test]
+    fn slot_time_costs_by_the_hour_and_nothing_where_it_has_no_price() {
+        let list = PriceList::us_east_1();
+        let hours = |hours: u64| hours * 3_600_000_000;
+        let cost = |list: &PriceList, busy_us| list.slot_time(busy_us).map(|usd| usd.to_string());
+        assert_eq!(cost(&list, hours(100)).as_deref(), Some("4.25"));
+        assert_eq!(cost(&list, 1).as_deref(), Some("0.000000000011"));
+        assert_eq!(cost(&list.with_slot_hour(None), hours(100)), None);
+        let own = |usd: &str| format!(r#"{{"region": "x", "as_of": "y", "usd_per_million": {{}}{usd}}}"#);
+        let read = |usd: &str| PriceList::read(&own(usd)).map(|list| list.slot_hour().unwrap().dollars());
+        assert_eq!(read(r#", "usd_per_slot_hour": "0.5""#).unwrap(), 0.5);
+        assert_eq!(read("").unwrap(), 0.0425);
+        assert!(read(r#", "usd_per_slot_hour": "-1""#).unwrap_err().to_string().contains("`-1` is no price"));
     }
 
     #[test]

@@ -90,6 +90,9 @@ impl Ending {
         console.say(report::balance(&receipt));
         console.say("");
         console.say(report::verdict(&receipt));
+        if let Some(cost) = report::cost(&receipt) {
+            console.say(cost);
+        }
         if let Some(message) = &status.message {
             console.say(message);
         }

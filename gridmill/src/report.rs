@@ -3,7 +3,7 @@
 use std::env;
 use std::path::Path;
 
-use grid_api::{DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, StageReceipt};
+use grid_api::{DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, SlotTimeReceipt, StageReceipt};
 use grid_core::pipeline::{ItemSource, Pipeline, Stage};
 use jiff::Timestamp;
 
@@ -55,6 +55,17 @@ pub fn requests(receipt: &Receipt) -> Option<String> {
         unpriced => format!(", without {}", unpriced.join(", ")),
     };
     Some(format!("{rows}\n{total}, ${usd} by the list prices of {} as of {}{unpriced}", told.region, told.as_of))
+}
+
+/// What the job cost, in one line; nothing where slot time has no price.
+pub fn cost(receipt: &Receipt) -> Option<String> {
+    let (slots, usd) = (receipt.slot_time.as_ref()?, receipt.usd.as_ref()?);
+    let SlotTimeReceipt { secs, usd_per_hour, usd: slot_usd } = slots;
+    let slot_time = format!("${slot_usd} for {} of slot time at ${usd_per_hour} an hour", seconds(*secs));
+    match receipt.requests.as_ref().filter(|told| told.total > 0) {
+        Some(told) => Some(format!("${usd} in all: {slot_time}, ${} for requests", told.usd)),
+        None => Some(slot_time),
+    }
 }
 
 /// How the job ended, in one line.
@@ -221,6 +232,8 @@ mod tests {
             faults: vec![],
             stages,
             requests: None,
+            slot_time: None,
+            usd: None,
         }
     }
 
@@ -242,6 +255,28 @@ mod tests {
         let words = of(Some(told)).unwrap();
         assert!(words.ends_with("3 requests, $0.000015 by the list prices of us-east-1 as of 2024-11-01"), "{words}");
         assert!(words.contains("S3 PutObject"), "{words}");
+    }
+
+    #[test]
+    fn a_job_that_cost_something_says_what_for() {
+        let slots = SlotTimeReceipt { secs: 5_400.0, usd_per_hour: "0.04".into(), usd: "0.06".into() };
+        let free = receipt(vec![]);
+        let told = Receipt { slot_time: Some(slots), usd: Some("0.06".into()), ..receipt(vec![]) };
+        assert_eq!(
+            (cost(&free), cost(&told).as_deref()),
+            (None, Some("$0.06 for 1h30m of slot time at $0.04 an hour"))
+        );
+        let requests = RequestsReceipt {
+            total: 3,
+            usd: "0.000015".into(),
+            region: "us-east-1".into(),
+            as_of: "2024-11-01".into(),
+            unpriced: vec![],
+            operations: vec![],
+        };
+        let both = Receipt { requests: Some(requests), usd: Some("0.060015".into()), ..told };
+        let words = "$0.060015 in all: $0.06 for 1h30m of slot time at $0.04 an hour, $0.000015 for requests";
+        assert_eq!(cost(&both).as_deref(), Some(words));
     }
 
     fn letter() -> DeadLetter {

@@ -36,9 +36,7 @@ pub struct ManagerConfig {
     pub lease: Duration,
     /// What is agreed with tenants about their share of the slots.
     pub agreements: Agreements,
-    /// What an hour of a slot costs, in dollars: budgets are kept by it.
-    pub usd_per_slot_hour: f64,
-    /// What requests cost, for receipts.
+    /// What requests and slots cost, for receipts; budgets are kept by the price of an hour of a slot.
     pub prices: Arc<PriceList>,
     /// The fleet to look after while it leads; none where machines come and go by other means.
     pub fleet: Option<FleetConfig>,
@@ -72,8 +70,7 @@ impl Default for ManagerConfig {
             name: String::new(),
             lease: Duration::from_secs(15),
             agreements: Agreements::new(),
-            usd_per_slot_hour: 0.0,
-            prices: Arc::new(PriceList::us_east_1()),
+            prices: Arc::new(PriceList::us_east_1().with_slot_hour(None)),
             fleet: None,
             seed: 0,
         }

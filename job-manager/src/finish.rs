@@ -1,11 +1,11 @@
 //! The end of a job: the receipt that must balance, and the tombstone that stops what runs.
 
-use grid_api::{OperationReceipt, Receipt, RequestsReceipt, StageReceipt};
+use grid_api::{OperationReceipt, Receipt, RequestsReceipt, SlotTimeReceipt, StageReceipt};
 use grid_core::ids::JobId;
 use grid_core::job::{Balance, Ended, Job, JobState, StageBalance};
 use grid_core::layout;
 use grid_core::limits::WIRE_VERSION;
-use grid_core::price::{Cost, PriceList};
+use grid_core::price::{Cost, PriceList, Usd};
 use grid_core::spending::Spending;
 use infra::objects::ObjectStore;
 use infra::{ErrorKind, Grid};
@@ -65,8 +65,15 @@ fn receipt_of(job: &Job, prices: &PriceList, now_ms: u64) -> Receipt {
         }
         (state, _) => (state, job.message().map(str::to_owned)),
     };
-    let requests = Some(requests(&job.spending(), prices));
-    Receipt { requests, ..receipt(job, state, message, balance, now_ms) }
+    let cost = prices.cost(&job.spending());
+    let busy_us = balance.stages.iter().map(|stage| stage.view.busy_us).sum();
+    let slot_usd = prices.slot_time(busy_us);
+    Receipt {
+        usd: slot_usd.map(|usd| (usd + cost.usd).to_string()),
+        requests: Some(requests(&job.spending(), cost, prices)),
+        slot_time: slot_usd.zip(prices.slot_hour()).map(|(usd, hour)| slot_time(busy_us, usd, hour)),
+        ..receipt(job, state, message, balance, now_ms)
+    }
 }
 
 fn receipt(job: &Job, state: JobState, message: Option<String>, balance: Balance, now_ms: u64) -> Receipt {
@@ -82,11 +89,16 @@ fn receipt(job: &Job, state: JobState, message: Option<String>, balance: Balance
         faults: balance.faults,
         stages: balance.stages.into_iter().map(stage_receipt).collect(),
         requests: None,
+        slot_time: None,
+        usd: None,
     }
 }
 
-fn requests(spending: &Spending, prices: &PriceList) -> RequestsReceipt {
-    let Cost { usd, unknown } = prices.cost(spending);
+fn slot_time(busy_us: u64, usd: Usd, hour: Usd) -> SlotTimeReceipt {
+    SlotTimeReceipt { secs: busy_us as f64 / 1e6, usd_per_hour: hour.to_string(), usd: usd.to_string() }
+}
+
+fn requests(spending: &Spending, cost: Cost, prices: &PriceList) -> RequestsReceipt {
     let operations = spending.iter().map(|(operation, asked)| OperationReceipt {
         operation: operation.to_owned(),
         requests: asked.requests,
@@ -94,10 +106,10 @@ fn requests(spending: &Spending, prices: &PriceList) -> RequestsReceipt {
     });
     RequestsReceipt {
         total: spending.requests(),
-        usd: usd.to_string(),
+        usd: cost.usd.to_string(),
         region: prices.region.clone(),
         as_of: prices.as_of.clone(),
-        unpriced: unknown,
+        unpriced: cost.unknown,
         operations: operations.collect(),
     }
 }

@@ -140,7 +140,6 @@ async fn manage_and_serve(
         name: settings.name(address),
         seed: seed()?,
         agreements: settings.agreements()?,
-        usd_per_slot_hour: settings.usd_per_slot_hour,
         prices,
         fleet: settings.machines.open(&grid, |name| settings.place(name)).await?,
         ..ManagerConfig::across_machines()

@@ -1,11 +1,11 @@
 //! What the daemon is told, by flags or by the environment.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use grid_core::price::PriceList;
+use grid_core::price::{PriceList, Usd};
 use grid_core::share::Agreements;
 use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, NOTIFY_QUEUES, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
 
@@ -40,9 +40,9 @@ pub struct Settings {
     /// does not name has weight 1 and no limit.
     #[arg(long, env = "GRIDMILL_TENANTS", value_name = "FILE")]
     pub tenants: Option<PathBuf>,
-    /// What an hour of a slot costs, in dollars: the budgets of jobs are kept by it.
-    #[arg(long, env = "GRIDMILL_USD_PER_SLOT_HOUR", value_name = "USD", value_parser = price, default_value_t = USD_PER_SLOT_HOUR)]
-    pub usd_per_slot_hour: f64,
+    /// What an hour of a slot costs, in dollars, for receipts and budgets: in place of what the list of prices says.
+    #[arg(long, env = "GRIDMILL_USD_PER_SLOT_HOUR", value_name = "USD")]
+    pub usd_per_slot_hour: Option<Usd>,
     /// Where machines come from.
     #[command(flatten)]
     pub machines: FleetSettings,
@@ -81,9 +81,6 @@ pub struct Settings {
     #[arg(long, env = NOTIFY_QUEUES, value_name = "QUEUE,..")]
     pub notify_queues: Option<String>,
 }
-
-/// A vCPU of a c5 machine on demand in us-east-1, November 2025.
-const USD_PER_SLOT_HOUR: f64 = 0.0425;
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -157,12 +154,10 @@ impl Settings {
         Ok(agreements)
     }
 
-    /// What requests cost.
+    /// What requests and slots cost.
     pub fn prices(&self) -> anyhow::Result<PriceList> {
-        let Some(file) = &self.prices else { return Ok(PriceList::us_east_1()) };
-        let place = || format!("GRIDMILL_PRICES is {}", file.display());
-        let text = std::fs::read_to_string(file).with_context(place)?;
-        PriceList::read(&text).with_context(place)
+        let list = self.prices.as_deref().map_or_else(|| Ok(PriceList::us_east_1()), read_prices)?;
+        Ok(if self.usd_per_slot_hour.is_some() { list.with_slot_hour(self.usd_per_slot_hour) } else { list })
     }
 
     /// What a client may keep waiting.
@@ -171,10 +166,10 @@ impl Settings {
     }
 }
 
-/// A price that is no slip.
-fn price(text: &str) -> Result<f64, String> {
-    let price = text.parse().ok().filter(|usd: &f64| (0.0..=1e4).contains(usd));
-    price.ok_or_else(|| format!("`{text}` is no price in dollars from 0 to 10000"))
+fn read_prices(file: &Path) -> anyhow::Result<PriceList> {
+    let place = || format!("GRIDMILL_PRICES is {}", file.display());
+    let text = std::fs::read_to_string(file).with_context(place)?;
+    PriceList::read(&text).with_context(place)
 }
 
 /// A bucket or a folder in one, with its slash: without it, `s3://data` would let `s3://database/` pass.

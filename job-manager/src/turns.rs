@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use grid_core::ids::{AttemptKey, JobId, StageName};
 use grid_core::job::{Job, TaskPhase, Tuning};
+use grid_core::price::Usd;
 use grid_core::rows::{WAITS, Wait, WaitsRow};
 use grid_core::scale::Ended;
 use grid_core::share::{Offer, PILOT_TASKS, Shares};
@@ -112,9 +113,14 @@ impl Leader {
         Ok(())
     }
 
+    /// Nothing where slots have no price.
+    fn usd_per_slot_hour(&self) -> f64 {
+        self.config.prices.slot_hour().map_or(0.0, Usd::dollars)
+    }
+
     /// Dollars that jobs with a budget have left.
     fn keep_to_budgets(&mut self, now_ms: u64) -> BTreeMap<JobId, f64> {
-        let price = self.config.usd_per_slot_hour;
+        let price = self.usd_per_slot_hour();
         let kept = |(id, desk): (&JobId, &mut Desk)| (id.clone(), desk.table.job.keep_to_budget(price, now_ms));
         self.desks.iter_mut().map(kept).filter(|(_, left)| left.is_finite()).collect()
     }
@@ -192,7 +198,7 @@ impl Leader {
     /// Tasks that a budget has room for: one while anything is left, so that it is used up; a pilot while nobody knows what
     /// they cost.
     fn affordable(&self, left_usd: f64, task_secs: Option<f64>, out: u64) -> u64 {
-        let usd = |secs: f64| secs / 3_600.0 * self.config.usd_per_slot_hour;
+        let usd = |secs: f64| secs / 3_600.0 * self.usd_per_slot_hour();
         match task_secs {
             _ if left_usd <= 0.0 => 0,
             Some(secs) => ((left_usd / usd(secs)) as u64).max(1),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use grid_api::JobState;
+use grid_core::price::Usd;
 use grid_core::terms::{Budget, LEAST_BUDGET, MOST_BUDGET, OnExceed, Priority, Terms};
 use grid_core::units::parse_duration;
 
@@ -71,9 +72,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub terms: TermsArgs,
 
-    /// What an hour of a slot costs here: a budget is kept by it [default: nothing]
-    #[arg(long, value_name = "USD", value_parser = usd, help_heading = "Terms")]
-    pub usd_per_slot_hour: Option<f64>,
+    /// What an hour of a slot costs here: the receipt says by it what the job cost, and a budget is kept [default: nothing]
+    #[arg(long, value_name = "USD", value_parser = price, help_heading = "Terms")]
+    pub usd_per_slot_hour: Option<Usd>,
 
     /// The folder that outputs are delivered to
     #[arg(long, short, value_name = "DIR", default_value = "out")]
@@ -107,8 +108,8 @@ pub struct PlanArgs {
     pub workers: Option<u32>,
 
     /// What an hour of a slot costs, for the quote [default: nothing]
-    #[arg(long, value_name = "USD", value_parser = usd)]
-    pub usd_per_slot_hour: Option<f64>,
+    #[arg(long, value_name = "USD", value_parser = price)]
+    pub usd_per_slot_hour: Option<Usd>,
 
     #[command(flatten)]
     pub place: PlaceArgs,
@@ -319,6 +320,11 @@ fn usd(text: &str) -> Result<f64, String> {
     let usd =
         text.strip_prefix('$').unwrap_or(text).parse().ok().filter(|usd| (LEAST_BUDGET..=MOST_BUDGET).contains(usd));
     usd.ok_or_else(|| format!("`{text}` is no number of dollars from {LEAST_BUDGET} to {MOST_BUDGET}"))
+}
+
+/// Reads what something costs in dollars.
+fn price(text: &str) -> Result<Usd, String> {
+    text.strip_prefix('$').unwrap_or(text).parse()
 }
 
 /// Reads what becomes of a job whose budget is spent.

@@ -19,8 +19,12 @@ pub fn receipt(args: &JobArgs, console: Console) -> Outcome {
         match console.json {
             true => console.document(&receipt)?,
             false => {
-                let requests = report::requests(&receipt).map(|told| format!("{told}\n\n")).unwrap_or_default();
-                console.text(&format!("{}\n\n{requests}{}", report::balance(&receipt), report::verdict(&receipt)))?;
+                let costs = [report::requests(&receipt), report::cost(&receipt)].into_iter().flatten();
+                let said: Vec<String> = std::iter::once(report::balance(&receipt))
+                    .chain(costs)
+                    .chain([report::verdict(&receipt)])
+                    .collect();
+                console.text(&said.join("\n\n"))?;
             }
         }
         Ok(Exit::Done)

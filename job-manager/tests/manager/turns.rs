@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use grid_core::ids::{JobId, StageName};
 use grid_core::job::JobState;
+use grid_core::price::{PriceList, Usd};
 use grid_core::share::{Agreement, Agreements};
 use grid_core::wire::{Heartbeat, Report};
 use job_manager::view::{self, JobView};
@@ -100,18 +101,30 @@ async fn a_quota_holds_others_take_what_it_leaves_and_why_says_so() {
 }
 
 /// At this price a microsecond of slot time, which is what a task of a test takes, costs a dollar.
-const PRICE: f64 = 3.6e9;
+const PRICE: Usd = Usd(3_600_000_000_000_000_000_000);
+
+fn at_a_price() -> ManagerConfig {
+    let prices = PriceList::us_east_1().with_slot_hour(Some(PRICE));
+    let mut config = ManagerConfig { prices: prices.into(), ..ManagerConfig::default() };
+    // Bundles would make the cost of a task depend on what was measured.
+    config.tuning.max_items = 1;
+    config
+}
 
 async fn spend(terms: &str) -> (JobState, u64, Option<String>) {
     let yard = Yard::new();
     let job = yard.submit(&sweep("a", terms)).await;
-    // Bundles would make the cost of a task depend on what was measured.
-    let mut config = ManagerConfig { usd_per_slot_hour: PRICE, ..ManagerConfig::default() };
-    config.tuning.max_items = 1;
-    let leader = Leader::with(&yard.grid, config);
+    let leader = Leader::with(&yard.grid, at_a_price());
     let state = yard.run_to_end(&job).await;
     leader.stop().await;
-    let ok = yard.receipt(&job).await.stages[0].ok;
+    let receipt = yard.receipt(&job).await;
+    let ok = receipt.stages[0].ok;
+    // Nothing was asked of services: all of it is slot time.
+    assert_eq!(receipt.usd, Some(ok.to_string()));
+    assert_eq!(
+        receipt.slot_time.map(|slots| (slots.usd, slots.usd_per_hour)),
+        Some((ok.to_string(), PRICE.to_string()))
+    );
     (state, ok, yard.meta(&job).await.unwrap().message)
 }
 
@@ -133,9 +146,7 @@ async fn a_job_with_a_larger_budget_is_another_one_and_takes_over_what_is_done()
         let (params, inputs, lists) = Default::default();
         SubmitRequest { pipeline, params, inputs, lists, workdir: "/".into(), programs: Default::default() }
     };
-    let mut config = ManagerConfig { usd_per_slot_hour: PRICE, ..ManagerConfig::default() };
-    config.tuning.max_items = 1;
-    let leader = Leader::with(&yard.grid, config);
+    let leader = Leader::with(&yard.grid, at_a_price());
     let first = submit(&yard.grid, request("25"), RetryDead::IfFailed).await.unwrap().job().clone();
     assert_eq!(yard.run_to_end(&first).await, JobState::Failed);
     let second = submit(&yard.grid, request("990"), RetryDead::IfFailed).await.unwrap().job().clone();

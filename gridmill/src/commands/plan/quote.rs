@@ -100,7 +100,7 @@ impl Quote {
             slot_secs,
             slots,
             elapsed_secs: quote::elapsed(known, slots),
-            usd: args.usd_per_slot_hour.map(|usd| slot_secs.times(usd / HOUR_SECS)),
+            usd: args.usd_per_slot_hour.map(|usd| slot_secs.times(usd.dollars() / HOUR_SECS)),
         }
     }
 

@@ -1,6 +1,9 @@
 //! Manager and workers side by side in this process, until the job is final or the user has had enough.
 
+use std::sync::Arc;
+
 use grid_core::ids::JobId;
+use grid_core::price::PriceList;
 use grid_worker::runner::Stop;
 use job_manager::{ManagerConfig, ManagerError, Progress};
 use tokio::sync::watch;
@@ -83,9 +86,9 @@ impl Parts {
         let (publish, published) = watch::channel(Progress::default());
         let (manager_stop, worker_stop) = (CancellationToken::new(), Stop::default());
         // A job that was left unfinished is gone on with when somebody asks for it, not beside another one.
-        let usd_per_slot_hour = run.args.usd_per_slot_hour.unwrap_or_default();
+        let prices = Arc::new(PriceList::us_east_1().with_slot_hour(run.args.usd_per_slot_hour));
         let (crew, fleet) = Crew::start(run, worker_stop.clone())?;
-        let config = ManagerConfig { only: Some(job.clone()), usd_per_slot_hour, fleet, ..ManagerConfig::default() };
+        let config = ManagerConfig { only: Some(job.clone()), prices, fleet, ..ManagerConfig::default() };
         let manager = job_manager::lead(run.grid.clone(), config, publish, manager_stop.clone());
         let display = Display::new(run.console);
         Ok(Self {

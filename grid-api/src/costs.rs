@@ -1,4 +1,4 @@
-//! What was asked of services for a job, and what that costs by a list of prices.
+//! What a job cost by a list of prices: slot time, and what was asked of services.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,19 @@ pub struct RequestsReceipt {
     pub unpriced: Vec<String>,
     /// By service and operation.
     pub operations: Vec<OperationReceipt>,
+}
+
+/// The time that items took, all slots together and failed attempts included, where an hour of a slot has a price. What
+/// machines cost beyond that - while they started, or had nothing to do - is no job's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SlotTimeReceipt {
+    /// Seconds.
+    pub secs: f64,
+    /// Dollars an hour: a decimal.
+    pub usd_per_hour: String,
+    /// Dollars: a decimal, to the last digit.
+    pub usd: String,
 }
 
 /// Requests of one kind.
