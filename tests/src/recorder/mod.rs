@@ -1,15 +1,16 @@
-//! An endpoint between programs and a server that speaks AWS's language: counts requests by service and operation, and
-//! breaks those that a test wants broken. Bodies pass through as they are.
+//! An endpoint between programs and a server that speaks AWS's language: keeps what is asked of which service, and breaks
+//! what a test wants broken. Bodies pass through as they are.
 //!
-//! Point `AWS_ENDPOINT_URL` to [`Recorder::url`]. It looks at requests only as far as it must to name them; the server
-//! sees the host that the client signed.
+//! Point `AWS_ENDPOINT_URL` to [`Recorder::url`]. The server sees the host that the client signed.
 
+mod exchange;
 mod fault;
 mod operation;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use http_body_util::BodyExt;
@@ -26,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use self::exchange::Exchange;
 pub use self::fault::Fault;
 use self::fault::{Body, Faults};
 pub use self::operation::name;
@@ -42,18 +44,11 @@ pub struct Recorder {
 #[derive(Debug)]
 struct Records {
     server: Authority,
-    counts: watch::Sender<BTreeMap<Operation, u64>>,
-    /// Whose coming is waited for, and what was counted when it came.
-    awaited: Mutex<Option<Awaited>>,
+    /// By the order in which they came.
+    kept: watch::Sender<BTreeMap<u64, Exchange>>,
+    number: AtomicU64,
     faults: Mutex<Faults>,
-    client: Client<HttpConnector, Incoming>,
-}
-
-/// A request that is waited for.
-#[derive(Debug)]
-struct Awaited {
-    ends: String,
-    counts: Option<BTreeMap<Operation, u64>>,
+    client: Client<HttpConnector, Body>,
 }
 
 impl Recorder {
@@ -65,8 +60,8 @@ impl Recorder {
         let address = listener.local_addr().context("failed to listen")?;
         let records = Arc::new(Records {
             server,
-            counts: watch::Sender::default(),
-            awaited: Mutex::default(),
+            kept: watch::Sender::default(),
+            number: AtomicU64::default(),
             faults: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
         });
@@ -79,9 +74,14 @@ impl Recorder {
         format!("http://{}", self.address)
     }
 
-    /// How many requests there were since [`forget`](Self::forget), broken ones included.
+    /// What was asked since [`forget`](Self::forget), broken requests included.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        self.records.kept.borrow().values().cloned().collect()
+    }
+
+    /// How many requests there were of every kind.
     pub fn counts(&self) -> BTreeMap<Operation, u64> {
-        self.records.counts.borrow().clone()
+        exchange::counts(self.records.kept.borrow().values())
     }
 
     /// How many of one kind there were, such as `("S3", "PutObject")`.
@@ -91,29 +91,25 @@ impl Recorder {
 
     /// Counts from nought again.
     pub fn forget(&self) {
-        self.records.counts.send_replace(BTreeMap::new());
+        self.records.kept.send_replace(BTreeMap::new());
     }
 
-    /// Keeps what is counted when a request for a path that ends like this comes, itself included.
-    pub fn await_path(&self, ends: &str) {
-        *self.awaited() = Some(Awaited { ends: ends.to_owned(), counts: None });
-    }
-
-    /// What had been counted when the first such request came.
-    pub fn counts_at_path(&self) -> Option<BTreeMap<Operation, u64>> {
-        self.awaited().as_ref().and_then(|awaited| awaited.counts.clone())
-    }
-
-    fn awaited(&self) -> MutexGuard<'_, Option<Awaited>> {
-        self.records.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns once this holds for what was asked and answered, and answers it as it was then.
+    pub async fn until(&self, holds: impl Fn(&[Exchange]) -> bool) -> Vec<Exchange> {
+        let mut kept = self.records.kept.subscribe();
+        loop {
+            let exchanges: Vec<Exchange> = kept.borrow_and_update().values().cloned().collect();
+            if holds(&exchanges) {
+                return exchanges;
+            }
+            kept.changed().await.expect("the recorder holds the sender");
+        }
     }
 
     /// Returns once there were at least `count` requests of a kind.
     pub async fn reached(&self, service: &str, operation: &str, count: u64) {
         let operation = named(service, operation);
-        let is_reached = |counts: &BTreeMap<_, _>| counts.get(&operation).is_some_and(|seen| *seen >= count);
-        let mut counts = self.records.counts.subscribe();
-        counts.wait_for(is_reached).await.expect("the recorder holds the sender");
+        self.until(|kept| kept.iter().filter(|kept| kept.operation == operation).count() as u64 >= count).await;
     }
 
     /// Breaks the `nth` request of a kind from now on (1 is the next one).
@@ -163,38 +159,43 @@ async fn serve(connection: TcpStream, records: Arc<Records>) {
 }
 
 impl Records {
-    fn look_for_awaited(&self, path: &str) {
-        if let Some(awaited) = self.awaited.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
-            && awaited.counts.is_none()
-            && path.ends_with(&awaited.ends)
-        {
-            awaited.counts = Some(self.counts.borrow().clone());
-        }
-    }
-
-    /// Counts a request and passes it on, unless it is to be broken. An error ends the connection without an answer.
-    async fn pass(&self, mut request: Request<Incoming>) -> anyhow::Result<Response<Body>> {
-        let operation = name(&request);
+    /// Keeps a request and passes it on, unless it is to be broken. An error ends the connection without an answer.
+    async fn pass(&self, request: Request<Incoming>) -> anyhow::Result<Response<Body>> {
+        let (asked, mut request) = Exchange::read(request).await?;
         // The fault is drawn first, so that whoever has seen the count finds it used up.
-        let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(&operation);
-        self.counts.send_modify(|counts| *counts.entry(operation.clone()).or_default() += 1);
-        self.look_for_awaited(request.uri().path());
+        let fault = self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(&asked.operation);
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        self.kept.send_modify(|kept| _ = kept.insert(number, asked));
         if let Some(fault) = &fault
             && let Some(answer) = fault.before().await?
         {
             return Ok(answer);
         }
+        let is_document = request.headers().contains_key(exchange::TARGET);
         let mut target = std::mem::take(request.uri_mut()).into_parts();
         target.scheme = Some(Scheme::HTTP);
         target.authority = Some(self.server.clone());
         *request.uri_mut() = Uri::from_parts(target)?;
         // About this connection, not about the next one.
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("keep-alive"));
-        let answer = self.client.request(request).await?.map(|body| body.map_err(anyhow::Error::from).boxed());
+        let answer = self.client.request(request).await?;
+        let answer = if is_document { self.keep_answer(number, answer).await? } else { answer.map(exchange::passing) };
         match fault {
             Some(fault) => fault.after(answer),
             None => Ok(answer),
         }
+    }
+
+    /// Of what was forgotten meanwhile, nothing is kept.
+    async fn keep_answer(&self, number: u64, answer: Response<Incoming>) -> anyhow::Result<Response<Body>> {
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await?.to_bytes();
+        self.kept.send_modify(|kept| {
+            if let Some(exchange) = kept.get_mut(&number) {
+                exchange.answer = String::from_utf8_lossy(&body).into_owned();
+            }
+        });
+        Ok(Response::from_parts(head, exchange::whole(body)))
     }
 }
 

@@ -3,9 +3,11 @@
 use hyper::{Method, Request};
 use infra::requests::Operation;
 
+use super::exchange::TARGET;
+
 /// The service and operation of a request. What is none of S3, SQS and DynamoDB is named by its method and path.
 pub fn name<B>(request: &Request<B>) -> Operation {
-    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok());
     let (service, name) = match target.and_then(|target| target.split_once('.')) {
         Some(("AmazonSQS", name)) => ("SQS", name),
         Some((service, name)) if service.starts_with("DynamoDB_") => ("DynamoDB", name),
