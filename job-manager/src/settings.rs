@@ -107,7 +107,7 @@ impl Settings {
             REPORT_QUEUE => &self.report_queue,
             TABLE => &self.table,
             NOTIFY_QUEUES => &self.notify_queues,
-            _ => &None,
+            _ => return self.machines.place(name),
         };
         value.clone()
     }

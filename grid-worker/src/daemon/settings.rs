@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use grid_core::limits::{MANAGER_SIGN_EVERY, MAX_HEARTBEAT};
 use grid_core::pipeline::DEFAULT_POOL;
 use infra::aws::WorkerSettings;
-use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
+use infra::aws::settings::{BUCKET, DEFAULT_HOOK, GROUP, HOOK, PREFIX, REPORT_QUEUE, TASK_QUEUE};
 
 /// Executes the tasks of a grid: takes them from a queue, runs their commands, and writes what they make to the bucket.
 ///
@@ -94,10 +94,10 @@ pub struct Settings {
     pub instance_metadata: Option<String>,
     /// The Auto Scaling group of this instance: its hook is held while the worker drains, and let go when it has. Without it the
     /// instance goes when the hook runs out.
-    #[arg(long, env = "GRIDMILL_GROUP", value_name = "NAME", requires = "instance_metadata")]
+    #[arg(long, env = GROUP, value_name = "NAME", requires = "instance_metadata")]
     pub group: Option<String>,
     /// What the group's hook of termination is called.
-    #[arg(long, env = "GRIDMILL_HOOK", default_value = "drain", value_name = "NAME")]
+    #[arg(long, env = HOOK, default_value = DEFAULT_HOOK, value_name = "NAME")]
     pub hook: String,
     /// End with status 6 when there was neither a task nor a sign of a manager for so long, seconds; at least 900. A manager with
     /// a fleet gives a sign every five minutes, others give none. Without it a worker waits for ever.
@@ -141,6 +141,8 @@ impl Settings {
             PREFIX => self.prefix.clone(),
             TASK_QUEUE => self.task_queue.clone(),
             REPORT_QUEUE => self.report_queue.clone(),
+            GROUP => self.group.clone(),
+            HOOK => Some(self.hook.clone()),
             _ => None,
         }
     }

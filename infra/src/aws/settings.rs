@@ -18,6 +18,21 @@ pub const TABLE: &str = "GRIDMILL_TABLE";
 /// there are none.
 pub const NOTIFY_QUEUES: &str = "GRIDMILL_NOTIFY_QUEUES";
 
+/// Where a manager's workers come from; [`AWS_FLEET`] for Auto Scaling groups.
+pub const FLEET: &str = "GRIDMILL_FLEET";
+/// The [`FLEET`] of Auto Scaling groups.
+pub const AWS_FLEET: &str = "aws";
+/// A manager's Auto Scaling groups: `NAME=USD[:RATE]`, separated by commas.
+pub const GROUPS: &str = "GRIDMILL_GROUPS";
+/// The queue of EventBridge's events about the machines of those groups, by name or URL; may be missing.
+pub const EVENT_QUEUE: &str = "GRIDMILL_EVENT_QUEUE";
+/// The Auto Scaling group that waits for a worker while it drains; may be missing.
+pub const GROUP: &str = "GRIDMILL_GROUP";
+/// That group's hook of termination.
+pub const HOOK: &str = "GRIDMILL_HOOK";
+/// What the hook is called unless said.
+pub const DEFAULT_HOOK: &str = "drain";
+
 /// What a worker must be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerSettings {

@@ -23,6 +23,7 @@ use infra::queue::SqsQueue;
 use infra::state::DynamoState;
 use infra::{fleet_checks, notify_checks, object_checks, queue_checks, state_checks};
 
+use self::fleet::doctor_checks;
 use self::grid::grid_checks;
 
 /// Receives before a message of a test is a dead letter.
@@ -77,6 +78,7 @@ mod moto {
     const DIFFERENCES: &[&str] = &[];
 
     fleet_checks!(tests! [machines groups]);
+    doctor_checks!(tests! [fleet doctor]);
 }
 // A real account, for those who want to spend some cents: set GRIDMILL_TEST_ON_AWS.
 server!(aws differs: []);
@@ -111,6 +113,8 @@ async fn whole() -> grid::Fresh {
 async fn notifier() -> notices::Fresh {
     notify::fresh().await
 }
+
+async fn doctor() {}
 
 async fn groups() -> machines::Fresh {
     fleet::fresh().await

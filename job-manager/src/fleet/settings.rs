@@ -11,7 +11,7 @@ use grid_core::pipeline::DEFAULT_POOL;
 use grid_core::scale::{Group, Params};
 use infra::Grid;
 use infra::aws::open_queue;
-use infra::aws::settings::{BUCKET, PREFIX, REPORT_QUEUE, TASK_QUEUE};
+use infra::aws::settings::{AWS_FLEET, BUCKET, EVENT_QUEUE, FLEET, GROUPS, PREFIX, REPORT_QUEUE, TASK_QUEUE};
 use infra::fleet::{AutoScaling, Fleet, LocalFleet, Process};
 
 use super::FleetConfig;
@@ -20,14 +20,14 @@ use super::FleetConfig;
 #[derive(Clone, Debug, Args)]
 pub struct FleetSettings {
     /// Where workers come from: nowhere, processes on this machine, or Auto Scaling groups.
-    #[arg(long, env = "GRIDMILL_FLEET", value_enum, default_value_t = FleetKind::None)]
+    #[arg(long, env = FLEET, value_enum, default_value_t = FleetKind::None)]
     pub fleet: FleetKind,
     /// The Auto Scaling groups: NAME=USD for what a machine costs an hour, NAME=USD:RATE for one of which so many machines
     /// are taken away an hour (spot).
-    #[arg(long, env = "GRIDMILL_GROUPS", value_name = "NAME=USD[:RATE],..", value_delimiter = ',', value_parser = group)]
+    #[arg(long, env = GROUPS, value_name = "NAME=USD[:RATE],..", value_delimiter = ',', value_parser = group)]
     pub groups: Vec<Group>,
     /// The queue of EventBridge's events about the groups' instances, by name or URL: with it a machine that goes is known at once.
-    #[arg(long, env = "GRIDMILL_EVENT_QUEUE", value_name = "QUEUE")]
+    #[arg(long, env = EVENT_QUEUE, value_name = "QUEUE")]
     pub event_queue: Option<String>,
     /// Machines that always stay.
     #[arg(long, env = "GRIDMILL_MIN_MACHINES", default_value_t = 0, value_name = "N")]
@@ -51,10 +51,25 @@ pub enum FleetKind {
     /// Processes on this machine.
     Processes,
     /// Auto Scaling groups.
+    #[value(name = AWS_FLEET)]
     Aws,
 }
 
 impl FleetSettings {
+    /// Where the fleet has one of its things, by the name of the setting.
+    pub fn place(&self, name: &str) -> Option<String> {
+        match name {
+            FLEET => self.fleet.to_possible_value().map(|kind| kind.get_name().to_owned()),
+            GROUPS => {
+                let groups =
+                    self.groups.iter().map(|it| format!("{}={}:{}", it.name, it.usd_per_hour, it.taken_per_hour));
+                Some(groups.collect::<Vec<_>>().join(","))
+            }
+            EVENT_QUEUE => self.event_queue.clone(),
+            _ => None,
+        }
+    }
+
     /// The fleet, if there is one. `place` tells where the grid has its things.
     pub async fn open(
         &self,
@@ -171,6 +186,8 @@ mod tests {
             taken_per_hour,
         };
         assert_eq!(settings.groups, [group("a-spot", 0.07, 0.03), group("a-on-demand", 0.17, 0.0)]);
+        let place = |name: &str| settings.place(name).unwrap();
+        assert_eq!([place(FLEET), place(GROUPS)], [AWS_FLEET, "a-spot=0.07:0.03,a-on-demand=0.17:0"]);
         for wrong in ["a", "=1", "a=", "a=-1", "a=1:x", "a=NaN"] {
             assert!(read(&["--groups", wrong]).is_err(), "{wrong}");
         }

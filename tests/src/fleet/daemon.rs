@@ -18,7 +18,7 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts a program, keeps what it says in `log`, and waits until it says `ready`.
-    pub(super) fn start(mut command: Command, log: &Path, ready: &str) -> anyhow::Result<Self> {
+    pub(super) fn start(command: &mut Command, log: &Path, ready: &str) -> anyhow::Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("failed to start {program}"))?;

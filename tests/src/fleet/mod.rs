@@ -81,7 +81,7 @@ impl Fleet {
     pub fn manager_with(&self, name: &str, words: &[&str]) -> anyhow::Result<Daemon> {
         let mut command = self.command("job-manager");
         command.args(["--listen", "127.0.0.1:0", "--name", name, "--log-format", "json"]).args(words);
-        let manager = Daemon::start(command, &self.path(name), "listening")?;
+        let manager = Daemon::start(&mut command, &self.path(name), "listening")?;
         // It listens before its back ends have answered, and says so to whoever asks for more.
         let give_up = Instant::now() + READY_WITHIN;
         loop {
@@ -106,16 +106,30 @@ impl Fleet {
 
     /// Starts a worker with these settings and waits until it works.
     pub fn worker_with(&self, name: &str, words: &[&str]) -> anyhow::Result<Daemon> {
-        Daemon::start(self.worker_command(words), &self.path(name), "working")
+        Daemon::start(&mut self.worker_command(words), &self.path(name), "working")
     }
 
     /// Starts a worker of two slots on an instance of the group `workers`.
     pub fn worker_on(&self, name: &str, instance: &Instance, words: &[&str]) -> anyhow::Result<Daemon> {
         let lease = LEASE_SECS.to_string();
-        let mut command = self.worker_command(&["--slots", "2", "--lease-secs", &lease, "--heartbeat-secs", "2"]);
-        command.args(["--instance-metadata", &instance.address, "--group", "workers"]).args(words);
+        let settings = ["--slots", "2", "--lease-secs", &lease, "--heartbeat-secs", "2"];
+        let mut command = self.worker_command_on(instance, &settings);
+        Daemon::start(command.args(words), &self.path(name), "working")
+    }
+
+    /// What a worker on an instance of the group `workers` finds when it checks what it needs, which must be there.
+    pub fn check_of_worker(&self, instance: &Instance) -> anyhow::Result<String> {
+        let output = self.worker_command_on(instance, &["--check"]).output()?;
+        let said = String::from_utf8(output.stdout)?;
+        ensure!(output.status.success(), "{}: {said}", output.status);
+        Ok(said)
+    }
+
+    fn worker_command_on(&self, instance: &Instance, words: &[&str]) -> Command {
+        let mut command = self.worker_command(words);
+        command.args(["--instance-metadata", &instance.address, "--group", "workers"]);
         command.env("AWS_ENDPOINT_URL_AUTO_SCALING", format!("http://{}", instance.address));
-        Daemon::start(command, &self.path(name), "working")
+        command
     }
 
     fn worker_command(&self, words: &[&str]) -> Command {

@@ -58,6 +58,22 @@ async fn a_request_passes_as_it_is_and_is_counted() {
 }
 
 #[tokio::test]
+async fn documents_are_kept_with_their_answers() {
+    let (url, _) = server().await;
+    let recorder = Recorder::before(&url).await.unwrap();
+    put(&recorder, "a body of S3").await.unwrap();
+    let request = Request::post(recorder.url()).header("x-amz-target", "AmazonSQS.SendMessageBatch");
+    let client = Client::builder(TokioExecutor::new()).build::<_, Full<bytes::Bytes>>(HttpConnector::new());
+    let answer = client.request(request.body(Full::from("{}")).unwrap()).await.unwrap();
+    let answer = answer.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(answer, format!("{} / {{}}", recorder.address));
+    let kept = recorder.until(|kept| kept.iter().any(|kept| !kept.answer.is_empty())).await;
+    let kept: Vec<_> =
+        kept.iter().map(|it| (it.operation.name.as_str(), it.request.as_str(), it.answer.as_bytes())).collect();
+    assert_eq!(kept, [("PutObject", "/bucket/key", &b""[..]), ("SendMessageBatch", "{}", &answer[..])]);
+}
+
+#[tokio::test]
 async fn only_the_nth_request_is_broken() {
     let (url, seen) = server().await;
     let recorder = Recorder::before(&url).await.unwrap();

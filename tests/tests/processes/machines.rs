@@ -71,6 +71,20 @@ pub fn a_group_that_ends_an_instance_waits_for_its_worker() -> anyhow::Result<()
     Ok(())
 }
 
+/// The worker's doctor asks what a draining worker asks, of an instance that is nobody's.
+pub fn a_worker_says_whether_its_group_would_wait() -> anyhow::Result<()> {
+    let fleet = Fleet::new()?;
+    let group = Instance::new("i-1")?;
+    let said = fleet.check_of_worker(&group)?;
+    for right in ["wait", "let go"] {
+        ensure!(said.contains(&format!("ok         group workers, hook drain, {right}: allowed")), "{said}");
+    }
+    let of_nobody = ["RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"]
+        .map(|action| format!("{action} workers/drain/i-00000000000000000"));
+    assert_eq!(group.actions(), [of_nobody[0].clone(), format!("{} CONTINUE", of_nobody[1])]);
+    Ok(())
+}
+
 /// Spot notices come all the time, and every worker that gets one is replaced.
 pub fn spot_notices_under_load_end_no_command_and_change_no_byte() -> anyhow::Result<()> {
     let notices = std::env::var("GRIDMILL_NOTICES").ok().and_then(|notices| notices.parse().ok()).unwrap_or(NOTICES);

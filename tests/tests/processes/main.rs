@@ -20,8 +20,8 @@ use gridmill_tests::fleet::{Daemon, Fleet, get, post, tree};
 use serde_json::{Value, json};
 
 use self::machines::{
-    a_group_that_ends_an_instance_waits_for_its_worker, processes_come_with_the_work_and_go_without_losing_any,
-    spot_notices_under_load_end_no_command_and_change_no_byte,
+    a_group_that_ends_an_instance_waits_for_its_worker, a_worker_says_whether_its_group_would_wait,
+    processes_come_with_the_work_and_go_without_losing_any, spot_notices_under_load_end_no_command_and_change_no_byte,
 };
 use self::names::files_of_awkward_names_arrive_as_they_are;
 use self::strangers::{
@@ -206,6 +206,7 @@ gridmill_tests::on_ministack! {
     what_failed_is_redriven_and_nothing_else_runs_again
     a_table_that_is_lost_is_made_again_and_the_job_goes_on
     a_group_that_ends_an_instance_waits_for_its_worker
+    a_worker_says_whether_its_group_would_wait
     spot_notices_under_load_end_no_command_and_change_no_byte
     processes_come_with_the_work_and_go_without_losing_any
     files_of_awkward_names_arrive_as_they_are

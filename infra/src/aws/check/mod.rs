@@ -2,6 +2,7 @@
 //! writes it takes away again, and it receives no message.
 
 mod bucket;
+mod groups;
 mod queues;
 mod report;
 mod table;
@@ -10,12 +11,16 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use self::bucket::check_bucket;
-use self::queues::{Queue, check_queue, check_redrive};
+use self::groups::{Lifecycle, check_group, check_lifecycle, group_names};
+use self::queues::{Queue, check_events, check_queue, check_redrive};
 use self::report::Report;
 pub use self::report::{Finding, Verdict};
 use self::table::check_table;
 use super::Clients;
-use super::settings::{BUCKET, DEAD_TASK_QUEUE, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
+use super::settings::{
+    AWS_FLEET, BUCKET, DEAD_TASK_QUEUE, DEFAULT_HOOK, EVENT_QUEUE, FLEET, GROUP, GROUPS, HOOK, PREFIX, REPORT_QUEUE,
+    TABLE, TASK_QUEUE,
+};
 use crate::Result;
 
 /// Whose needs are looked at.
@@ -45,6 +50,8 @@ pub async fn check(role: Role, var: impl Fn(&str) -> Option<String>) -> Vec<Find
         Role::Manager => (required(DEAD_TASK_QUEUE), required(TABLE)),
         Role::Worker => (None, None),
     };
+    let has_groups = role == Role::Manager && var(FLEET).as_deref() == Some(AWS_FLEET);
+    let groups = has_groups.then(|| required(GROUPS)).flatten();
     let clients = Clients::from_env().await;
     let remedy =
         "the SDK reads AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, and the machine's role";
@@ -64,6 +71,17 @@ pub async fn check(role: Role, var: impl Fn(&str) -> Option<String>) -> Vec<Find
     }
     if let Some(table) = table {
         check_table(&mut report, &clients.dynamodb, &table).await;
+    }
+    for group in group_names(groups.as_deref().unwrap_or_default()) {
+        check_group(&mut report, &clients.autoscaling, group).await;
+    }
+    let set = |name: &str| var(name).filter(|value| !value.is_empty());
+    if let Some(queue) = set(EVENT_QUEUE).filter(|_| has_groups) {
+        check_events(&mut report, &clients.sqs, &queue).await;
+    }
+    if let Some(group) = set(GROUP).filter(|_| role == Role::Worker) {
+        let hook = set(HOOK).unwrap_or_else(|| DEFAULT_HOOK.to_owned());
+        check_lifecycle(&mut report, &clients.autoscaling, &Lifecycle { group, hook }).await;
     }
     report.findings()
 }
@@ -110,6 +128,9 @@ mod tests {
         for name in [BUCKET, TASK_QUEUE, REPORT_QUEUE, DEAD_TASK_QUEUE, TABLE] {
             assert!(wrong(name), "{name}: {findings:?}");
         }
+        let of_a_fleet = |name: &str| (name == FLEET).then(|| AWS_FLEET.to_owned());
+        let findings = check(Role::Manager, of_a_fleet).await;
+        assert!(findings.iter().any(|found| found.name == GROUPS && found.verdict == Verdict::Wrong), "{findings:?}");
         let findings = check(Role::Worker, set).await;
         assert!(findings.iter().all(|found| found.name != TABLE && found.name != DEAD_TASK_QUEUE), "{findings:?}");
     }

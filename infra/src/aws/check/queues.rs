@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::report::Report;
 use super::{Role, let_through};
 use crate::aws::error::failed;
+use crate::aws::settings::EVENT_QUEUE;
 use crate::queue::SqsQueue;
 use crate::{Error, ErrorKind, Result};
 
@@ -35,6 +36,37 @@ struct Redrive {
 
 /// Looks at one queue; gives its settings where they could be seen.
 pub(super) async fn check_queue(report: &mut Report, client: &Client, role: Role, queue: &Queue) -> Option<Attributes> {
+    let (place, url) = check_rights(report, client, queue).await?;
+    if role == Role::Worker {
+        return None;
+    }
+    let attributes = check_sight(report, &place, &Rights { client, url: &url }).await?;
+    check_settings(report, &place, &attributes);
+    Some(attributes)
+}
+
+/// Looks at the queue by which EventBridge tells the manager of machines that go.
+pub(super) async fn check_events(report: &mut Report, client: &Client, name: &str) {
+    let queue = Queue { setting: EVENT_QUEUE, name: Some(name.to_owned()), sends: false, receives: true };
+    let Some((place, url)) = check_rights(report, client, &queue).await else { return };
+    let Some(attributes) = check_sight(report, &place, &Rights { client, url: &url }).await else { return };
+    check_senders(report, &format!("{place}, senders"), &attributes);
+}
+
+/// Without events machines that go are noticed later, and nothing is lost.
+fn check_senders(report: &mut Report, what: &str, attributes: &Attributes) {
+    const EVENT_BRIDGE: &str = "events.amazonaws.com";
+    if attribute(attributes, &QueueAttributeName::Policy).contains(EVENT_BRIDGE) {
+        report.ok(what, "EventBridge may send");
+    } else {
+        let advice =
+            format!("allow {EVENT_BRIDGE} sqs:SendMessage in the queue's policy, for the rules that name this queue");
+        report.advise(what, "the queue's policy lets EventBridge send nothing", advice);
+    }
+}
+
+/// What is said of a queue, and its URL, if it is there and all that its role needs is allowed.
+async fn check_rights(report: &mut Report, client: &Client, queue: &Queue) -> Option<(String, String)> {
     let name = queue.name.as_deref()?;
     let place = format!("queue {name}");
     let remedy = format!("create it, or correct {}; to find a queue by its name takes sqs:GetQueueUrl", queue.setting);
@@ -48,16 +80,15 @@ pub(super) async fn check_queue(report: &mut Report, client: &Client, role: Role
         report.right(&format!("{place}, receive"), rights.receive().await, "sqs:ReceiveMessage")?;
         report.right(&format!("{place}, delete"), rights.delete().await, "sqs:DeleteMessage")?;
     }
-    if role == Role::Worker {
-        return None;
-    }
-    let attributes = rights.attributes().await;
+    Some((place, url))
+}
+
+async fn check_sight(report: &mut Report, place: &str, rights: &Rights<'_>) -> Option<Attributes> {
     let seen = |seen: &Attributes| {
         format!("{} messages wait", attribute(seen, &QueueAttributeName::ApproximateNumberOfMessages))
     };
-    let attributes = report.judge(&format!("{place}, settings"), attributes, seen, "grant sqs:GetQueueAttributes")?;
-    check_settings(report, &place, &attributes);
-    Some(attributes)
+    let attributes = rights.attributes().await;
+    report.judge(&format!("{place}, settings"), attributes, seen, "grant sqs:GetQueueAttributes")
 }
 
 /// Requests that show whether they are allowed, and change nothing: the service refuses what they ask for.
@@ -162,6 +193,18 @@ mod tests {
         assert_eq!(verdict(r#"{"deadLetterTargetArn":"arn:dead","maxReceiveCount":"1"}"#), Verdict::Advice);
         let enough = format!(r#"{{"deadLetterTargetArn":"arn:dead","maxReceiveCount":"{MAX_RECEIVES}"}}"#);
         assert_eq!(verdict(&enough), Verdict::Ok);
+    }
+
+    #[test]
+    fn events_come_only_where_event_bridge_may_send() {
+        let verdict = |policy: &str| {
+            let mut report = Report::default();
+            let attributes = Attributes::from([(QueueAttributeName::Policy, policy.to_owned())]);
+            check_senders(&mut report, "senders", &attributes);
+            report.findings().remove(0).verdict
+        };
+        assert_eq!(verdict(r#"{"Statement":[{"Principal":{"Service":"events.amazonaws.com"}}]}"#), Verdict::Ok);
+        assert_eq!((verdict(""), verdict(r#"{"Statement":[]}"#)), (Verdict::Advice, Verdict::Advice));
     }
 
     #[test]
