@@ -1,8 +1,10 @@
 //! Ctrl-C and SIGTERM, as something that can be waited for.
 
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Sleep, sleep};
 
 use crate::exit::{Fault, Outcome};
 
@@ -17,6 +19,8 @@ pub struct Interrupts {
     terminate: Signal,
     hangup: Signal,
     wishes: Wishes,
+    /// Rings once, as if somebody had signalled then.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 /// Tells a new wish from one that was told twice.
@@ -35,21 +39,36 @@ impl Interrupts {
             terminate: on(SignalKind::terminate())?,
             hangup: on(SignalKind::hangup())?,
             wishes: Wishes::default(),
+            alarm: None,
         })
+    }
+
+    /// From now on so much time is as good as a signal, unless there is one before.
+    pub fn ring_after(&mut self, time: Duration) {
+        self.alarm = Some(Box::pin(sleep(time)));
     }
 
     /// Waits for the next one that is not the one before told twice. Cancel safe.
     pub async fn next(&mut self) {
         loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => {}
-                _ = self.terminate.recv() => {}
-                _ = self.hangup.recv() => {}
-            }
-            if self.wishes.is_new(Instant::now()) {
+            let has_rung = tokio::select! {
+                _ = self.interrupt.recv() => false,
+                _ = self.terminate.recv() => false,
+                _ = self.hangup.recv() => false,
+                () = rung(self.alarm.as_mut()) => true,
+            };
+            if has_rung || self.wishes.is_new(Instant::now()) {
+                self.alarm = None;
                 return;
             }
         }
+    }
+}
+
+async fn rung(alarm: Option<&mut Pin<Box<Sleep>>>) {
+    match alarm {
+        Some(alarm) => alarm.await,
+        None => std::future::pending().await,
     }
 }
 
@@ -67,7 +86,19 @@ impl Wishes {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_rings_once() {
+        let mut interrupts = Interrupts::listen().unwrap();
+        let rung =
+            async |interrupts: &mut Interrupts| timeout(Duration::from_secs(7_200), interrupts.next()).await.is_ok();
+        assert!(!rung(&mut interrupts).await);
+        interrupts.ring_after(Duration::from_secs(3_600));
+        assert_eq!((rung(&mut interrupts).await, rung(&mut interrupts).await), (true, false));
+    }
 
     #[test]
     fn a_signal_shortly_after_another_is_the_same_wish() {

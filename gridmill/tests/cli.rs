@@ -387,6 +387,29 @@ fn a_plan_quotes_what_earlier_jobs_took() {
 }
 
 #[test]
+fn a_pilot_tells_what_no_earlier_job_does_and_is_gone_on_with() {
+    let yard = squares();
+    let plan = yard.json("plan p.yaml --pilot 1h --json");
+    let quote = &plan["quote"];
+    assert_eq!((&quote["jobs"], &quote["unknown"]), (&1.into(), &Value::Array(vec![])), "{quote}");
+    assert!(!yard.path().join("out").exists());
+    let output = yard.gridmill("run p.yaml");
+    assert!(stderr(&output).contains("is the same submission and has succeeded already"), "{}", stderr(&output));
+    assert!(yard.path().join("out").exists());
+}
+
+#[test]
+fn a_pilot_ends_when_its_time_is_over_and_the_job_is_kept_as_it_is() {
+    let yard = Yard::new("name: long\nstages:\n  work: {range: 1..1000000, run: sleep 0.01}\n");
+    let (words, code) = yard.answer("plan p.yaml --pilot 1ms");
+    assert!(code == 0 && words.contains("1,000,000"), "{words}");
+    assert_eq!(yard.json("status --json")["state"], "running");
+    let refused = yard.gridmill("plan p.yaml --pilot 1ms --manager http://127.0.0.1:9");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("a pilot runs on this machine"), "{}", stderr(&refused));
+}
+
+#[test]
 fn a_plan_writes_nothing() {
     let yard = squares();
     let plan = yard.json("plan p.yaml --json");

@@ -107,6 +107,11 @@ pub struct PlanArgs {
     #[arg(long, short = 'j', value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub workers: Option<u32>,
 
+    /// Run the job here for so long first, such as 30s, where nothing tells yet how long it takes. What that has done is
+    /// kept in the state folder, and `run` goes on with it
+    #[arg(long, value_name = "DURATION", value_parser = some_time)]
+    pub pilot: Option<Duration>,
+
     /// What an hour of a slot costs, for the quote [default: nothing]
     #[arg(long, value_name = "USD", value_parser = price)]
     pub usd_per_slot_hour: Option<Usd>,

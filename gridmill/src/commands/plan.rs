@@ -1,5 +1,6 @@
-//! `gridmill plan`: what a run would do, before anything runs. Nothing is written.
+//! `gridmill plan`: what a run would do, before anything runs. Nothing is written, but by a pilot.
 
+mod pilot;
 mod quote;
 
 use std::collections::BTreeMap;
@@ -54,10 +55,11 @@ struct Answer<'a> {
 
 /// Shows what would be done.
 pub fn plan(args: &PlanArgs, console: Console) -> Outcome {
+    let pilot = pilot::run(args, console)?;
     let loaded = load::load(&args.pipeline, console)?;
     let runtime = local::runtime()?;
     let (pipeline, mut stages) = runtime.block_on(plans(loaded))?;
-    let history = runtime.block_on(History::of(&args.place, &pipeline.name))?;
+    let history = runtime.block_on(History::of(&args.place, &pipeline.name, pilot.as_ref()))?;
     for stage in &mut stages {
         stage.slot_secs = history.slot_secs(&stage.stage, Size { items: stage.items, bytes: stage.bytes });
     }

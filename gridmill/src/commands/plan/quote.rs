@@ -1,10 +1,10 @@
-//! Time and cost of a job before it runs, by what earlier jobs of the same pipeline took.
+//! Time and cost of a job before it runs, by what earlier jobs of the same pipeline took, or a pilot.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
 
 use grid_api::{JobState, StageStatus};
-use grid_core::ids::StageName;
+use grid_core::ids::{JobId, StageName};
 use grid_core::quote::{self, Past, Range, Size};
 use serde::Serialize;
 
@@ -47,15 +47,19 @@ pub struct Quote {
 }
 
 impl History {
-    /// What succeeded jobs of the pipeline of that name took, here or at a manager. Where there is no state folder yet,
-    /// nothing is known.
-    pub async fn of(args: &PlaceArgs, pipeline: &str) -> Outcome<Self> {
+    /// What succeeded jobs of the pipeline of that name took, here or at a manager, and how far its pilot came. Where there
+    /// is no state folder yet, nothing is known.
+    pub async fn of(args: &PlaceArgs, pipeline: &str, pilot: Option<&JobId>) -> Outcome<Self> {
         if let PlaceArgs::State(state) = args
             && !state.exists()
         {
             return Ok(Self::default());
         }
-        let jobs = Place::open(args)?.newest(Some(JobState::Succeeded), LOOKED_AT).await?;
+        let place = Place::open(args)?;
+        let mut jobs = place.newest(Some(JobState::Succeeded), LOOKED_AT).await?;
+        if let Some(pilot) = pilot.filter(|pilot| jobs.iter().all(|job| job.job != **pilot)) {
+            jobs.insert(0, place.chosen(Some(pilot.as_str())).await?);
+        }
         let mut history = Self::default();
         for job in jobs.into_iter().filter(|job| job.pipeline == pipeline) {
             if history.jobs == COUNTED {
@@ -107,8 +111,8 @@ impl Quote {
     /// In words.
     pub fn shown(&self) -> String {
         if self.jobs == 0 {
-            let once = "run it once, on a part of the data perhaps";
-            return format!("no quote: no job of this pipeline has ended here that tells how long it takes; {once}\n");
+            let pilot = "a pilot would tell: --pilot 30s";
+            return format!("no quote: no job of this pipeline has ended here that tells how long it takes; {pilot}\n");
         }
         let jobs = text::counted(self.jobs as u64, "earlier job");
         let time = between(self.elapsed_secs, text::seconds);

@@ -4,7 +4,7 @@ use grid_core::ids::JobId;
 use job_manager::view::JobView;
 
 use super::Run;
-use crate::deliver::{self, Memory};
+use crate::deliver::{self, Memory, OutFolder};
 use crate::ending::{Delivered, Ending};
 use crate::exit::Outcome;
 use crate::place::{Here, Place};
@@ -13,7 +13,7 @@ use crate::place::{Here, Place};
 const KEPT: &str = "no outputs were delivered; what was committed is kept, and the same command goes on from there";
 
 /// Delivers, reports, and says how it went.
-pub async fn finish(run: &Run<'_>, job: &JobId) -> Outcome {
+pub async fn finish(run: &Run<'_>, job: &JobId, out: &OutFolder) -> Outcome {
     let place = Place::Here(Here { grid: run.grid.clone(), state: run.state_as_given().to_owned() });
     let ending = Ending::of(&place, job).await?;
     ending.tell_failures(&place, run.console);
@@ -21,7 +21,7 @@ pub async fn finish(run: &Run<'_>, job: &JobId) -> Outcome {
     let delivered = match ending.has_succeeded() {
         true => {
             let memory = Memory::State(run.state.path());
-            Delivered::To(deliver::deliver(&view, &run.out, memory, run.console).await?)
+            Delivered::To(deliver::deliver(&view, out, memory, run.console).await?)
         }
         false => Delivered::No(KEPT),
     };
