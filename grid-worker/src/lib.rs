@@ -29,7 +29,7 @@ mod task;
 mod tombstones;
 mod worker;
 
-pub use checkpoint::Checkpoints;
+pub use checkpoint::{Broken as BrokenCheckpoint, Checkpoints, unpack as unpack_checkpoint};
 pub use config::WorkerConfig;
 pub use error::WorkerError;
 pub use worker::Worker;

@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::keep::{Keeper, Last};
-use self::unpack::{Broken, unpack};
+pub use self::unpack::{Broken, unpack};
 use crate::context::Context;
 use crate::limits::CHECKPOINT_LOOKS;
 use crate::patience::Patience;

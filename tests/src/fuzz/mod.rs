@@ -6,6 +6,7 @@
 
 #![allow(clippy::panic, reason = "it is how a target says that something is wrong")]
 
+mod checkpoints;
 mod compressed;
 mod forms;
 mod http;
@@ -37,7 +38,8 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
+    Target { name: "checkpoints", run: checkpoints::run, words: &checkpoints::WORDS },
     Target { name: "records", run: records::run, words: &["\n", "\r\n", "\"", "\"\"", ",", "\",\"", "\u{feff}", "\0"] },
     Target { name: "slices", run: slices::run, words: &["\n", "\r\n", "\"", "\"\"", ",", "\",\"", "\u{feff}", "\0"] },
     Target { name: "compressed", run: compressed::run, words: &["\u{1f}", "BZh9", "(\u{b5}/"] },
