@@ -64,6 +64,9 @@ locals {
     GRIDMILL_GROUPS = join(",", [for market in ["spot", "on-demand"] :
       "${local.groups[market]}=${local.usd[market]}${market == "spot" ? format(":%g", var.workers.spot_taken_per_hour) : ""}" if contains(keys(local.fleet), market)
     ])
+    # Receipts and budgets take the dearest for granted: nobody knows beforehand which items run on spot instances.
+    GRIDMILL_USD_PER_SLOT_HOUR = format("%.6f", max([for market, _ in local.fleet : var.workers.usd_per_vcpu_hour[market]]...))
+
     GRIDMILL_MACHINE_SLOTS = local.vcpus
     GRIDMILL_MIN_MACHINES  = ceil(var.workers.min_vcpus / local.vcpus)
     GRIDMILL_MAX_MACHINES  = max(1, floor(sum([for _, sizes in local.fleet : sizes.max_vcpus]) / local.vcpus))

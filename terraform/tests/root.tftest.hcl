@@ -52,6 +52,7 @@ run "programs_are_told_where_the_grid_is" {
   assert {
     condition = alltrue([for line in [
       "GRIDMILL_FLEET=\"aws\"", "GRIDMILL_GROUPS=\"grid-workers-spot=0.032:0.03,grid-workers-on-demand=0.08\"", "GRIDMILL_MACHINE_SLOTS=\"2\"", "GRIDMILL_MIN_MACHINES=\"0\"", "GRIDMILL_MAX_MACHINES=\"64\"",
+      "GRIDMILL_USD_PER_SLOT_HOUR=\"0.040000\"",
     ] : strcontains(output.user_data["manager"], "\n${line}\n")])
     error_message = "the manager knows its groups, what they cost, and how large they may be"
   }
@@ -117,6 +118,7 @@ run "a_group_that_may_have_no_machine_is_none" {
   assert {
     condition = alltrue([for line in [
       "GRIDMILL_GROUPS=\"grid-workers-spot=0.064:0.03\"", "GRIDMILL_MACHINE_SLOTS=\"4\"", "GRIDMILL_MIN_MACHINES=\"2\"", "GRIDMILL_MAX_MACHINES=\"16\"",
+      "GRIDMILL_USD_PER_SLOT_HOUR=\"0.016000\"",
     ] : strcontains(output.user_data["manager"], "\n${line}\n")])
     error_message = "the manager asks only where it can get something, and leaves the least that the group must have"
   }
