@@ -153,21 +153,12 @@ async fn look_up(grid: &Grid, once: &Once) -> Result<Earlier, ManagerError> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::view::all_jobs;
 
     fn new(grid: &Grid, once: Option<Once>) -> NewJob {
         let text = "name: one\nstages:\n  work:\n    range: 1..1\n    run: [\"true\"]\n";
-        let request = SubmitRequest {
-            pipeline: grid_core::pipeline::parse(text, "pipeline.yaml").unwrap(),
-            params: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: String::new(),
-            programs: BTreeMap::new(),
-        };
+        let request = SubmitRequest::of_defaults(grid_core::pipeline::parse(text, "pipeline.yaml").unwrap()).unwrap();
         NewJob {
             job: new_job_id(grid.clock.as_ref()),
             request,

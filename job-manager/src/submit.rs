@@ -125,6 +125,14 @@ async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result
 }
 
 impl SubmitRequest {
+    /// A pipeline that takes nothing in, with its parameters' own defaults, in the folder `/`; its faults are those of
+    /// [`Pipeline::resolve_params`].
+    pub fn of_defaults(pipeline: Pipeline) -> Result<Self, Vec<String>> {
+        let params = pipeline.resolve_params(&BTreeMap::new())?;
+        let (inputs, lists, programs) = Default::default();
+        Ok(Self { pipeline, params, inputs, lists, workdir: "/".to_owned(), programs })
+    }
+
     /// What makes two submissions the same: everything but when the files were touched.
     pub(crate) fn digest(&self) -> String {
         let files = |files: &Vec<PinnedFile>| -> Vec<(String, String, String)> {
@@ -241,14 +249,7 @@ mod tests {
 
     fn request() -> SubmitRequest {
         let text = "name: one\nstages:\n  work:\n    range: 1..1\n    run: [\"true\"]\n";
-        SubmitRequest {
-            pipeline: grid_core::pipeline::parse(text, "pipeline.yaml").unwrap(),
-            params: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: "/".into(),
-            programs: BTreeMap::new(),
-        }
+        SubmitRequest::of_defaults(grid_core::pipeline::parse(text, "pipeline.yaml").unwrap()).unwrap()
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing helper is a failing test")]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,8 +124,7 @@ impl Yard {
     async fn submit(&self, name: &str, items: u32) -> JobId {
         let text = format!("name: {name}\nstages:\n  work: {{range: 1..{items}, run: [\"true\"], cache: false}}\n");
         let pipeline = pipeline::parse(&text, "p.yaml").unwrap();
-        let (params, inputs, lists) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let request = SubmitRequest { pipeline, params, inputs, lists, workdir: "/".into(), programs: BTreeMap::new() };
+        let request = SubmitRequest::of_defaults(pipeline).unwrap();
         job_manager::submit(&self.grid, request, RetryDead::IfFailed).await.unwrap().job().clone()
     }
 

@@ -202,14 +202,7 @@ impl Storm {
 
     async fn submit(&self) -> JobId {
         let pipeline = pipeline::parse(PIPELINE, "storm.yaml").expect("the pipeline is right");
-        let request = SubmitRequest {
-            pipeline,
-            params: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: "/".into(),
-            programs: BTreeMap::new(),
-        };
+        let request = SubmitRequest::of_defaults(pipeline).expect("it has no parameters");
         loop {
             match job_manager::submit(&self.grid, request.clone(), RetryDead::IfFailed).await {
                 Ok(submitted) => return submitted.job().clone(),

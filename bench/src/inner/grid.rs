@@ -1,6 +1,5 @@
 //! A grid in this process whose items do nothing: what is left is what the grid itself costs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,9 +68,7 @@ impl LiveGrid {
     /// Submits a pipeline that takes nothing in.
     pub async fn submit(&self, text: &str) -> anyhow::Result<JobId> {
         let pipeline = grid_core::pipeline::parse(text, "pipeline.yaml")?;
-        let params = pipeline.resolve_params(&BTreeMap::new()).map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-        let (inputs, lists, workdir) = (BTreeMap::new(), BTreeMap::new(), "/".to_owned());
-        let request = SubmitRequest { pipeline, params, inputs, lists, workdir, programs: BTreeMap::new() };
+        let request = SubmitRequest::of_defaults(pipeline).map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
         Ok(job_manager::submit(&self.grid, request, RetryDead::IfFailed).await?.job().clone())
     }
 

@@ -56,14 +56,7 @@ async fn no_tenant_gets_what_another_computed() {
     let mut jobs = Vec::new();
     for tenant in ["finance", "claims", "finance", ""] {
         let pipeline = grid_core::pipeline::parse(text, "one.yaml").unwrap();
-        let request = SubmitRequest {
-            pipeline,
-            params: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            lists: BTreeMap::new(),
-            workdir: "/".into(),
-            programs: BTreeMap::new(),
-        };
+        let request = SubmitRequest::of_defaults(pipeline).unwrap();
         let new = NewJob {
             job: new_job_id(grid.clock.as_ref()),
             request,

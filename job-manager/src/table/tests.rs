@@ -43,14 +43,7 @@ async fn a_job_is_not_over_in_the_table_before_its_items_are_there() {
     let mut grid = infra::memory::grid();
     grid.state = Arc::new(Backwards(grid.state));
     let text = "name: one\nstages:\n  work:\n    range: 1..1\n    run: [\"true\"]\n";
-    let request = SubmitRequest {
-        pipeline: grid_core::pipeline::parse(text, "one.yaml").unwrap(),
-        params: BTreeMap::new(),
-        inputs: BTreeMap::new(),
-        lists: BTreeMap::new(),
-        workdir: "/".into(),
-        programs: BTreeMap::new(),
-    };
+    let request = SubmitRequest::of_defaults(grid_core::pipeline::parse(text, "one.yaml").unwrap()).unwrap();
     let (job, program_files) = (new_job_id(grid.clock.as_ref()), Vec::new());
     let new = NewJob { job, request, program_files, tenant: String::new(), once: None };
     let Accepted::New(job) = accept(&grid, new).await.unwrap() else { panic!("it is new") };

@@ -9,10 +9,10 @@ use grid_core::price::{PriceList, Usd};
 use grid_core::share::{Agreement, Agreements};
 use grid_core::wire::{Heartbeat, Report};
 use job_manager::view::{self, JobView};
-use job_manager::{ManagerConfig, RetryDead, SubmitRequest, submit};
+use job_manager::{ManagerConfig, RetryDead, submit};
 use tokio::time::sleep;
 
-use crate::yard::{Leader, Manager, Yard, heartbeat};
+use crate::yard::{Leader, Manager, Yard, heartbeat, request};
 
 /// Slots of the worker in sight; the window is three times as many.
 const SLOTS: u32 = 40;
@@ -141,11 +141,7 @@ async fn a_budget_ends_a_job_as_it_says_and_no_later() {
 #[tokio::test(start_paused = true)]
 async fn a_job_with_a_larger_budget_is_another_one_and_takes_over_what_is_done() {
     let yard = Yard::new();
-    let request = |usd: &str| {
-        let pipeline = grid_core::pipeline::parse(&sweep("a", &format!("budget: {{usd: {usd}}}\n")), "p").unwrap();
-        let (params, inputs, lists) = Default::default();
-        SubmitRequest { pipeline, params, inputs, lists, workdir: "/".into(), programs: Default::default() }
-    };
+    let request = |usd: &str| request(&sweep("a", &format!("budget: {{usd: {usd}}}\n")));
     let leader = Leader::with(&yard.grid, at_a_price());
     let first = submit(&yard.grid, request("25"), RetryDead::IfFailed).await.unwrap().job().clone();
     assert_eq!(yard.run_to_end(&first).await, JobState::Failed);

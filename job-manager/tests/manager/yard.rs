@@ -1,6 +1,5 @@
 //! A grid in memory, with whatever a test needs to play its workers.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use grid_api::Receipt;
@@ -106,16 +105,7 @@ pub fn heartbeat(worker: &str, sequence: u64) -> Heartbeat {
 
 /// A pipeline to be submitted, with nothing but its own defaults.
 pub fn request(text: &str) -> SubmitRequest {
-    let pipeline = grid_core::pipeline::parse(text, "pipeline.yaml").unwrap();
-    let params = pipeline.resolve_params(&BTreeMap::new()).unwrap();
-    SubmitRequest {
-        pipeline,
-        params,
-        inputs: BTreeMap::new(),
-        lists: BTreeMap::new(),
-        workdir: "/".into(),
-        programs: BTreeMap::new(),
-    }
+    SubmitRequest::of_defaults(grid_core::pipeline::parse(text, "pipeline.yaml").unwrap()).unwrap()
 }
 
 impl Yard {

@@ -90,9 +90,7 @@ impl Made {
 
 async fn submit(grid: &Grid) -> JobId {
     let pipeline = grid_core::pipeline::parse(PIPELINE, "pipeline").expect("it is right");
-    let params = pipeline.resolve_params(&BTreeMap::new()).expect("they have defaults");
-    let (inputs, lists, programs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let request = SubmitRequest { pipeline, params, inputs, lists, workdir: String::new(), programs };
+    let request = SubmitRequest::of_defaults(pipeline).expect("they have defaults");
     let (program_files, tenant) = (Vec::new(), String::new());
     let new = NewJob { job: new_job_id(&*grid.clock), request, program_files, tenant, once: None };
     match accept(grid, new).await.expect("memory answers") {
