@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use grid_api::{OutputFile, Page};
 use grid_core::ids::{JobId, StageName};
+use grid_core::pipeline::Stage;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -22,15 +23,20 @@ use super::access::{Reader, shortened};
 use super::document::{Asked, Guarded, OfJob};
 use super::lines::{NDJSON, lines};
 use super::lists::{Lists, Open};
-use super::problem::Refusal;
+use super::problem::{Refusal, fault};
 use super::query::{self, Query};
 use crate::view::JobView;
 use crate::view::outputs::{
-    Content, OutputEntry, OutputPlace, WalkError, content_of, content_of_entry, list_outputs, shared_content,
+    Content, OutputEntry, OutputPlace, WalkError, content_of, content_of_entry, delivered_stages, list_outputs,
+    shared_content,
 };
 
 /// How long the address of an output is good for.
 const URL_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// Items of a job in which a file is looked for by its bare path. What a file is called may hang on those before it, so that all
+/// manifests are read.
+const MAX_SEARCHED: u64 = 100_000;
 
 /// All but the letters that mean nothing in any part of an address (RFC 3986, unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -101,7 +107,10 @@ pub(super) async fn list(
         ("path" = String, Path, description = "its path below the output folder, with slashes as they are")),
     security(("token" = ["read"])),
     responses((status = 200, description = "its bytes", body = Vec<u8>, content_type = "application/octet-stream"),
-        (status = 302, description = "it lies at `Location`, for 15 minutes"), Asked, Guarded, OfJob, super::document::OfWish))]
+        (status = 302, description = "it lies at `Location`, for 15 minutes"),
+        (status = 422, description = "the job is too large to be searched: take the `href` of the list", body = grid_api::Problem,
+            content_type = "application/problem+json"),
+        Asked, Guarded, OfJob, super::document::OfWish))]
 pub(super) async fn get(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -123,12 +132,27 @@ pub(super) async fn get(
             (stage, is_known.then_some(Content::Shared))
         }
         None => {
+            check_searchable(&view)?;
             let entry = find(&view, &path).await?.ok_or_else(unknown)?;
             let content = content_of_entry(&view, &entry).await?;
             (entry.stage, content)
         }
     };
     give(&api, view, stage, content.ok_or_else(unknown)?, &path).await
+}
+
+/// Refuses a search that would take minutes, and the names of all files in memory.
+fn check_searchable(view: &JobView) -> Result<(), Refusal> {
+    let items = |stage: &Stage| view.output_items(&stage.name).len() as u64;
+    let items: u64 = delivered_stages(view).map(items).sum();
+    if items <= MAX_SEARCHED {
+        return Ok(());
+    }
+    let words = format!(
+        "the job has written for {items} items, and up to {MAX_SEARCHED} are searched for a path: take the file's `href` from \
+         the list of outputs, which has `stage`, `item` and `name`"
+    );
+    Err(Refusal::invalid(vec![fault("query:stage", words)]))
 }
 
 /// Looks for a file by its path: from the beginning, since names depend on those given before.

@@ -16,7 +16,7 @@ use tower_http::timeout::TimeoutBody;
 use super::jobs::half_dead;
 use super::moods::{Mood, Moods};
 use super::operations::{Operation, operations};
-use super::outputs::{PIPELINE, done};
+use super::outputs::{PIPELINE, done, waiting};
 use super::site::{Answer, Site, TWO, request};
 use crate::yard::Yard;
 
@@ -36,6 +36,7 @@ async fn every_answer_of_the_document_is_given() {
     seen.extend(what_is_asked_for().await);
     seen.extend(files_and_pipelines().await);
     seen.extend(tokens().await);
+    seen.extend(too_large().await);
     let promised = operations().iter().flat_map(|it| it.statuses.iter().map(|status| (it.name(), *status)));
     let never: Vec<(String, u16)> = promised.filter(|pair| !seen.contains(pair)).collect();
     assert!(never.is_empty(), "nobody was ever answered so, although the document says it: {never:#?}");
@@ -130,6 +131,15 @@ async fn bodies() -> Seen {
     for body in [Body::from("longer"), silent()] {
         site.send(request(Method::PUT, &upload.parts[0].url, None).body(body).unwrap()).await;
     }
+    site.seen().into_iter().collect()
+}
+
+/// Looks for a file in a job of too many.
+async fn too_large() -> Seen {
+    let yard = Yard::new();
+    let site = Site::on(yard.grid.clone(), Site::this_machine());
+    let job = waiting(&yard, &site, 100_001).await;
+    site.get(&format!("/v1/jobs/{job}/outputs/work/1.txt")).await;
     site.seen().into_iter().collect()
 }
 

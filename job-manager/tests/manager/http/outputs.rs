@@ -122,6 +122,32 @@ async fn outputs_are_listed_page_by_page() {
     assert_eq!(site.get(&format!("/v1/jobs/{job}/outputs?cursor=x")).await.pointers(), ["query:cursor"]);
 }
 
+/// A job of so many items, none of which has been executed.
+pub async fn waiting(yard: &Yard, site: &Site, items: u32) -> JobId {
+    let job = site.submit(None, &format!("name: p\nstages:\n  work: {{range: 1..{items}, run: [\"true\"]}}\n")).await;
+    let leader = Leader::start(&yard.grid);
+    while yard.tasks().await.is_empty() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    leader.stop().await;
+    job
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_job_is_not_searched_for_a_path() {
+    let yard = Yard::new();
+    let site = Site::on(yard.grid.clone(), Site::this_machine());
+    for (items, status, pointers) in [(100_000, 404, &[][..]), (100_001, 422, &["query:stage"])] {
+        let job = waiting(&yard, &site, items).await;
+        let path = format!("/v1/jobs/{job}/outputs/work/7.txt");
+        let by_path = site.get(&path).await;
+        assert_eq!(by_path.problem().status, status);
+        assert_eq!(by_path.pointers(), pointers);
+        let by_href = site.get(&format!("{path}?stage=work&item=7")).await;
+        assert_eq!(by_href.problem().status, 404, "it is not written yet, and nothing is searched");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_not_written_is_not_found() {
     let yard = Yard::new();
