@@ -1,7 +1,6 @@
 //! `job-manager`: the daemon.
 
 use std::future::Future;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,14 +12,13 @@ use grid_core::price::PriceList;
 use infra::aws::check;
 use infra::{Error, ErrorKind, Grid};
 use job_manager::http::{Api, Starting, router, serve};
-use job_manager::settings::{LogFormat, Settings};
+use job_manager::settings::Settings;
 use job_manager::{ManagerConfig, ManagerError, Progress, Role, manage, tokens};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 /// Between two tries to reach what the manager stands on: at first, and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -44,7 +42,7 @@ async fn main() -> ExitCode {
 }
 
 async fn begin(settings: Settings) -> anyhow::Result<()> {
-    log_to_stderr(&settings)?;
+    settings.log.start()?;
     let places = settings.grid()?;
     let prices = Arc::new(settings.prices()?);
     let stop = CancellationToken::new();
@@ -165,16 +163,5 @@ fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
         tracing::info!("stopping: answers in hand are given, and what was reported is written");
         stop.cancel();
     });
-    Ok(())
-}
-
-fn log_to_stderr(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.log).with_context(|| format!("GRIDMILL_LOG is `{}`", settings.log))?;
-    let colours = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colours).with_env_filter(filter);
-    match settings.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
     Ok(())
 }

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use daemon::{Log, Places};
 use grid_core::price::{PriceList, Usd};
 use grid_core::share::Agreements;
-use infra::aws::settings::{BUCKET, DEAD_TASK_QUEUE, NOTIFY_QUEUES, PREFIX, REPORT_QUEUE, TABLE, TASK_QUEUE};
+use infra::aws::settings::{DEAD_TASK_QUEUE, NOTIFY_QUEUES, TABLE};
 
 use crate::fleet::settings::FleetSettings;
 use crate::http::{Access, InputPolicy, Limits, Names, OwnBucket};
@@ -46,33 +47,21 @@ pub struct Settings {
     /// Where machines come from.
     #[command(flatten)]
     pub machines: FleetSettings,
-    /// How the log is written, to standard error.
-    #[arg(long, env = "GRIDMILL_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-    /// What is logged, such as `info` or `job_manager=debug`.
-    #[arg(long, env = "GRIDMILL_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
+    /// The log.
+    #[command(flatten)]
+    pub log: Log,
     /// Look at what the manager needs - settings, rights, bucket, queues, table - say what is wrong, and end.
     #[arg(long)]
     pub check: bool,
     /// A list of prices in place of the list prices of us-east-1, for receipts; docs/OPERATIONS.md shows one.
     #[arg(long, env = "GRIDMILL_PRICES", value_name = "FILE")]
     pub prices: Option<PathBuf>,
-    /// The bucket that holds the grid's objects.
-    #[arg(long, env = BUCKET, value_name = "NAME")]
-    pub bucket: Option<String>,
-    /// What the keys of the grid's objects begin with.
-    #[arg(long, env = PREFIX, value_name = "PREFIX")]
-    pub prefix: Option<String>,
-    /// The queue of task messages, by name or URL.
-    #[arg(long, env = TASK_QUEUE, value_name = "QUEUE")]
-    pub task_queue: Option<String>,
+    /// Where the grid has what its workers use, too.
+    #[command(flatten)]
+    pub places: Places,
     /// The queue of the task messages that were received too often, by name or URL.
     #[arg(long, env = DEAD_TASK_QUEUE, value_name = "QUEUE")]
     pub dead_task_queue: Option<String>,
-    /// The queue of the workers' reports, by name or URL.
-    #[arg(long, env = REPORT_QUEUE, value_name = "QUEUE")]
-    pub report_queue: Option<String>,
     /// The table of rows.
     #[arg(long, env = TABLE, value_name = "TABLE")]
     pub table: Option<String>,
@@ -80,15 +69,6 @@ pub struct Settings {
     /// `*` stands for all that begin so. None, without it.
     #[arg(long, env = NOTIFY_QUEUES, value_name = "QUEUE,..")]
     pub notify_queues: Option<String>,
-}
-
-/// How the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 impl Settings {
@@ -99,17 +79,12 @@ impl Settings {
 
     /// Where the grid has one of its things, by the name of the setting.
     pub fn place(&self, name: &str) -> Option<String> {
-        let value = match name {
-            BUCKET => &self.bucket,
-            PREFIX => &self.prefix,
-            TASK_QUEUE => &self.task_queue,
-            DEAD_TASK_QUEUE => &self.dead_task_queue,
-            REPORT_QUEUE => &self.report_queue,
-            TABLE => &self.table,
-            NOTIFY_QUEUES => &self.notify_queues,
-            _ => return self.machines.place(name),
-        };
-        value.clone()
+        match name {
+            DEAD_TASK_QUEUE => self.dead_task_queue.clone(),
+            TABLE => self.table.clone(),
+            NOTIFY_QUEUES => self.notify_queues.clone(),
+            _ => self.places.place(name).or_else(|| self.machines.place(name)),
+        }
     }
 
     /// Whether only this machine can reach what we listen on.

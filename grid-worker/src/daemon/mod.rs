@@ -21,13 +21,11 @@ use infra::aws::WorkerSettings;
 use infra::aws::check::{Role, write_check};
 use infra::grid::WorkerGrid;
 use tokio::time::sleep;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
 use uuid::Uuid;
 
 use self::machine::Machine;
 use self::scratch::Scratch;
-use self::settings::{LogFormat, Settings};
+use self::settings::Settings;
 use self::signals::Signals;
 
 /// How long a receive waits for a first message: the most that SQS allows.
@@ -56,8 +54,8 @@ enum Fault {
 
 /// Runs a worker until it is told to stop.
 pub fn start(settings: Settings) -> ExitCode {
-    if let Err(error) = start_log(&settings) {
-        eprintln!("error: GRIDMILL_LOG is `{}`: {error}", settings.log);
+    if let Err(error) = settings.log.start() {
+        eprintln!("error: {error:#}");
         return ExitCode::from(2);
     }
     let ended = tokio::runtime::Builder::new_multi_thread()
@@ -200,14 +198,4 @@ fn config(settings: &Settings, life: Uuid, scratch: &Scratch) -> WorkerConfig {
         scratch: scratch.tasks(),
         seed: life.as_u64_pair().1,
     }
-}
-
-fn start_log(settings: &Settings) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(&settings.log)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => log.json().with_ansi(false).init(),
-    }
-    Ok(())
 }

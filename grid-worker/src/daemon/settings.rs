@@ -4,11 +4,12 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
+use ::daemon::{Log, Places};
+use clap::{Args, Parser, Subcommand, value_parser};
 use grid_core::limits::{MANAGER_SIGN_EVERY, MAX_HEARTBEAT};
 use grid_core::pipeline::DEFAULT_POOL;
 use infra::aws::WorkerSettings;
-use infra::aws::settings::{BUCKET, DEFAULT_HOOK, GROUP, HOOK, PREFIX, REPORT_QUEUE, TASK_QUEUE};
+use infra::aws::settings::{DEFAULT_HOOK, GROUP, HOOK};
 
 /// Executes the tasks of a grid: takes them from a queue, runs their commands, and writes what they make to the bucket.
 ///
@@ -38,18 +39,9 @@ pub enum Special {
 /// What a worker is told.
 #[derive(Clone, Debug, Args)]
 pub struct Settings {
-    /// The bucket that holds the grid's objects.
-    #[arg(long, env = BUCKET, value_name = "NAME")]
-    pub bucket: Option<String>,
-    /// What the keys of the grid's objects begin with.
-    #[arg(long, env = PREFIX, value_name = "PREFIX")]
-    pub prefix: Option<String>,
-    /// The queue of task messages, by name or URL.
-    #[arg(long, env = TASK_QUEUE, value_name = "QUEUE")]
-    pub task_queue: Option<String>,
-    /// The queue of the workers' reports, by name or URL.
-    #[arg(long, env = REPORT_QUEUE, value_name = "QUEUE")]
-    pub report_queue: Option<String>,
+    /// Where the grid has its things.
+    #[command(flatten)]
+    pub places: Places,
     /// The pool that this worker serves, as the manager shows it. A pool is a task queue of its own; managers hand out
     /// tasks of the pool `default` only, and refuse jobs that want another one.
     #[arg(long, env = "GRIDMILL_POOL", default_value = DEFAULT_POOL, value_name = "NAME")]
@@ -78,12 +70,9 @@ pub struct Settings {
     /// that begin with AWS_ or GRIDMILL_ are never handed on.
     #[arg(long, env = "GRIDMILL_PASS_ENV", value_name = "NAME,..", value_delimiter = ',')]
     pub pass_env: Vec<String>,
-    /// What is logged, such as `info` or `grid_worker=debug`.
-    #[arg(long, env = "GRIDMILL_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
-    /// How the log is written, to standard error.
-    #[arg(long, env = "GRIDMILL_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    pub log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub log: Log,
     /// The machine of the manager's fleet that this worker lives on: an instance's id. It then takes no more tasks when the manager
     /// is about to end the machine, and says so.
     #[arg(long, env = "GRIDMILL_MACHINE", value_name = "ID", value_parser = machine)]
@@ -112,15 +101,6 @@ pub struct Settings {
     pub check: bool,
 }
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// A JSON object a line.
-    Json,
-}
-
 /// A name that can be a part of an object's key.
 fn machine(text: &str) -> Result<String, String> {
     let is_plain =
@@ -137,13 +117,9 @@ impl Settings {
     /// Where the grid has one of its things, by the name of the setting.
     pub fn place(&self, name: &str) -> Option<String> {
         match name {
-            BUCKET => self.bucket.clone(),
-            PREFIX => self.prefix.clone(),
-            TASK_QUEUE => self.task_queue.clone(),
-            REPORT_QUEUE => self.report_queue.clone(),
             GROUP => self.group.clone(),
             HOOK => Some(self.hook.clone()),
-            _ => None,
+            _ => self.places.place(name),
         }
     }
 
