@@ -18,6 +18,7 @@ mod story;
 mod submit;
 mod token;
 mod upload;
+mod whole;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "openapi")]
 use crate::schema::OnExceedSchema;
+use crate::whole;
 
 /// The body of `POST /v1/jobs`, or its part `job` when files come along.
 ///
@@ -47,7 +48,7 @@ pub struct SubmitJob {
     pub budget: Option<SubmitBudget>,
     /// Against other jobs of the tenant, in place of what the pipeline says: each step has twice the share of the one
     /// below.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::maybe")]
     #[cfg_attr(feature = "openapi", schema(minimum = -5, maximum = 5))]
     pub priority: Option<i64>,
 }
@@ -85,7 +86,7 @@ pub struct Registered {
     /// Its name.
     pub name: String,
     /// Its version; the newest without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::maybe")]
     pub version: Option<u32>,
 }
 

@@ -3,6 +3,8 @@
 pub use grid_core::rows::Scope;
 use serde::{Deserialize, Serialize};
 
+use crate::whole;
+
 /// A token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -47,7 +49,7 @@ pub struct CreateToken {
     #[cfg_attr(feature = "openapi", schema(max_length = 200))]
     pub note: String,
     /// Seconds until it expires; without it, it does not.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "whole::maybe")]
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 3_153_600_000u64))]
     pub expires_secs: Option<u64>,
 }

@@ -2,15 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::whole;
+
 /// The body of `POST /v1/uploads`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreateUpload {
-    /// The file's name; items see it in their dimension `file`.
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 512))]
+    /// The file's name, a relative path: at most 512 bytes, 255 between slashes. Items see it in their dimension `file`.
+    #[cfg_attr(
+        feature = "openapi",
+        schema(
+            min_length = 1,
+            max_length = 512,
+            pattern = r"^(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]{1,255}(/(?!\.{1,2}(/|$))[^/\u0000-\u001f\u007f-\u009f]{1,255})*$"
+        )
+    )]
     pub name: String,
     /// Its size, at most 5 TiB.
+    #[serde(deserialize_with = "whole::number")]
     #[cfg_attr(feature = "openapi", schema(maximum = 5_497_558_138_880u64))]
     pub bytes: u64,
     /// On whose behalf; the token's tenant without it. Only a token that is not bound to a tenant may choose.
@@ -54,7 +64,7 @@ pub struct PartUrl {
 #[serde(deny_unknown_fields)]
 pub struct CompleteUpload {
     /// Every part, with what its `PUT` answered.
-    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 10_000))]
     pub parts: Vec<UploadedPart>,
 }
 
@@ -64,6 +74,8 @@ pub struct CompleteUpload {
 #[serde(deny_unknown_fields)]
 pub struct UploadedPart {
     /// The part, from 1.
+    #[serde(deserialize_with = "whole::number")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 10_000))]
     pub number: u32,
     /// The `ETag` of the answer.
     pub etag: String,

@@ -1,12 +1,15 @@
 //! The OpenAPI document, which is made of the routes themselves.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use grid_api::{Problem, ProblemError};
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, OneOfBuilder, Schema};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::routes;
@@ -134,7 +137,33 @@ pub(super) fn head() -> utoipa::openapi::OpenApi {
 
 /// The whole document.
 pub fn document() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    let mut document = routes().into_openapi();
+    let schemas = &mut document.components.get_or_insert_default().schemas;
+    name_one_source(schemas);
+    demand_text(schemas);
+    document
+}
+
+type Schemas = BTreeMap<String, RefOr<Schema>>;
+
+/// Says of a submission what no type of ours says: that it names one of `pipeline` and `registered`, and not both.
+fn name_one_source(schemas: &mut Schemas) {
+    let Some(fields) = schemas.remove("SubmitJob") else { return };
+    let mut sources = OneOfBuilder::new();
+    for (source, schema) in [("pipeline", "PipelineSource"), ("registered", "Registered")] {
+        let not_null = Ref::from_schema_name(schema);
+        sources = sources.item(ObjectBuilder::new().required(source).property(source, not_null));
+    }
+    schemas.insert("SubmitJob".to_owned(), AllOfBuilder::new().item(fields).item(sources).into());
+}
+
+/// A pipeline file is not empty; what else it must be no schema of a text can say.
+fn demand_text(schemas: &mut Schemas) {
+    if let Some(RefOr::T(Schema::OneOf(sources))) = schemas.get_mut("PipelineSource")
+        && let Some(RefOr::T(Schema::Object(text))) = sources.items.first_mut()
+    {
+        text.min_length = Some(1);
+    }
 }
 
 /// Shows this document.
@@ -143,4 +172,23 @@ pub(super) async fn openapi_json() -> Response {
     static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
     let make = || serde_json::to_vec(&document()).expect("the document has string keys and finite numbers").into();
     ([(CONTENT_TYPE, "application/json")], DOCUMENT.get_or_init(make).clone()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn a_submission_names_one_source_by_its_schema() {
+        let document = serde_json::to_value(super::document()).unwrap();
+        let parts = &document["components"]["schemas"]["SubmitJob"]["allOf"];
+        assert!(parts[0]["properties"]["tenant"].is_object(), "{parts:#}");
+        let source = |name: &str, schema: &str| {
+            let schema = json!({"$ref": format!("#/components/schemas/{schema}")});
+            json!({"type": "object", "required": [name], "properties": {name: schema}})
+        };
+        let one_of = json!([source("pipeline", "PipelineSource"), source("registered", "Registered")]);
+        assert_eq!(parts[1]["oneOf"], one_of);
+        assert_eq!(document["components"]["schemas"]["PipelineSource"]["oneOf"][0]["minLength"], 1);
+    }
 }
