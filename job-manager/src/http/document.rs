@@ -140,7 +140,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = routes().into_openapi();
     let schemas = &mut document.components.get_or_insert_default().schemas;
     name_one_source(schemas);
-    demand_text(schemas);
+    demand_pipelines(schemas);
     document
 }
 
@@ -157,12 +157,14 @@ fn name_one_source(schemas: &mut Schemas) {
     schemas.insert("SubmitJob".to_owned(), AllOfBuilder::new().item(fields).item(sources).into());
 }
 
-/// A pipeline file is not empty; what else it must be no schema of a text can say.
-fn demand_text(schemas: &mut Schemas) {
+/// A pipeline is not empty, and has a name and stages; what else it must be no schema of a text can say, and
+/// `gridmill schema` does of the rest.
+fn demand_pipelines(schemas: &mut Schemas) {
     if let Some(RefOr::T(Schema::OneOf(sources))) = schemas.get_mut("PipelineSource")
-        && let Some(RefOr::T(Schema::Object(text))) = sources.items.first_mut()
+        && let [RefOr::T(Schema::Object(text)), RefOr::T(Schema::Object(fields))] = &mut sources.items[..]
     {
         text.min_length = Some(1);
+        fields.required = ["name", "stages"].map(str::to_owned).into();
     }
 }
 
@@ -189,6 +191,7 @@ mod tests {
         };
         let one_of = json!([source("pipeline", "PipelineSource"), source("registered", "Registered")]);
         assert_eq!(parts[1]["oneOf"], one_of);
-        assert_eq!(document["components"]["schemas"]["PipelineSource"]["oneOf"][0]["minLength"], 1);
+        let pipeline = &document["components"]["schemas"]["PipelineSource"]["oneOf"];
+        assert_eq!((&pipeline[0]["minLength"], &pipeline[1]["required"]), (&json!(1), &json!(["name", "stages"])));
     }
 }

@@ -42,7 +42,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
     params(("id" = String, Path, description = "the job"),
         ("Last-Event-ID" = Option<String>, Header, description = "`id` of the last event that the client has seen")),
     security(("token" = ["read"])),
-    responses((status = 200, description = "the events", body = String, content_type = "text/event-stream"),
+    responses((status = 200, description = "the events", body = serde_json::Value, content_type = "text/event-stream"),
         (status = 204, description = "the client has heard the end: nothing will follow"), Asked, Guarded, OfJob))]
 pub(super) async fn events(
     Reader(caller): Reader,

@@ -55,6 +55,7 @@ pub(super) struct DeadQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct WhyQuery {
     /// `STAGE/ITEM`: the item by its name, or `STAGE/#INDEX`.
+    #[param(pattern = r"^[^/]*/[\s\S]+$")]
     item: String,
 }
 
