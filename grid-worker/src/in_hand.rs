@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grid_core::wire::{RunningTask, TaskMessage};
-use infra::queue::Receipt;
+use infra::queue::{Receipt, Received};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,8 @@ struct Tasks {
 struct Task {
     message: TaskMessage,
     receipt: Receipt,
+    /// How often its message had been received when it came last.
+    receives: u32,
     lease: Lease,
     step: Step,
     kill: CancellationToken,
@@ -62,13 +64,14 @@ impl InHand {
     pub(crate) fn take(
         self: &Arc<Self>,
         message: &TaskMessage,
-        receipt: Receipt,
+        received: Received,
         lease_ends: Instant,
         kill: CancellationToken,
     ) -> Option<Held> {
+        let Received { receipt, receives, .. } = received;
         let mut tasks = self.lock();
         if let Some(task) = tasks.by_number.values_mut().find(|task| task.is_same(message)) {
-            (task.receipt, task.lease) = (receipt, Lease::Until(lease_ends));
+            (task.receipt, task.receives, task.lease) = (receipt, receives, Lease::Until(lease_ends));
             return None;
         }
         tasks.received += 1;
@@ -76,6 +79,7 @@ impl InHand {
         let task = Task {
             message: message.clone(),
             receipt,
+            receives,
             lease: Lease::Until(lease_ends),
             step: Step::Waits,
             kill: kill.clone(),
@@ -160,6 +164,11 @@ impl Held {
             Some(Lease::Until(end)) => now >= end,
             Some(Lease::Lost) | None => true,
         }
+    }
+
+    /// How often its message had been received when it came last: it may come again while the task is in hand.
+    pub(crate) fn receives(&self) -> u32 {
+        self.tasks.lock().by_number.get(&self.number).map_or(1, |task| task.receives)
     }
 
     /// Notes that the task is executing.

@@ -55,9 +55,9 @@ pub(crate) async fn run(
         }
     };
     let kill = context.stop.kill.child_token();
-    let Some(held) = context.in_hand.take(&message, received.receipt, lease_ends, kill) else { return };
+    let Some(held) = context.in_hand.take(&message, received, lease_ends, kill) else { return };
     let Place { slot, in_hand } = place;
-    let ending = match work(&context, &places, &message, &held, received.receives, slot).await {
+    let ending = match work(&context, &places, &message, &held, slot).await {
         Ok(ending) => ending,
         Err(Hindrance::GiveBack(why)) => Ending::GiveBack(why),
         Err(Hindrance::Fatal(error)) => {
@@ -91,13 +91,13 @@ async fn work(
     places: &Places,
     message: &TaskMessage,
     held: &Held,
-    receives: u32,
     slot: OwnedSemaphorePermit,
 ) -> Result<Ending, Hindrance> {
     if tombstones::is_stopped(context, &tombstones::round_of(message)).await {
         return Ok(Ending::Past);
     }
-    if receives > 1 && has_manifest(context, message).await? {
+    let receives_at_first = held.receives();
+    if receives_at_first > 1 && has_manifest(context, message).await? {
         return Ok(Ending::Committed);
     }
     let job = jobs::load(context, &message.job).await?;
@@ -110,6 +110,11 @@ async fn work(
     };
     let slot = widen(context, places, &stage, slot).await;
     let scratch = Scratch::make_if_wanted(context, message)?;
+    let receives = held.receives();
+    // What held this worker up may have lasted longer than the lease, and another one has not waited.
+    if receives > receives_at_first && has_manifest(context, message).await? {
+        return Ok(Ending::Committed);
+    }
     if context.is_stopping() {
         return Ok(Ending::GiveBack("the worker stops".into()));
     }

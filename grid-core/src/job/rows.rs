@@ -93,6 +93,8 @@ struct OutRow {
     #[serde(default, skip_serializing_if = "is_zero")]
     failures: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
+    own: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
     deaths: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     resends: u32,
@@ -218,6 +220,7 @@ fn out_row(task: &OutTask) -> OutRow {
         count: task.count,
         attempt: task.attempt,
         failures: task.spent.failures,
+        own: task.spent.own,
         deaths: task.spent.deaths,
         resends: task.resends,
         died: task.died.clone(),
@@ -236,7 +239,7 @@ fn out_task(row: OutRow) -> OutTask {
         first: row.first,
         count: row.count,
         attempt: row.attempt,
-        spent: Spent { failures: row.failures, deaths: row.deaths, memory_factor },
+        spent: Spent { failures: row.failures, own: row.own, deaths: row.deaths, memory_factor },
         resends: row.resends,
         died: row.died,
         set: row.set,

@@ -11,7 +11,7 @@ use infra::grid::WorkerGrid;
 use infra::queue::Depth;
 
 use crate::deaf::Deaf;
-use crate::gate::Weather;
+use crate::gate::{Gate, Weather};
 use crate::scripted::{Act, End, Scripted, writes};
 use crate::yard::{LEASE, Yard, completion, numbers, stage, task, until};
 
@@ -122,6 +122,26 @@ async fn an_attempt_whose_lease_was_lost_goes_on_and_the_first_commit_counts() {
     assert_eq!(yard.manifest("s", 0, 1).await.worker, WorkerId::new("a"), "it began first, and was first");
     assert_eq!(yard.said().await.completions, [completion("s", 0, 1), completion("s", 0, 1)]);
     assert_eq!(yard.grid.tasks.depth().await.unwrap(), Depth::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_again_while_its_task_waits_is_not_run_when_it_was_committed() {
+    let yard = calm().await;
+    yard.send(&task("s", 0, 1)).await;
+    yard.work().await;
+    yard.said().await;
+
+    let (grid, gate) = (yard.grid.for_worker(), Arc::new(Gate::new(yard.grid.objects.clone())));
+    gate.turn(Weather::Outage);
+    let held_up = WorkerGrid { tasks: Arc::new(Deaf(grid.tasks.clone())), objects: gate.clone(), ..grid };
+    let worker = yard.start_with(yard.config("w"), held_up);
+    yard.send(&task("s", 0, 1)).await;
+    tokio::time::sleep(LEASE * 2).await;
+    gate.turn(Weather::Fair);
+    yard.idle().await;
+    worker.drain().await.unwrap();
+    assert_eq!(yard.runner.runs(), [(0, 1)], "only the first time");
+    assert_eq!(yard.said().await.completions, [completion("s", 0, 1)]);
 }
 
 #[tokio::test(start_paused = true)]

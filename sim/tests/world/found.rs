@@ -72,3 +72,17 @@ fn items_that_come_by_different_ways_from_one_item_are_not_the_same() {
         assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
     }
 }
+
+/// Two items of a bundle fail, each by itself, and go on together. When their workers die they are halved: what each has failed
+/// itself is spent.
+#[test]
+fn an_item_that_is_alone_has_no_more_attempts_than_its_stage_says() {
+    assert_eq!(run(Setup::of(30_120_264_532_495_712)).violations, Vec::<String>::new());
+}
+
+/// A worker that stood still for longer than its lease took a message for the first time and, at once, for the second: what it had
+/// in hand then was committed by a copy of the message.
+#[test]
+fn a_message_that_comes_again_to_who_has_it_in_hand_is_looked_up() {
+    assert_eq!(run(Setup::of(30_120_323_638_624_827)).violations, Vec::<String>::new());
+}

@@ -14,6 +14,8 @@ pub type Draw<'a> = &'a mut dyn FnMut() -> f64;
 pub struct Spent {
     /// Failures charged to the user's attempts.
     pub failures: u32,
+    /// Those of them that every one of the items is to blame for itself: it was named, or alone.
+    pub own: u32,
     /// Failures charged to the machines.
     pub deaths: u32,
     /// The memory limit was multiplied by this.
@@ -23,15 +25,15 @@ pub struct Spent {
 /// Nothing.
 impl Default for Spent {
     fn default() -> Self {
-        Self { failures: 0, deaths: 0, memory_factor: 1.0 }
+        Self { failures: 0, own: 0, deaths: 0, memory_factor: 1.0 }
     }
 }
 
 impl Spent {
-    /// What is spent on a half of so many items. An item that is alone has all attempts: what was spent before may have
-    /// been the doing of its neighbours, and the rules have yet to see how it fails itself.
+    /// What is spent on a half of so many items. An item that is alone has all attempts but those that it failed itself:
+    /// the others may have been the doing of its neighbours, and the rules have yet to see how it fails.
     pub fn on_half(self, items: u32) -> Self {
-        if items == 1 { Self { failures: 0, ..self } } else { self }
+        if items == 1 { Self { failures: self.own, ..self } } else { self }
     }
 }
 
@@ -77,6 +79,7 @@ fn after_machine_failure(retry: &Retry, failure: &Failure, items: u32, spent: Sp
 
 fn after_user_failure(retry: &Retry, failure: &Failure, items: u32, spent: Spent, draw: Draw<'_>) -> Verdict {
     let failures = spent.failures + 1;
+    let own = spent.own + u32::from(items == 1);
     let rule = retry.rules.iter().find(|rule| rule.when.matches(failure));
     let memory_factor = spent.memory_factor * rule.and_then(|rule| rule.memory_factor).unwrap_or(1.0);
     let then = match rule {
@@ -87,7 +90,7 @@ fn after_user_failure(retry: &Retry, failure: &Failure, items: u32, spent: Spent
     };
     if then.tries_again() && failures < retry.attempts {
         let delay_ms = wait_ms(&retry.backoff, failures, draw);
-        return Verdict::Again { delay_ms, spent: Spent { failures, memory_factor, ..spent } };
+        return Verdict::Again { delay_ms, spent: Spent { failures, own, memory_factor, ..spent } };
     }
     // Each half of several items has one try, or the search for the bad item would cost all attempts at every step.
     if items > 1 {
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
     use crate::pipeline::{RetryRule, RetryWhen};
 
-    const FRESH: Spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
+    const FRESH: Spent = Spent { failures: 0, own: 0, deaths: 0, memory_factor: 1.0 };
 
     fn retry(attempts: u32, rules: Vec<RetryRule>) -> Retry {
         let backoff =
@@ -132,7 +135,7 @@ mod tests {
     #[test]
     fn a_failure_is_tried_again_until_the_attempts_are_used_up() {
         let policy = retry(2, vec![]);
-        let spent = Spent { failures: 1, ..FRESH };
+        let spent = Spent { failures: 1, own: 1, ..FRESH };
         assert_eq!(verdict(&policy, &exit(1), 1, FRESH), Verdict::Again { delay_ms: 1_000, spent });
         assert_eq!(verdict(&policy, &exit(1), 1, spent), Verdict::Dead);
     }
@@ -164,6 +167,17 @@ mod tests {
     }
 
     #[test]
+    fn what_an_item_failed_itself_is_spent_when_it_is_halved_out_of_a_bundle() {
+        let policy = retry(3, vec![]);
+        let Verdict::Again { spent, .. } = verdict(&policy, &exit(1), 1, FRESH) else { panic!("it has attempts left") };
+        let together = Spent { failures: spent.failures + 1, ..spent };
+        assert_eq!(verdict(&policy, &exit(1), 2, spent), Verdict::Again { delay_ms: 2_000, spent: together });
+        let lost = Failure::new(Reason::LeaseLost, "gone");
+        let Verdict::Halve { spent: half } = verdict(&policy, &lost, 2, together) else { panic!("two died") };
+        assert_eq!(half.on_half(1), spent);
+    }
+
+    #[test]
     fn the_first_rule_that_matches_decides() {
         let when = RetryWhen { exit: vec![4], ..RetryWhen::default() };
         let skip = RetryRule { when: when.clone(), then: RetryThen::Skip, memory_factor: None };
@@ -177,7 +191,7 @@ mod tests {
     fn a_rule_can_ask_for_more_memory() {
         let when = RetryWhen { reason: vec![Reason::Oom], ..RetryWhen::default() };
         let policy = retry(3, vec![RetryRule { when, then: RetryThen::Retry, memory_factor: Some(2.0) }]);
-        let spent = Spent { failures: 1, memory_factor: 2.0, ..FRESH };
+        let spent = Spent { failures: 1, own: 1, memory_factor: 2.0, ..FRESH };
         let oom = Failure::new(Reason::Oom, "killed");
         assert_eq!(verdict(&policy, &oom, 1, FRESH), Verdict::Again { delay_ms: 1_000, spent });
     }

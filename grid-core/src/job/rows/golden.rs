@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use crate::spending::{Asked, Spending};
 
 fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
-    let spent = Spent { failures: 2, deaths: 1, memory_factor: 4.0 };
+    let spent = Spent { failures: 2, own: 0, deaths: 1, memory_factor: 4.0 };
     OutTask {
         first,
         count: 8,
@@ -25,7 +25,7 @@ fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
 }
 
 fn out(first: ItemIndex, phase: TaskPhase) -> OutTask {
-    let spent = Spent { failures: 0, deaths: 0, memory_factor: 1.0 };
+    let spent = Spent::default();
     OutTask { first, count: 8, attempt: 1, spent, resends: 0, died: BTreeSet::new(), set: None, phase }
 }
 
@@ -101,6 +101,9 @@ fn the_rows_of_shards() {
     let book = book();
     golden!("state-shard.json").holds(&book.shard_row(0), &["", "/out/0", "/out/1", "/tally"]);
     golden!("state-shard-bitmap.json").holds(&book.shard_row(1), &["", "/tally"]);
+    let mut own = waiting(104, 5);
+    own.spent.own = 1;
+    golden!("state-shard-own.json").holds(&out_row(&own), &[""]);
 }
 
 #[test]
