@@ -28,11 +28,30 @@ pub(super) fn launch(
     let room = params.max_machines.saturating_sub(view.machines);
     let machines = (short as u32).min(view.machines + SLEW).min(room);
     let Some(group) = group(wanted, now_ms, params, memory) else { return actions };
+    let (group, machines) = match steadier(group, wanted, now_ms, params, memory) {
+        Some((steadier, risky)) => (steadier, machines.min(risky)),
+        None => (group, machines),
+    };
     if machines > 0 {
         memory.orders.push(Order { at_ms: now_ms, group: group.name.clone(), machines });
         actions.push(Action::Launch { group: group.name.clone(), machines });
     }
     actions
+}
+
+/// A group for the jobs that the cheapest one is too risky for, and their machines.
+fn steadier<'a>(
+    cheapest: &Group,
+    wanted: &Wanted,
+    now_ms: u64,
+    params: &'a Params,
+    memory: &Memory,
+) -> Option<(&'a Group, u32)> {
+    let risky = wanted.too_risky(cheapest, params);
+    let usable = params.groups.iter().filter(|group| !memory.is_held(&group.name, now_ms));
+    let steadier = usable.filter(|group| wanted.too_risky(group, params) < risky);
+    let group = steadier.min_by(|a, b| wanted.usd_of_work(a).total_cmp(&wanted.usd_of_work(b)))?;
+    Some((group, risky as u32))
 }
 
 /// The group that does the work at the lowest price, of those whose launches do not fail. What is urgent goes where

@@ -8,6 +8,7 @@
 mod action;
 mod breaker;
 mod fleet;
+mod free;
 mod groups;
 mod launch;
 mod memory;

@@ -2,6 +2,14 @@
 //!
 //! Plain numbers: seconds from now, and slots. Where they come from is not known here.
 
+use super::free::Release;
+
+/// Slots become free later than expected about once in four times by this many standard deviations.
+const DOUBT: f64 = 0.7;
+
+/// .. and where they did not become free in time, less is expected of them.
+const DOUBT_WHEN_LATE: f64 = 2.0;
+
 /// The tasks of one stage of one job that wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Claim {
@@ -13,15 +21,23 @@ pub struct Claim {
     pub start_within: Option<f64>,
 }
 
+impl Claim {
+    /// The chance that one of its machines, of so many slots and taken so often an hour, goes when it is too late to do what
+    /// is lost again.
+    pub fn risk(&self, taken_per_hour: f64, slots: f64) -> f64 {
+        let spare = self.start_within.map_or(f64::INFINITY, |within| within.max(0.0));
+        let machines = (self.tasks / slots).ceil();
+        1.0 - (-taken_per_hour / 3_600.0 * machines * (self.task_secs - spare).max(0.0)).exp()
+    }
+}
+
 /// What there is to do them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Supply {
-    /// Slots of machines that take tasks.
-    pub slots: f64,
-    /// Slots of those that are in use.
-    pub busy: f64,
-    /// Slot-seconds that the running tasks still need.
-    pub rest: f64,
+    /// Slots of machines that take tasks, and are not in use.
+    pub idle: f64,
+    /// Those that are in use.
+    pub release: Release,
     /// Machines that are on their way: in how many seconds each is there, and its slots.
     pub coming: Vec<(f64, f64)>,
     /// Seconds until a machine that is asked for now takes its first task.
@@ -38,20 +54,30 @@ pub struct Missing {
 }
 
 impl Supply {
-    /// Slot-seconds that the fleet has within so many seconds from now, what is coming included.
-    fn within(&self, secs: f64) -> f64 {
-        let coming: f64 = self.coming.iter().map(|(there, slots)| slots * (secs - there).max(0.0)).sum();
-        self.slots * secs.max(0.0) + coming
+    /// Slots that are free at some time within so many seconds, and their slot-seconds, what is coming included; so many
+    /// standard deviations fewer than expected of those in use.
+    fn within(&self, secs: f64, doubt: f64) -> (f64, f64) {
+        let in_time = || self.coming.iter().filter(|(there, _)| *there < secs);
+        let coming: f64 = in_time().map(|(_, slots)| slots).sum();
+        let coming_secs: f64 = in_time().map(|(there, slots)| slots * (secs - there)).sum();
+        // As many as are expected end with a deviation of the root of their number, if each ends by itself.
+        let expected = self.release.slots(secs);
+        let sure = (1.0 - doubt / expected.max(1e-9).sqrt()).max(0.0);
+        let (freed, freed_secs) = (sure * expected, sure * self.release.secs(secs));
+        (self.idle + freed + coming, self.idle * secs + freed_secs + coming_secs)
     }
 
-    /// Waiting tasks that will not have started when a machine asked for now comes.
-    fn left_after_boot(&self, claims: &[Claim]) -> f64 {
-        let mut room = self.within(self.boot) - self.rest.min(self.busy * self.boot);
-        let mut left = 0.0;
+    /// Waiting tasks that will not have started when a machine asked for now comes, and for which none was asked for just now.
+    fn left_after_boot(&self, claims: &[Claim], doubt: f64) -> f64 {
+        let (mut starts, mut room) = self.within(self.boot, doubt);
+        let asked: f64 = self.coming.iter().filter(|(there, _)| *there >= self.boot).map(|(_, slots)| slots).sum();
+        let mut left = -asked;
         for claim in claims {
-            let done = (room / claim.task_secs.max(1e-3)).clamp(0.0, claim.tasks);
+            let first = starts.min(claim.tasks);
+            let done = (room / claim.task_secs.max(1e-3)).clamp(0.0, claim.tasks - first);
+            starts -= first;
             room -= done * claim.task_secs;
-            left += claim.tasks - done;
+            left += claim.tasks - first - done;
         }
         left
     }
@@ -61,13 +87,16 @@ impl Supply {
 /// has until claim j must have started, and `S` the time until then:
 ///
 /// ```text
-/// work_j = min(rest, slots S) + sum over i up to j of tasks_i w / (floor(w / task_i) + 1)
-/// need_j = (work_j - slots S - coming until S) / w          the largest counts
+/// k_i    = floor(w / task_i) + 1                                    tasks that a new slot starts
+/// new_j  = sum over i up to j of tasks_i / k_i                      new slots for all of them
+/// one_j  = new_j / sum over i up to j of tasks_i                    of a slot's tasks, the part that one is
+/// need_j = new_j - one_j slots(S) - (1 - one_j) slot-seconds(S) / w      the largest counts
 /// ```
 ///
-/// A slot starts whole tasks: `floor(w / task) + 1` of them in a window, so that a task takes `w / (floor(w / task) + 1)`
-/// of it, and one that is longer than the window a slot of its own. New machines have no part in the boot time, which
-/// is also the test whether they are worth it: what the fleet does before they could start asks for none.
+/// where `slots(S)` are idle, come, or are expected to become free until S, and `slot-seconds(S)` the time that they have from then.
+/// A slot starts whole tasks, so that one that becomes free just in time starts one more however long that is. New machines
+/// have no part in the boot time, which is also the test whether they are worth it: what the fleet does before they
+/// could start asks for none.
 pub fn missing(claims: &[Claim], supply: &Supply) -> Missing {
     let mut most = Missing::default();
     for (place, claim) in claims.iter().enumerate() {
@@ -75,24 +104,34 @@ pub fn missing(claims: &[Claim], supply: &Supply) -> Missing {
         // What is late already is done within a boot time after the machine came: sooner would buy machines that
         // boot for longer than they work.
         let window = (start_within - supply.boot).max(supply.boot);
-        let until = window + supply.boot;
-        let ahead: f64 = claims[..=place].iter().map(|claim| claim.tasks * share(window, claim.task_secs)).sum();
-        let work = supply.rest.min(supply.slots * until) + ahead;
-        let slots = (work - supply.within(until)) / window;
+        let tasks: f64 = claims[..=place].iter().map(|claim| claim.tasks).sum();
+        let new: f64 = claims[..=place].iter().map(|claim| claim.tasks / starts(window, claim.task_secs)).sum();
+        if tasks <= 0.0 {
+            continue;
+        }
+        let (free, secs) = supply.within(window + supply.boot, doubt(claim));
+        // One start each, and the others by the time that they are free.
+        let one = new / tasks;
+        let slots = new - one * free - (1.0 - one) * secs / window;
         if slots > most.slots {
             most = Missing { slots, binding: Some(place) };
         }
     }
     let coming: f64 = supply.coming.iter().map(|(_, slots)| slots).sum();
     let waiting: f64 = claims.iter().map(|claim| claim.tasks).sum();
-    let idle = (supply.slots - supply.busy).max(0.0);
-    let useful = (waiting - idle - coming).min(supply.left_after_boot(claims)).max(0.0);
+    let doubt = most.binding.and_then(|place| claims.get(place)).map_or(DOUBT, doubt);
+    let useful = (waiting - supply.idle - coming).min(supply.left_after_boot(claims, doubt)).max(0.0);
     Missing { slots: most.slots.min(useful), ..most }
 }
 
-/// What a task takes of a slot's window.
-fn share(window: f64, task_secs: f64) -> f64 {
-    window / ((window / task_secs.max(1e-3)).floor() + 1.0)
+/// How many standard deviations fewer slots than expected are counted on.
+fn doubt(claim: &Claim) -> f64 {
+    if claim.start_within.is_some_and(|within| within < 0.0) { DOUBT_WHEN_LATE } else { DOUBT }
+}
+
+/// Tasks that a slot starts in a window.
+fn starts(window: f64, task_secs: f64) -> f64 {
+    (window / task_secs.max(1e-3)).floor() + 1.0
 }
 
 /// The fleet for work without a deadline. Doing `work` slot-seconds with n machines takes `boot + work / (slots n)` and
@@ -120,6 +159,12 @@ mod tests {
         missing(claims, supply).slots
     }
 
+    fn running(tasks: usize, age: f64, mean: f64) -> Release {
+        let mut release = Release::default();
+        release.add(&vec![age; tasks], 1.0, mean, 0.5);
+        release
+    }
+
     fn nothing() -> Supply {
         Supply { boot: 75.0, ..Supply::default() }
     }
@@ -144,18 +189,44 @@ mod tests {
 
     #[test]
     fn what_runs_is_counted() {
-        let busy = Supply { slots: 40.0, busy: 40.0, rest: 40.0 * 900.0, ..nothing() };
-        let idle = Supply { slots: 40.0, ..nothing() };
+        let busy = Supply { release: running(40, 10.0, 2_000.0), ..nothing() };
+        let idle = Supply { idle: 40.0, ..nothing() };
         let work = [claim(1_000.0, 30.0, 900.0)];
         assert_eq!(slots(&work, &idle), 0.0);
-        assert!(slots(&work, &busy) > 35.0);
+        assert!(slots(&work, &busy) > 30.0);
     }
 
     #[test]
     fn work_that_the_fleet_ends_before_a_new_machine_comes_asks_for_none() {
-        let supply = Supply { slots: 40.0, ..nothing() };
+        let supply = Supply { idle: 40.0, ..nothing() };
         assert_eq!(slots(&[claim(80.0, 30.0, 0.0)], &supply), 0.0);
         assert!(slots(&[claim(800.0, 30.0, 0.0)], &supply) > 0.0);
+    }
+
+    #[test]
+    fn slots_that_become_free_in_time_start_long_tasks_too() {
+        let long = [claim(40.0, 5_000.0, 900.0)];
+        let none_ends = Supply { release: running(80, 100.0, 5_000.0), ..nothing() };
+        let half_end = Supply { release: running(80, 900.0, 1_500.0), ..nothing() };
+        let left = [slots(&long, &none_ends), slots(&long, &half_end)];
+        assert!(left[0] > 36.0 && left[1] < 10.0, "{left:?}");
+    }
+
+    #[test]
+    fn less_is_expected_of_the_others_once_it_is_late() {
+        let supply = Supply { release: running(100, 3_000.0, 6_000.0), ..nothing() };
+        let left = [slots(&[claim(1.0, 30.0, 100.0)], &supply), slots(&[claim(1.0, 30.0, -10.0)], &supply)];
+        assert!(left[0] == 0.0 && left[1] > 0.3, "{left:?}");
+    }
+
+    #[test]
+    fn the_risk_is_of_what_cannot_be_done_again() {
+        let hours = |tasks, hours: f64, within| claim(tasks, 3_600.0 * hours, 3_600.0 * within);
+        assert_eq!(hours(1.0, 1.0, 2.0).risk(0.03, 4.0), 0.0, "it may be lost at its very end");
+        assert!((hours(4.0, 5.0, 0.0).risk(0.03, 4.0) - (1.0 - (-0.15_f64).exp())).abs() < 1e-12);
+        assert!(hours(40.0, 5.0, 0.0).risk(0.03, 4.0) > 0.7);
+        assert_eq!(hours(40.0, 5.0, 0.0).risk(0.0, 4.0), 0.0);
+        assert_eq!(Claim { start_within: None, ..hours(40.0, 5.0, 0.0) }.risk(0.03, 4.0), 0.0);
     }
 
     #[test]

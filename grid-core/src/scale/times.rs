@@ -55,6 +55,8 @@ pub struct Estimate {
     pub mean: f64,
     /// The longest to be expected, seconds.
     pub longest: f64,
+    /// Their standard deviation over the mean.
+    pub spread: f64,
     /// Whether it rests on tasks that have ended, and that were like each other.
     pub is_measured: bool,
 }
@@ -98,7 +100,8 @@ impl Times {
         let mean = with_running(prior_tasks * prior_mean + ended.ok_secs, tasks, demand);
         let longest = history.map_or(0.0, |times| times.longest).max(ended.longest_secs).max(oldest).max(mean);
         let is_measured = ended.ok > 0 || history.is_some_and(ClassTimes::is_telling);
-        Estimate { mean, longest, is_measured }
+        let spread = own_spread(ended).or(history.map(ClassTimes::spread)).unwrap_or(1.0);
+        Estimate { mean, longest, spread, is_measured }
     }
 
     fn forget_oldest(&mut self) {
@@ -108,6 +111,13 @@ impl Times {
             self.classes.remove(&oldest);
         }
     }
+}
+
+/// Standard deviation over mean of what has ended of a job, once it is enough.
+fn own_spread(ended: &Ended) -> Option<f64> {
+    let count = ended.ok as f64;
+    let mean = ended.ok_secs / count;
+    (ended.ok >= 8 && mean > 0.0).then(|| (ended.ok_secs_squared / count / (mean * mean) - 1.0).max(0.0).sqrt())
 }
 
 /// The mean with the running tasks in it: those that are older than expected pull it up, the others are as expected.
@@ -128,6 +138,10 @@ fn with_running(sum: f64, tasks: f64, demand: &Demand) -> f64 {
 impl ClassTimes {
     fn variance(&self) -> f64 {
         (self.mean_square - self.mean * self.mean).max(0.0)
+    }
+
+    fn spread(&self) -> f64 {
+        self.variance().sqrt() / self.mean.max(1e-3)
     }
 
     fn is_telling(&self) -> bool {

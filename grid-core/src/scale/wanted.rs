@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fleet::{View, secs_since};
+use super::free::Release;
 use super::memory::Memory;
 use super::need::{Claim, Missing, Supply, missing, square_root_fleet};
 use super::observed::Demand;
@@ -11,6 +12,12 @@ use super::times::Estimate;
 
 /// Launches below this share of the fleet are not worth an action: estimates move by more than that.
 const DEAD_BAND: f64 = 0.05;
+
+/// .. but every one is, once what waits must start within so many boot times: one of several takes twice as long as most.
+const LAST_CALL_BOOTS: f64 = 4.0;
+
+/// What is left of machines that were ordered, by sums of fractions.
+const ROUNDING: f64 = 1e-6;
 
 /// A stage that was never measured begins with so many machines' worth of tasks.
 const PILOT_MACHINES: u64 = 2;
@@ -22,6 +29,8 @@ const PILOT_BOOTS: f64 = 2.0;
 pub(super) struct Wanted {
     claims: Vec<Claim>,
     supply: Supply,
+    /// Slots in use.
+    busy: f64,
     /// What is missing for the deadlines.
     missing: Missing,
     /// Machines that work without deadlines is worth, as the square-root law says.
@@ -35,14 +44,16 @@ impl Wanted {
         let both = || demands.iter().zip(&estimates);
         let claims: Vec<Claim> =
             both().map(|(demand, estimate)| claim(demand, estimate, boot, now_ms, params, memory)).collect();
-        let rest = both().map(|(demand, estimate)| rest(demand, estimate)).sum();
-        let supply = Supply { slots: view.slots(), busy: view.busy(), rest, coming: view.coming.clone(), boot };
+        let rest: f64 = both().map(|(demand, estimate)| rest(demand, estimate)).sum();
+        let busy = view.busy();
+        let release = release(demands, &estimates, busy);
+        let supply = Supply { idle: (view.slots() - busy).max(0.0), release, coming: view.coming.clone(), boot };
         let work = rest + claims.iter().map(|claim| claim.tasks * claim.task_secs).sum::<f64>();
         let slots = f64::from(params.slots.max(1));
         let usd = params.groups.first().map_or(0.0, |group| group.usd_per_hour);
         let worth = square_root_fleet(work, slots, boot, params.usd_per_hour_saved, usd);
         let missing = missing(&claims, &supply);
-        Self { claims, supply, missing, worth }
+        Self { claims, supply, busy, missing, worth }
     }
 
     /// Machines that are missing, a whole number; 0 within the dead band.
@@ -50,7 +61,8 @@ impl Wanted {
         let fleet = (view.open.len() + view.coming.len()) as f64;
         let missing = self.missing.slots / f64::from(params.slots.max(1));
         let floor = self.floor(params) - fleet;
-        let needed = if missing > DEAD_BAND * fleet { missing.ceil() } else { 0.0 };
+        let band = if self.is_within(LAST_CALL_BOOTS) { ROUNDING } else { (DEAD_BAND * fleet).max(ROUNDING) };
+        let needed = if missing > band { missing.ceil() } else { 0.0 };
         needed.max(floor.ceil()).max(0.0)
     }
 
@@ -58,7 +70,7 @@ impl Wanted {
     fn floor(&self, params: &Params) -> f64 {
         let waiting: f64 = self.claims.iter().map(|claim| claim.tasks).sum();
         let one = if waiting > 0.0 { 1.0 } else { 0.0 };
-        let slots_of_use = (waiting + self.supply.busy) / f64::from(params.slots.max(1));
+        let slots_of_use = (waiting + self.busy) / f64::from(params.slots.max(1));
         let worth = if waiting > 0.0 { self.worth.min(slots_of_use.ceil()) } else { 0.0 };
         f64::from(params.min_machines).max(one).max(worth)
     }
@@ -66,8 +78,16 @@ impl Wanted {
     /// Whether nothing would be missing without some of the open machines, which have so many slots.
     pub fn spares(&self, machines: usize, slots: f64, view: &View<'_>, params: &Params) -> bool {
         let left = view.open.len().saturating_sub(machines) + view.coming.len();
-        let supply = Supply { slots: self.supply.slots - slots, ..self.supply.clone() };
+        let supply = Supply { idle: self.supply.idle - slots, ..self.supply.clone() };
         left as f64 >= self.floor(params).floor() && missing(&self.claims, &supply).slots <= 0.0
+    }
+
+    /// Machines that are missing for the jobs which those of a group make late by going, more likely than is allowed.
+    pub fn too_risky(&self, group: &Group, params: &Params) -> f64 {
+        let slots = f64::from(params.slots.max(1));
+        let risky = |claim: &&Claim| claim.risk(group.taken_per_hour, slots) > params.late_risk;
+        let claims: Vec<Claim> = self.claims.iter().filter(risky).copied().collect();
+        (missing(&claims, &self.supply).slots / slots - ROUNDING).ceil().max(0.0)
     }
 
     /// Whether what is missing is best bought from this group: tasks that are longer than its machines live, on the
@@ -80,8 +100,13 @@ impl Wanted {
 
     /// Whether what is missing most must start sooner than a second launch could repair a first one that fails.
     pub fn is_urgent(&self) -> bool {
+        self.is_within(2.0)
+    }
+
+    /// Whether what is missing most must start within so many boot times.
+    fn is_within(&self, boots: f64) -> bool {
         let binding = self.missing.binding.and_then(|place| self.claims.get(place));
-        binding.and_then(|claim| claim.start_within).is_some_and(|within| within < 2.0 * self.supply.boot)
+        binding.and_then(|claim| claim.start_within).is_some_and(|within| within < boots * self.supply.boot)
     }
 }
 
@@ -108,6 +133,19 @@ fn counted(demand: &Demand, estimate: &Estimate, boot: f64, params: &Params, mem
     }
     let pilot = (PILOT_MACHINES * u64::from(params.slots)).saturating_sub(demand.running.len() as u64);
     (demand.waiting.min(pilot.max(1)), task_secs)
+}
+
+/// When the slots in use are free. Tasks also run on machines that are closing: their slots are nobody's.
+fn release(demands: &[Demand], estimates: &[Estimate], busy: f64) -> Release {
+    let mut release = Release::default();
+    let running: usize = demands.iter().map(|demand| demand.running.len()).sum();
+    let share = if running > 0 { (busy / running as f64).min(1.0) } else { 0.0 };
+    for (demand, estimate) in demands.iter().zip(estimates).filter(|(_, estimate)| estimate.is_measured) {
+        let mut ages: Vec<f64> = demand.running.iter().map(Duration::as_secs_f64).collect();
+        ages.sort_unstable_by(f64::total_cmp);
+        release.add(&ages, share, estimate.mean, estimate.spread);
+    }
+    release
 }
 
 /// Slot-seconds that the running tasks still need.
