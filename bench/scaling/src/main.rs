@@ -5,11 +5,13 @@
 
 mod bound;
 mod chart;
+mod explain;
 mod generate;
 mod lublin;
 mod outcome;
 mod read;
 mod report;
+mod restarts;
 mod sim;
 mod trace;
 mod world;
@@ -19,12 +21,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use grid_core::ids::ClassName;
-use grid_core::scale::{ClassTimes, Memory, Params};
+use grid_core::ids::{ClassName, GroupName};
+use grid_core::scale::{ClassTimes, Group, Memory, Params};
 
 use bound::{Setting, bound};
 use generate::{Generated, Scenario};
 use report::Row;
+use restarts::Restarts;
 use world::World;
 
 /// Run the scaling law on arrival traces, in virtual time, against a clairvoyant lower bound.
@@ -61,9 +64,21 @@ struct Args {
     #[arg(long, default_value_t = 0.03)]
     reclaims: f64,
 
+    /// There are spot machines only; otherwise also a group of on-demand machines, 2.5 times as dear, which stay
+    #[arg(long)]
+    spot_only: bool,
+
+    /// A job that reclaims make late more likely than this is bought on-demand machines; 1: the cheapest, always
+    #[arg(long)]
+    late_risk: Option<f64>,
+
     /// How many times longer the law takes its estimates of task times, at most
     #[arg(long)]
     safety: Option<f64>,
+
+    /// Print what the machine-hours went into, and which jobs were late and why
+    #[arg(long)]
+    explain: bool,
 
     /// Idle machines stay for so many boot times
     #[arg(long)]
@@ -81,6 +96,9 @@ fn main() -> anyhow::Result<()> {
     for (place, what) in what.iter().enumerate() {
         let rows = runs(what, &args, &world, &params)?;
         report::rows(&rows);
+        if args.explain {
+            explain::explain(&rows);
+        }
         if let (Some(path), Some(row)) = (&args.svg, rows.first())
             && place + 1 == all.len().min(if args.what.is_empty() { all.len() } else { args.what.len() })
         {
@@ -91,6 +109,10 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a machine of four vCPUs costs an hour, as terraform takes it by default.
+const SPOT_USD: f64 = 0.064;
+const ON_DEMAND_USD: f64 = 0.16;
+
 fn params(args: &Args) -> Params {
     let mut params = Params {
         slots: args.slots,
@@ -98,7 +120,13 @@ fn params(args: &Args) -> Params {
         drain_target: Some(Duration::from_secs_f64(args.drain_target)),
         ..Params::default()
     };
-    params.groups[0].taken_per_hour = args.reclaims;
+    let group =
+        |name: &str, usd_per_hour, taken_per_hour| Group { name: GroupName::new(name), usd_per_hour, taken_per_hour };
+    params.groups = vec![group("spot", SPOT_USD, args.reclaims)];
+    if !args.spot_only {
+        params.groups.push(group("on-demand", ON_DEMAND_USD, 0.0));
+    }
+    params.late_risk = args.late_risk.unwrap_or(params.late_risk);
     params.safety = args.safety.unwrap_or(params.safety);
     params.idle_boots = args.idle_boots.unwrap_or(params.idle_boots);
     params
@@ -111,10 +139,12 @@ fn runs(what: &str, args: &Args, world: &World, params: &Params) -> anyhow::Resu
     let run = |generated: &Generated, bound, seed| {
         let outcome = sim::run(&generated.trace, &generated.world, params, memory(&generated.history), seed);
         Row {
+            seed,
             slots: f64::from(args.slots),
             name: generated.trace.name.clone(),
             jobs: generated.trace.jobs.len(),
             bound,
+            restarts: Restarts::of(&generated.trace, args.reclaims, f64::from(args.slots), args.drain_target),
             outcome,
         }
     };

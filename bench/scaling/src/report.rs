@@ -2,17 +2,22 @@
 
 use crate::bound::Bound;
 use crate::outcome::Outcome;
+use crate::restarts::Restarts;
 
 /// One run.
 pub struct Row {
     /// Of the trace.
     pub name: String,
+    /// Which run of it.
+    pub seed: u64,
     /// Slots a machine.
     pub slots: f64,
     /// In the trace.
     pub jobs: usize,
     /// What nothing can be below.
     pub bound: Bound,
+    /// What reclaims add to that, on spot machines only.
+    pub restarts: Restarts,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -31,7 +36,7 @@ impl Row {
 
     /// Of a hundred jobs.
     pub fn late_percent(&self) -> f64 {
-        100.0 * self.outcome.late as f64 / self.jobs as f64
+        100.0 * self.outcome.late.len() as f64 / self.jobs as f64
     }
 }
 
@@ -41,7 +46,7 @@ pub fn head() {
         "machine-hours over the clairvoyant bound: median [least .. most] of the seeds; the other columns are medians, killed is the sum"
     );
     println!(
-        "{:14} {:>5} {:>22} {:>8} {:>8} {:>16} {:>7} {:>9} {:>9} {:>7} {:>7} {:>6} {:>8} {:>7} {:>7} {:>7}",
+        "{:14} {:>5} {:>22} {:>8} {:>8} {:>16} {:>7} {:>9} {:>9} {:>7} {:>7} {:>6} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7}",
         "trace",
         "seeds",
         "hours / bound",
@@ -57,7 +62,9 @@ pub fn head() {
         "acts/h",
         "boot %",
         "idle %",
-        "lost %"
+        "lost %",
+        "stay %",
+        "usd"
     );
 }
 
@@ -69,7 +76,7 @@ pub fn rows(rows: &[Row]) {
     let late = of(&Row::late_percent);
     let completion = |share: f64| of(&|row: &Row| percentile(&row.outcome.completion, share)).median;
     println!(
-        "{:14} {:>5} {:>22} {:>8.1} {:>7.1}% {:>16} {:>7} {:>8.0}s {:>8.0}s {:>8.0} {:>7.0} {:>6.0} {:>8.1} {:>6.1}% {:>6.1}% {:>6.1}%",
+        "{:14} {:>5} {:>22} {:>8.1} {:>7.1}% {:>16} {:>7} {:>8.0}s {:>8.0}s {:>8.0} {:>7.0} {:>6.0} {:>8.1} {:>6.1}% {:>6.1}% {:>6.1}% {:>6.1}% {:>7.2}",
         first.name,
         rows.len(),
         format!("{:.3} [{:.3} .. {:.3}]", ratio.median, ratio.least, ratio.most),
@@ -86,6 +93,8 @@ pub fn rows(rows: &[Row]) {
         of(&|row| 100.0 * row.outcome.booting / row.outcome.billed).median,
         of(&|row| 100.0 * row.idle_share()).median,
         of(&|row| 100.0 * row.outcome.lost / row.slots / row.outcome.billed).median,
+        of(&|row| 100.0 * row.outcome.billed_staying / row.outcome.billed).median,
+        of(&|row| row.outcome.usd).median,
     );
 }
 

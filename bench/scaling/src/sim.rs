@@ -7,14 +7,15 @@ mod show;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use grid_core::ids::ClassName;
+use grid_core::ids::{ClassName, GroupName};
 use grid_core::random::Random;
-use grid_core::scale::{Action, Alarm, Memory, Params, decide};
+use grid_core::scale::{Action, Alarm, Memory, Params, Refused, decide};
 
 use crate::outcome::Outcome;
 use crate::trace::Trace;
 use crate::world::World;
 use jobs::Jobs;
+pub use machines::Spent;
 use machines::{Fleet, Phase, Run};
 
 /// Runs a trace to its end.
@@ -59,10 +60,13 @@ struct Sim<'a> {
     next_event: u64,
     jobs: Jobs<'a>,
     fleet: Fleet,
-    refused_ms: Vec<u64>,
+    refused: Vec<Refused>,
     silent_until_ms: u64,
     is_ticking: bool,
     ended_ms: Vec<u64>,
+    /// How long the fleet had no room for another machine, and since when it has none.
+    full_ms: u64,
+    full_since_ms: Option<u64>,
     outcome: Outcome,
 }
 
@@ -89,10 +93,12 @@ impl<'a> Sim<'a> {
             next_event: 0,
             jobs: Jobs::new(trace, params, measured),
             fleet: Fleet::default(),
-            refused_ms: Vec::new(),
+            refused: Vec::new(),
             silent_until_ms: 0,
             is_ticking: false,
             ended_ms: Vec::new(),
+            full_ms: 0,
+            full_since_ms: None,
             outcome: Outcome::default(),
         };
         for (index, job) in trace.jobs.iter().enumerate() {
@@ -111,6 +117,24 @@ impl<'a> Sim<'a> {
         self.now_ms as f64 / 1e3
     }
 
+    /// For how long the fleet had no room so far.
+    fn full_secs(&self) -> f64 {
+        let since_ms = self.full_since_ms.unwrap_or(self.now_ms);
+        (self.full_ms + self.now_ms - since_ms) as f64 / 1e3
+    }
+
+    fn note_full(&mut self) {
+        let is_full = self.fleet.count() >= self.world.max_machines;
+        match self.full_since_ms {
+            None if is_full => self.full_since_ms = Some(self.now_ms),
+            Some(since_ms) if !is_full => {
+                self.full_ms += self.now_ms - since_ms;
+                self.full_since_ms = None;
+            }
+            None | Some(_) => {}
+        }
+    }
+
     /// Lets something happen at a time, in seconds.
     fn at(&mut self, at: f64, event: Event) {
         self.next_event += 1;
@@ -124,12 +148,14 @@ impl<'a> Sim<'a> {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Arrival(job) => {
-                self.jobs.arrive(job);
+                let known = self.memory.times.of(self.jobs.class(job)).map(|times| times.mean);
+                self.jobs.arrive(job, known, self.full_secs());
                 self.keep_ticking();
             }
             Event::Ready(machine) => {
                 if self.fleet.ready(machine, self.now_ms) {
                     let life = self.world.life(&mut self.random);
+                    let life = if self.is_taken(machine) { life } else { f64::INFINITY };
                     if life.is_finite() {
                         self.after(life, Event::Notice(machine));
                     }
@@ -149,6 +175,7 @@ impl<'a> Sim<'a> {
             Event::Tick => self.tick(),
         }
         self.start_tasks();
+        self.note_full();
     }
 
     /// Ticks are left out while there is nothing to decide.
@@ -181,7 +208,7 @@ impl<'a> Sim<'a> {
     fn act(&mut self, action: &Action) {
         self.outcome.actions += usize::from(!matches!(action, Action::Alarm(_)));
         match action {
-            Action::Launch { machines, .. } => self.launch(*machines),
+            Action::Launch { group, machines } => self.launch(group, *machines),
             Action::Close { machine } => self.order(Fleet::number(machine), true),
             Action::Reopen { machine } => self.order(Fleet::number(machine), false),
             Action::Terminate { machine, .. } => {
@@ -205,17 +232,23 @@ impl<'a> Sim<'a> {
         self.after(wait, Event::Heard(machine));
     }
 
-    fn launch(&mut self, machines: u32) {
+    fn launch(&mut self, group: &GroupName, machines: u32) {
         if self.world.is_dry(self.now()) {
-            self.refused_ms.push(self.now_ms);
+            self.refused.push(Refused { group: group.clone(), at_ms: self.now_ms });
             return;
         }
+        let group = self
+            .params
+            .groups
+            .iter()
+            .position(|known| known.name == *group)
+            .expect("the law names groups that it was told");
         let boot_ms = (self.world.mean_boot() * 1e3) as u64;
         self.ended_ms.retain(|at_ms| at_ms + boot_ms >= self.now_ms);
         for _ in 0..machines.min(self.world.max_machines.saturating_sub(self.fleet.count())) {
             self.outcome.bought_again += usize::from(self.ended_ms.pop().is_some());
             self.outcome.launched += 1;
-            let machine = self.fleet.add(self.now_ms);
+            let machine = self.fleet.add(group, self.now_ms);
             let boot = self.world.boot(&mut self.random);
             self.after(boot, Event::Ready(machine));
         }
@@ -228,16 +261,21 @@ impl<'a> Sim<'a> {
         }
         self.outcome.reclaimed += 1;
         let last_ms = self.now_ms + (NOTICE_SECS * 1e3) as u64;
-        for run in self.fleet.drop_runs(machine, last_ms) {
+        for run in self.fleet.drop_runs(machine, last_ms, self.world.slots, self.now_ms) {
             self.outcome.lost += (self.now_ms - run.start_ms) as f64 / 1e3;
             self.jobs.hand_back(&run);
         }
         self.after(120.0, Event::Gone(machine));
     }
 
+    /// Whether a machine is of a group whose machines are reclaimed.
+    fn is_taken(&self, machine: usize) -> bool {
+        self.fleet.group(machine).is_some_and(|group| self.params.groups[group].taken_per_hour > 0.0)
+    }
+
     fn wave(&mut self, share: f64) {
         for machine in self.fleet.numbers() {
-            if self.random.chance(share) {
+            if self.random.chance(share) && self.is_taken(machine) {
                 if self.fleet.phase(machine) == Some(Phase::Booting) {
                     self.remove(machine);
                 } else {
@@ -248,11 +286,17 @@ impl<'a> Sim<'a> {
     }
 
     fn remove(&mut self, machine: usize) {
-        let Some(gone) = self.fleet.remove(machine) else { return };
+        let Some(gone) = self.fleet.remove(machine, self.world.slots, self.now_ms) else { return };
         let life = (self.now_ms - gone.requested_ms) as f64 / 1e3;
-        self.outcome.billed += life.max(self.world.least_billed);
-        self.outcome.booting += gone.first_heard_ms.map_or(life, |at_ms| (at_ms - gone.requested_ms) as f64 / 1e3);
-        self.outcome.unused += usize::from(!gone.has_worked);
+        let booting = gone.first_heard_ms.map_or(life, |at_ms| (at_ms - gone.requested_ms) as f64 / 1e3);
+        let billed = life.max(self.world.least_billed);
+        let group = &self.params.groups[gone.group];
+        self.outcome.billed += billed;
+        self.outcome.billed_staying += if group.taken_per_hour > 0.0 { 0.0 } else { billed };
+        self.outcome.usd += billed / 3_600.0 * group.usd_per_hour;
+        self.outcome.idle.add(&gone.spent, f64::from(self.world.slots));
+        self.outcome.booting += booting;
+        self.outcome.unused += usize::from(!gone.spent.has_worked());
         for run in gone.runs {
             self.outcome.lost += (self.now_ms - run.start_ms) as f64 / 1e3;
             self.jobs.hand_back(&run);
@@ -260,10 +304,11 @@ impl<'a> Sim<'a> {
     }
 
     fn task_ended(&mut self, machine: usize, run: u64) {
-        let Some(run) = self.fleet.end_run(machine, run, self.now_ms) else { return };
+        let Some(run) = self.fleet.end_run(machine, run, self.world.slots, self.now_ms) else { return };
         let secs = (self.now_ms - run.start_ms) as f64 / 1e3;
         let wake_ms = self.now_ms + (BACKOFF_SECS * 1e3) as u64;
-        let ended = self.jobs.end(&run, secs, wake_ms, self.now_ms);
+        let full = self.full_secs();
+        let ended = self.jobs.end(&run, secs, wake_ms, self.now_ms, full);
         if ended.counted {
             self.outcome.worked += secs;
         } else {
@@ -284,7 +329,7 @@ impl<'a> Sim<'a> {
             self.next_event += 1;
             let end_ms = self.now_ms + (secs * 1e3) as u64;
             let run = Run { id: self.next_event, job, task, start_ms: self.now_ms, end_ms };
-            self.fleet.start(machine, run);
+            self.fleet.start(machine, run, self.world.slots);
             self.jobs.started(&run);
             self.after(secs, Event::TaskEnd { machine, run: run.id });
         }
@@ -296,5 +341,39 @@ impl<'a> Sim<'a> {
         }
         self.jobs.report(&mut self.outcome);
         self.outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::Job;
+
+    fn job(arrival: f64, tasks: Vec<f64>) -> Job {
+        Job { arrival, tasks, deadline: None, class: "c".to_owned(), is_poison: false }
+    }
+
+    #[test]
+    fn what_is_billed_went_into_something() {
+        let tasks = (1..200).map(|n| f64::from(n) * 7.0).collect();
+        let trace = Trace::new("t", vec![job(0.0, tasks), job(900.0, vec![600.0; 30])]).unwrap();
+        let mut params = Params::default();
+        params.groups[0].taken_per_hour = 1.0;
+        let world = World { reclaims: 1.0, least_billed: 0.0, ..World::default() };
+        let outcome = run(&trace, &world, &params, Memory::default(), 7);
+        let idle = outcome.idle.before_work + outcome.idle.between + outcome.idle.beside + outcome.idle.after_work;
+        let sum = outcome.booting + idle + (outcome.worked + outcome.lost) / 4.0;
+        assert!((sum / outcome.billed - 1.0).abs() < 1e-4, "{sum} {outcome:?}");
+        assert!(outcome.lost > 0.0 && outcome.idle.beside > 0.0 && outcome.killed == 0);
+    }
+
+    #[test]
+    fn machines_that_stay_lose_nothing() {
+        let trace = Trace::new("t", vec![job(0.0, vec![7_200.0; 100])]).unwrap();
+        let mut params = Params::default();
+        params.groups[0].taken_per_hour = 0.0;
+        let world = World { reclaims: 1.0, waves: vec![(3_000.0, 1.0)], ..World::default() };
+        let outcome = run(&trace, &world, &params, Memory::default(), 7);
+        assert_eq!((outcome.lost, outcome.reclaimed, outcome.billed_staying), (0.0, 0, outcome.billed));
     }
 }

@@ -7,7 +7,7 @@ use grid_core::ids::{ClassName, JobId};
 use grid_core::scale::{Demand, Ended, Params};
 
 use super::machines::Run;
-use crate::outcome::Outcome;
+use crate::outcome::{Late, Outcome};
 use crate::trace::{Job, Trace};
 
 /// Executions of a task that fails.
@@ -41,6 +41,13 @@ struct State<'a> {
     is_suspended: bool,
     cancelled_ms: Option<u64>,
     ended_ms: Option<u64>,
+    /// How often each task was handed back.
+    handed_back: Vec<u32>,
+    /// What its class was known for when it arrived.
+    known: Option<f64>,
+    /// How long the fleet was full until it arrived, and after it, until it ended.
+    full: f64,
+    last: Option<Run>,
 }
 
 /// What became of an execution.
@@ -67,7 +74,13 @@ impl<'a> Jobs<'a> {
         self.active.is_empty()
     }
 
-    pub fn arrive(&mut self, job: usize) {
+    pub fn class(&self, job: usize) -> &ClassName {
+        &self.all[job].class
+    }
+
+    /// A job comes: what is known of its class, and for how long the fleet was full until now.
+    pub fn arrive(&mut self, job: usize, known: Option<f64>, full: f64) {
+        (self.all[job].known, self.all[job].full) = (known, full);
         let key = |index: usize| {
             let job = self.all[index].job;
             job.deadline.map_or(job.arrival + self.drain_target, |deadline| deadline)
@@ -116,10 +129,11 @@ impl<'a> Jobs<'a> {
     pub fn hand_back(&mut self, run: &Run) {
         let state = &mut self.all[run.job];
         state.stop(run.start_ms);
+        state.handed_back[run.task] += 1;
         state.again.push_front(run.task);
     }
 
-    pub fn end(&mut self, run: &Run, secs: f64, wake_ms: u64, now_ms: u64) -> RunEnded {
+    pub fn end(&mut self, run: &Run, secs: f64, wake_ms: u64, now_ms: u64, full: f64) -> RunEnded {
         let state = &mut self.all[run.job];
         state.stop(run.start_ms);
         if state.ended_ms.is_some() {
@@ -137,6 +151,8 @@ impl<'a> Jobs<'a> {
         } else {
             state.done += 1;
             if state.done == state.job.tasks.len() {
+                state.full = full - state.full;
+                state.last = Some(*run);
                 self.close(run.job, now_ms);
             }
         }
@@ -193,7 +209,7 @@ impl<'a> Jobs<'a> {
     }
 
     pub fn report(&self, outcome: &mut Outcome) {
-        for state in &self.all {
+        for (place, state) in self.all.iter().enumerate() {
             let Some(ended_ms) = state.ended_ms else { continue };
             if state.job.is_poison {
                 outcome.cancelled += 1;
@@ -204,9 +220,10 @@ impl<'a> Jobs<'a> {
             outcome.completion.push(ended - state.job.arrival);
             let late = ended - state.job.due(self.drain_target);
             // Times are whole milliseconds here.
-            if late > 0.01 {
-                outcome.late += 1;
-                outcome.late_secs.push(late);
+            if late > 0.01
+                && let Some(last) = state.last
+            {
+                outcome.late.push(state.late(place, late, &last, self.drain_target));
             }
         }
     }
@@ -228,6 +245,25 @@ impl<'a> State<'a> {
             is_suspended: false,
             cancelled_ms: None,
             ended_ms: None,
+            handed_back: vec![0; job.tasks.len()],
+            known: None,
+            full: 0.0,
+            last: None,
+        }
+    }
+
+    fn late(&self, place: usize, by: f64, last: &Run, drain_target: f64) -> Late {
+        Late {
+            job: place,
+            by,
+            within: self.job.due(drain_target) - self.job.arrival,
+            tasks: self.job.tasks.len(),
+            mean: self.job.work() / self.job.tasks.len() as f64,
+            known: self.known,
+            last_secs: self.job.tasks[last.task],
+            last_started: last.start_ms as f64 / 1e3 - self.job.arrival,
+            handed_back: self.handed_back[last.task],
+            full: self.full,
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Fleet {
 /// A machine.
 #[derive(Debug)]
 pub struct Machine {
+    /// The place of its group.
+    pub group: usize,
     pub requested_ms: u64,
     pub first_heard_ms: Option<u64>,
     pub idle_since_ms: Option<u64>,
@@ -22,8 +24,24 @@ pub struct Machine {
     /// The worker has heard of it.
     pub is_closed: bool,
     pub is_leaving: bool,
-    pub has_worked: bool,
     pub runs: Vec<Run>,
+    /// What its time has gone into until `accounted_ms`.
+    pub spent: Spent,
+    accounted_ms: u64,
+}
+
+/// What the time of a machine has gone into, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// Machine time before the first task.
+    pub before_work: u64,
+    /// Machine time without a task, between others.
+    pub between: u64,
+    /// Slot time of free slots beside others in use.
+    pub beside: u64,
+    /// Machine time since the last task ended.
+    pub after_work: u64,
+    has_worked: bool,
 }
 
 /// A task in a slot.
@@ -70,17 +88,23 @@ impl Fleet {
         Some(if machine.first_heard_ms.is_some() { Phase::Here } else { Phase::Booting })
     }
 
-    pub fn add(&mut self, now_ms: u64) -> usize {
+    pub fn group(&self, number: usize) -> Option<usize> {
+        self.machines.get(&number).map(|machine| machine.group)
+    }
+
+    pub fn add(&mut self, group: usize, now_ms: u64) -> usize {
         self.next += 1;
         let machine = Machine {
+            group,
             requested_ms: now_ms,
             first_heard_ms: None,
             idle_since_ms: None,
             is_closing: false,
             is_closed: false,
             is_leaving: false,
-            has_worked: false,
             runs: Vec::new(),
+            spent: Spent::default(),
+            accounted_ms: now_ms,
         };
         self.machines.insert(self.next, machine);
         self.next
@@ -91,6 +115,7 @@ impl Fleet {
         let Some(machine) = self.machines.get_mut(&number) else { return false };
         machine.first_heard_ms = Some(now_ms);
         machine.idle_since_ms = Some(now_ms);
+        machine.accounted_ms = now_ms;
         true
     }
 
@@ -112,25 +137,29 @@ impl Fleet {
         !std::mem::replace(&mut machine.is_leaving, true)
     }
 
-    pub fn remove(&mut self, number: usize) -> Option<Machine> {
-        self.machines.remove(&number)
+    pub fn remove(&mut self, number: usize, slots: u32, now_ms: u64) -> Option<Machine> {
+        let mut machine = self.machines.remove(&number)?;
+        machine.account(slots, now_ms);
+        Some(machine)
     }
 
     pub fn runs(&self, number: usize) -> &[Run] {
         self.machines.get(&number).map_or(&[], |machine| &machine.runs)
     }
 
-    pub fn start(&mut self, number: usize, run: Run) {
+    pub fn start(&mut self, number: usize, run: Run, slots: u32) {
         if let Some(machine) = self.machines.get_mut(&number) {
-            machine.has_worked = true;
+            machine.account(slots, run.start_ms);
+            machine.spent.work();
             machine.idle_since_ms = None;
             machine.runs.push(run);
         }
     }
 
-    pub fn end_run(&mut self, number: usize, run: u64, now_ms: u64) -> Option<Run> {
+    pub fn end_run(&mut self, number: usize, run: u64, slots: u32, now_ms: u64) -> Option<Run> {
         let machine = self.machines.get_mut(&number)?;
         let place = machine.runs.iter().position(|other| other.id == run)?;
+        machine.account(slots, now_ms);
         let run = machine.runs.swap_remove(place);
         if machine.runs.is_empty() {
             machine.idle_since_ms = Some(now_ms);
@@ -139,8 +168,9 @@ impl Fleet {
     }
 
     /// Takes away what would end after a time.
-    pub fn drop_runs(&mut self, number: usize, last_ms: u64) -> Vec<Run> {
+    pub fn drop_runs(&mut self, number: usize, last_ms: u64, slots: u32, now_ms: u64) -> Vec<Run> {
         let Some(machine) = self.machines.get_mut(&number) else { return Vec::new() };
+        machine.account(slots, now_ms);
         let (kept, dropped) = machine.runs.iter().partition(|run| run.end_ms <= last_ms);
         machine.runs = kept;
         dropped
@@ -163,7 +193,34 @@ impl Fleet {
     }
 }
 
+impl Spent {
+    /// A task starts: the time without one was before it.
+    fn work(&mut self) {
+        if self.has_worked {
+            self.between += std::mem::take(&mut self.after_work);
+        }
+        self.has_worked = true;
+    }
+
+    /// Whether it ever had a task.
+    pub fn has_worked(&self) -> bool {
+        self.has_worked
+    }
+}
+
 impl Machine {
+    /// Sums up the time since it was last done, in which nothing has started or ended.
+    fn account(&mut self, slots: u32, now_ms: u64) {
+        let ms = now_ms - self.accounted_ms;
+        self.accounted_ms = now_ms;
+        match self.runs.len() as u64 {
+            _ if self.first_heard_ms.is_none() => {}
+            0 if self.spent.has_worked => self.spent.after_work += ms,
+            0 => self.spent.before_work += ms,
+            busy => self.spent.beside += ms * u64::from(slots).saturating_sub(busy),
+        }
+    }
+
     fn takes_tasks(&self) -> bool {
         self.first_heard_ms.is_some() && !self.is_closed && !self.is_leaving
     }

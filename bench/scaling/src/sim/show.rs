@@ -1,7 +1,7 @@
 //! What the law is shown of the simulated grid.
 
 use grid_core::ids::MachineId;
-use grid_core::scale::{Fleet, Machine, Observed, Refused, Seen, Worker};
+use grid_core::scale::{Fleet, Machine, Observed, Seen, Worker};
 
 use super::Sim;
 use crate::outcome::Sample;
@@ -9,11 +9,10 @@ use crate::outcome::Sample;
 impl Sim<'_> {
     pub(super) fn observe(&mut self) -> Observed {
         let now_ms = self.now_ms;
-        let group = &self.params.groups[0].name;
-        let refused = self.refused_ms.drain(..).map(|at_ms| Refused { group: group.clone(), at_ms }).collect();
+        let refused = std::mem::take(&mut self.refused);
         let machines = self.fleet.iter().map(|(number, machine)| Machine {
             id: MachineId::new(number.to_string()),
-            group: group.clone(),
+            group: self.params.groups[machine.group].name.clone(),
             slots: self.world.slots,
             requested_ms: machine.requested_ms,
             worker: machine.first_heard_ms.map(|first_heard_ms| Worker {
