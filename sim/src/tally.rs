@@ -38,6 +38,8 @@ pub enum Event {
     Reuse,
     /// A row was not written: it had another version, or a later epoch.
     RowRefused,
+    /// A row failed that others were written with.
+    TornWrite,
     /// A manager took the lead from another.
     Failover,
     /// A manager was killed.
@@ -122,7 +124,7 @@ impl Tally {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::LateCall,
         Self::AnswerLost,
         Self::CallLost,
@@ -139,6 +141,7 @@ impl Event {
         Self::Retry,
         Self::Reuse,
         Self::RowRefused,
+        Self::TornWrite,
         Self::Failover,
         Self::ManagerKilled,
         Self::WorkerKilled,

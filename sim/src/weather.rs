@@ -24,6 +24,9 @@ pub struct Weather {
     pub delete_undone: f64,
     /// A queue tells a depth of a while ago.
     pub old_depth: f64,
+    /// A row of several that are written by one call fails by itself. Whenever this can happen, they are written in any order,
+    /// and others see some of them.
+    pub torn_write: f64,
     /// Chances a tick, of each actor of the kind.
     pub kill_worker: f64,
     /// See there.
@@ -69,11 +72,20 @@ impl Weather {
     pub fn is_gentle(&self) -> bool {
         let of_queues = |queue: &QueueFaults| queue.duplicate + queue.delay + queue.lose + queue.shuffle == 0.0;
         let calls = [self.slow, self.call_lost, self.answer_lost, self.late, self.throttled, self.broken_stream];
-        let rest = [self.delete_undone, self.old_depth, self.freeze, self.cut_off, self.spot, self.disk_full];
+        let rest =
+            [self.delete_undone, self.old_depth, self.torn_write, self.freeze, self.cut_off, self.spot, self.disk_full];
         let actors = [self.kill_worker, self.kill_manager, self.sluggish, self.mixed];
         let is_still = calls.iter().chain(&rest).chain(&actors).all(|rate| *rate == 0.0);
         let has_end = self.retention.is_some() || self.max_in_flight.is_some() || self.outage.is_some();
         is_still && !has_end && self.queues.iter().all(of_queues)
+    }
+
+    /// The same, with rows that fail by themselves. Drawn apart, so that seeds that have been named stay what they were.
+    pub fn with_torn_writes(self, random: &mut Random) -> Self {
+        if self.is_gentle() || !random.chance(0.4) {
+            return self;
+        }
+        Self { torn_write: random.unit() * random.unit() * 0.5, ..self }
     }
 
     /// Of everything that can go wrong, a part, each as strong as chance has it.
@@ -130,6 +142,7 @@ impl Weather {
             broken_stream,
             delete_undone,
             old_depth,
+            torn_write: 0.0,
             kill_worker,
             kill_manager,
             freeze,

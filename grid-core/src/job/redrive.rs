@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bits::Outcome;
 use super::meta::Redrive;
 use super::retry::Spent;
-use super::stage::OutTask;
+use super::stage::{OutTask, StageBook, TaskPhase};
 use super::state::Job;
 use crate::ids::{ItemIndex, StageName};
 use crate::limits::{MAX_SETS, SHARD_ITEMS};
@@ -61,8 +61,13 @@ impl Job {
             let tally = self.stages[index].tally_mut(*item);
             tally.bytes_in = tally.bytes_in.saturating_sub(last.bytes_in);
             let spent = Spent { memory_factor: memory_factor.unwrap_or(1.0), ..Spent::default() };
-            self.stages[index].put_out(OutTask { spent, set, ..OutTask::due(*item, 1, last.attempt + 1) });
-            self.revive_readers(index, *item, &mut revived);
+            // Handed out by and by like any other: there may be thousands.
+            let phase = TaskPhase::Waiting { until_ms: 0 };
+            self.stages[index].put_out(OutTask { spent, set, phase, ..OutTask::due(*item, 1, last.attempt + 1) });
+        }
+        // Of all that is out: rows may hold what was made ready before, and not yet what it revived.
+        for (index, item) in self.items_out() {
+            self.revive_readers(index, item, &mut revived);
         }
         self.stopping = None;
         self.dirty = true;
@@ -81,10 +86,24 @@ impl Job {
         u32::try_from(place).ok()
     }
 
+    fn items_out(&self) -> Vec<(usize, ItemIndex)> {
+        let of_stage = |(index, book): (usize, &StageBook)| {
+            let items = book.out.values().flat_map(|task| task.first..task.first + task.count);
+            items.map(|item| (index, item)).collect::<Vec<_>>()
+        };
+        self.stages.iter().enumerate().flat_map(of_stage).collect()
+    }
+
+    /// What reads an item that has not ended has not been left out: nobody can know yet.
     fn revive_readers(&mut self, index: usize, item: ItemIndex, revived: &mut BTreeSet<(usize, ItemIndex)>) {
         for (reader, item) in self.readers_of(index, item) {
-            if revived.insert((reader, item)) && self.stages[reader].outcomes.of(Outcome::Skipped).remove(item) {
+            if !revived.insert((reader, item)) {
+                continue;
+            }
+            if self.stages[reader].outcomes.of(Outcome::Skipped).remove(item) {
                 self.stages[reader].dirty_shards.insert(item / SHARD_ITEMS);
+            }
+            if !self.stages[reader].outcomes.contains(item) {
                 self.revive_readers(reader, item, revived);
             }
         }

@@ -94,6 +94,38 @@ fn a_failed_job_runs_only_its_failed_items_again() {
 }
 
 #[test]
+fn what_runs_again_is_handed_out_by_and_by() {
+    let mut strict = stage("a", numbers(9));
+    strict.retry.attempts = 1;
+    let mut world = World::of(vec![strict]);
+    world.run(|_| Err(Reason::Exit));
+    world.redrive(Redrive::default());
+    assert_eq!((world.job.handed_out(), world.send_due()), (0, Vec::new()));
+    assert_eq!(world.dispatch(2).len(), 2);
+    assert_eq!(world.job.handed_out(), 2);
+}
+
+/// First the row of `a` is written alone, then that of `b`; whoever reads the job again fulfils the wish once more.
+#[test]
+fn a_redrive_of_which_only_some_rows_were_written_is_fulfilled_by_the_next() {
+    let mut strict = stage("a", numbers(4));
+    strict.retry.attempts = 1;
+    let mut world = World::of(vec![strict, stage("b", each(&["a"])), stage("c", each(&["b"]))]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!((world.job.skipped(&name("b")), world.job.skipped(&name("c"))), (vec![1], vec![1]));
+    world.save();
+    world.redrive(Redrive::default());
+    for written in ["STAGE#a/", "STAGE#b/"] {
+        world.save_only(written);
+        world.reload();
+        assert!(world.job.wished_redrive().is_some());
+        world.job.redrive(&Default::default());
+    }
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![4, 4, 4]));
+}
+
+#[test]
 fn what_was_done_without_a_dead_letter_is_not_undone() {
     let mut tolerant = stage("a", numbers(4));
     tolerant.retry.attempts = 1;

@@ -179,6 +179,11 @@ impl Net {
         shared.random.chance(probability)
     }
 
+    /// What goes wrong now.
+    fn weather<T>(&self, look: impl FnOnce(&Weather) -> T) -> T {
+        look(&self.shared().weather)
+    }
+
     /// A number from the seed.
     pub fn draw(&self) -> u64 {
         self.shared().random.next_u64()

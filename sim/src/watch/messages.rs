@@ -18,6 +18,11 @@ impl Watch {
         for body in bodies {
             self.note(actor, "send", queue.as_str(), body.as_bytes(), &ended(done));
         }
+        if queue == QueueName::Reports {
+            let answers = done.iter().flatten();
+            let sent = bodies.iter().zip(answers).filter(|(_, answer)| answer.is_ok());
+            sent.for_each(|(body, _)| self.reported(actor, body));
+        }
         if queue == QueueName::Tasks && done.is_ok() {
             for body in bodies {
                 match serde_json::from_str::<TaskMessage>(body) {
@@ -66,7 +71,7 @@ impl Watch {
             .collect();
         for body in deleted {
             match queue {
-                QueueName::Tasks => self.deleted_task(&body),
+                QueueName::Tasks => self.deleted_task(actor, &body),
                 // That a message is dead tells nothing of its task.
                 QueueName::DeadTasks => {}
                 QueueName::Reports => self.deleted_report(&body),
@@ -114,9 +119,22 @@ impl Watch {
         if self.recorded_at(task).is_none() {
             self.violated("S3", format!("{name} was sent before it was recorded"));
         }
+        if let Some((item, name)) = self.unset(task) {
+            self.violated("S17", format!("item {item} of {} runs again without the parameter {name}", task.stage));
+        }
         if let Some(lacking) = self.lacking(task).or_else(|| self.comes_after(task)) {
             self.violated("S3", format!("{name} was sent before {lacking}"));
         }
+    }
+
+    /// An item that runs again, and a parameter that was set for it and that its message does not have.
+    fn unset(&self, task: &TaskMessage) -> Option<(ItemIndex, String)> {
+        let seen = self.jobs.get(&task.job)?;
+        (task.first..task.first + task.count).find_map(|item| {
+            let mut set = seen.revived.get(&(task.stage.clone(), item))?.iter();
+            let (name, _) = set.find(|(name, value)| task.params.get(*name) != Some(*value))?;
+            Some((item, name.clone()))
+        })
     }
 
     /// A stage that the task's comes after, and that is not done.
@@ -170,15 +188,24 @@ impl Watch {
         refs.iter().any(|at| at.stage == *stage && committed == Some(&at.key))
     }
 
-    fn deleted_task(&mut self, body: &str) {
-        let Ok(task) = serde_json::from_str::<TaskMessage>(body) else { return };
-        if self.is_settled(&((task.job.clone(), task.stage.clone(), task.key()), task.round)) {
-            return;
+    fn reported(&mut self, actor: ActorId, body: &str) {
+        if let Ok(Report::Completed(Completion { job, stage, key, .. })) = serde_json::from_str::<Report>(body) {
+            self.reported.insert((actor, (job, stage, key)));
         }
-        self.violated(
-            "S8",
-            format!("the message of {} {} was deleted, which is not committed", task.stage, task.key()),
-        );
+    }
+
+    fn deleted_task(&mut self, actor: ActorId, body: &str) {
+        let Ok(task) = serde_json::from_str::<TaskMessage>(body) else { return };
+        let name = format!("the message of {} {} was deleted", task.stage, task.key());
+        let attempt = (task.job.clone(), task.stage.clone(), task.key());
+        if !self.is_settled(&(attempt.clone(), task.round)) {
+            return self.violated("S8", format!("{name}, which is not committed"));
+        }
+        let is_stopped = self.jobs.get(&task.job).is_some_and(|seen| seen.stopped.contains_key(&task.round));
+        // Nobody but repair would hear of it.
+        if !is_stopped && !self.reported.contains(&(actor, attempt)) {
+            self.violated("S8", format!("{name} by somebody who had not reported it"));
+        }
     }
 
     /// When a task was first recorded as out.

@@ -59,6 +59,8 @@ pub struct Watch {
     running: BTreeSet<(WorkerId, Attempt, u64)>,
     /// Workers that an item killed when it was alone in its task.
     kills: BTreeMap<(JobId, StageName, ItemIndex), u32>,
+    /// Who has reported which attempts.
+    reported: BTreeSet<(ActorId, Attempt)>,
     /// Jobs of tenants.
     of_tenants: BTreeMap<String, BTreeSet<String>>,
 }
@@ -88,6 +90,8 @@ struct SeenJob {
     held_since: Option<Instant>,
     /// Since when workers can know of its rounds that they were stopped.
     stopped: BTreeMap<u32, Instant>,
+    /// The parameters with which items run again that were given up on.
+    revived: BTreeMap<(StageName, ItemIndex), BTreeMap<String, String>>,
 }
 
 /// A stage, by its manifests and what its rows once said.
@@ -134,6 +138,7 @@ impl Watch {
             told: BTreeSet::new(),
             running: BTreeSet::new(),
             kills: BTreeMap::new(),
+            reported: BTreeSet::new(),
             of_tenants: BTreeMap::new(),
         }
     }

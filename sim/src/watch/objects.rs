@@ -123,6 +123,7 @@ impl Watch {
                     stages: Default::default(),
                     held_since: None,
                     stopped: Default::default(),
+                    revived: Default::default(),
                 };
                 self.jobs.insert(JobId::new(job), seen);
             }

@@ -134,11 +134,24 @@ impl Watch {
         }
         self.note_wishes(id, &now);
         let before = self.jobs.get_mut(id).and_then(|seen| seen.job.take());
+        self.note_revived(id, before.as_ref(), &now);
         let faults = self.faults(id, before.as_ref(), &now);
         if let Some(seen) = self.jobs.get_mut(id) {
             seen.job = Some(now);
         }
         faults.into_iter().for_each(|(rule, what)| self.violated(rule, what));
+    }
+
+    /// Items that were given up on and are not any more run again, with the parameters that were wished.
+    fn note_revived(&mut self, id: &JobId, before: Option<&Job>, now: &Job) {
+        let Some(before) = before else { return };
+        let (Some(wish), Some(seen)) = (before.wished_redrive(), self.jobs.get_mut(id)) else { return };
+        for stage in &now.submission().pipeline.stages {
+            let dead = now.dead(&stage.name);
+            for item in before.dead(&stage.name).into_iter().filter(|item| !dead.contains(item)) {
+                seen.revived.insert((stage.name.clone(), item), wish.params.clone());
+            }
+        }
     }
 
     fn rows_of(&self, id: &JobId) -> Vec<StoredRow> {
@@ -162,10 +175,14 @@ impl Watch {
         if now.round() != was_round + u32::from(has_begun_again) {
             faults.push(("S5", format!("the job went from round {was_round} to round {}", now.round())));
         }
+        let was_to_stop = before.is_some_and(|before| before.owed() == Some(Ending::Stop));
+        let tombstone = layout::tombstone(id, was_round);
+        if was_to_stop && now.owed().is_none() && !self.objects.contains_key(&tombstone) {
+            faults.push(("S16", format!("the round is over, and nobody is told by {tombstone}")));
+        }
         // A receipt may have been made of them, or is made just now, by somebody who leads no longer. What was under way when a
         // round was stopped may still find its way into the rows.
-        let is_stopped = before.is_some_and(|before| before.owed() == Some(Ending::Stop))
-            || self.jobs.get(id).is_some_and(|seen| seen.stopped.contains_key(&was_round));
+        let is_stopped = was_to_stop || self.jobs.get(id).is_some_and(|seen| seen.stopped.contains_key(&was_round));
         let is_frozen = !was.is_under_way() && !is_stopped && now.round() == was_round;
         if is_frozen && before.is_some_and(|before| before.balance().stages != now.balance().stages) {
             faults.push(("S16", "rows of a round changed after its end".to_owned()));

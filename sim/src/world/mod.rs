@@ -80,7 +80,7 @@ impl Setup {
     /// The run of a seed.
     pub fn of(seed: u64) -> Self {
         let mut random = Random::from_seed(seed);
-        let weather = Weather::draw(&mut random);
+        let weather = Weather::draw(&mut random).with_torn_writes(&mut Random::from_seed(seed ^ 0x70_4e));
         let workload = Workload::draw(random.next_u64());
         Self { weather, has_wishes: true, ..Self::calm(seed, workload) }
     }

@@ -145,6 +145,12 @@ impl World {
         self.job.saved();
     }
 
+    /// Of the rows that changed only those whose names begin like this are written.
+    pub fn save_only(&mut self, prefix: &str) {
+        let changes = self.job.changes().into_iter().filter(|change| change.sort.starts_with(prefix));
+        self.rows.extend(changes.map(|change| (change.sort, change.body)));
+    }
+
     pub fn reload(&mut self) {
         let rows: Vec<StoredRow> =
             self.rows.iter().map(|(sort, body)| StoredRow { sort: sort.clone(), body: body.clone() }).collect();
