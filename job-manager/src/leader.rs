@@ -26,7 +26,6 @@ use crate::lead::Term;
 use crate::pause::{after_fault, pause};
 use crate::planning::{self, PlanWork};
 use crate::reconcile::Surroundings;
-use crate::redrive::redrive;
 use crate::roster::Roster;
 use crate::status::{Progress, status_of, unreadable};
 use crate::submit::deactivate;
@@ -185,6 +184,7 @@ impl Leader {
         if !self.desks.is_empty() {
             self.next_reconcile = self.next_reconcile.min(now + self.config.reconcile);
         }
+        self.redrive_as_wished().await?;
         self.begin_plans();
         self.tell_fleet(now);
         self.dispatch(now).await?;
@@ -212,7 +212,6 @@ impl Leader {
     /// One job's part of a pass. `Ok(true)` when it is over and written.
     async fn tend(&mut self, id: &JobId, now: Instant, silent: Option<&Surroundings>) -> Result<bool, ManagerError> {
         let Some(desk) = self.desks.get_mut(id) else { return Ok(false) };
-        redrive(&self.grid, &mut desk.table.job).await?;
         if let Some(surroundings) = silent {
             desk.reconcile(&self.grid, surroundings, &mut self.random).await?;
         }
@@ -232,6 +231,20 @@ impl Leader {
         if desk.strikes >= MAX_STRIKES {
             desk.table.job.quarantine(why, self.grid.clock.now_ms());
         }
+    }
+
+    /// Before tasks are handed out: what runs again waits its turn like all others.
+    async fn redrive_as_wished(&mut self) -> Result<(), ManagerError> {
+        let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
+        for id in jobs {
+            let Some(desk) = self.desks.get_mut(&id) else { continue };
+            match desk.redrive(&self.grid).await {
+                Ok(()) => {}
+                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     fn begin_plans(&mut self) {

@@ -20,9 +20,9 @@ use crate::view::{Keys, ended_attempts};
 type LastAttempts = BTreeMap<(StageName, ItemIndex), LastAttempt>;
 
 /// Fulfils the wish that failed items run again: each gets a new set of attempts, in a round of its own. What the rounds before
-/// have left stays as it is. Nothing happens where there is no such wish.
-pub(crate) async fn redrive(grid: &Grid, job: &mut Job) -> Result<(), ManagerError> {
-    let Some(wish) = job.wished_redrive().cloned() else { return Ok(()) };
+/// have left stays as it is. `Ok(false)` where there is no such wish.
+pub(crate) async fn redrive(grid: &Grid, job: &mut Job) -> Result<bool, ManagerError> {
+    let Some(wish) = job.wished_redrive().cloned() else { return Ok(false) };
     let id = job.submission().job.clone();
     // By this whoever has only the bucket knows that the job runs again, and how.
     create_once(grid, &layout::redrive(&id, job.round()), encode(&wish)).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn redrive(grid: &Grid, job: &mut Job) -> Result<(), ManagerErr
     let last = meant(grid, job, wish.filter.as_ref()).await?;
     tracing::info!(job = %id, round = job.round(), items = last.len(), "running failed items again");
     job.redrive(&last);
-    Ok(())
+    Ok(true)
 }
 
 /// The failed items of a job that are meant, of those that may be run again. The groups of the job must be known.

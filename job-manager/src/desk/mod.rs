@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::ManagerError;
 use crate::notices::{Notices, refused_queue};
+use crate::redrive::redrive;
 use crate::reuse::Reuse;
 use crate::table::JobTable;
 use crate::turns::Bill;
@@ -199,6 +200,14 @@ impl Desk {
     /// Reports whose news is in the rows by now.
     pub fn take_told(&mut self) -> Vec<Receipt> {
         std::mem::take(&mut self.told)
+    }
+
+    /// Fulfils the wish that failed items run again, where there is one.
+    pub async fn redrive(&mut self, grid: &Grid) -> Result<(), ManagerError> {
+        if redrive(grid, &mut self.table.job).await? {
+            self.unsaved_since.get_or_insert_with(Instant::now);
+        }
+        Ok(())
     }
 
     /// Since when there is news that no row holds.
