@@ -209,4 +209,19 @@ pub struct StageReceipt {
     pub bytes_out: u64,
     /// Time that items took, all slots together, seconds.
     pub busy_secs: f64,
+    /// Second executions of slow tasks; absent where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<CopiesReceipt>,
+}
+
+/// Second executions of tasks that were far slower than others. The first to commit counted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CopiesReceipt {
+    /// Copies that were started.
+    pub started: u64,
+    /// Of those, the ones that committed first.
+    pub won: u64,
+    /// Slot time of the executions that did not, as far as their workers told, seconds; not in `busy_secs`.
+    pub lost_secs: f64,
 }

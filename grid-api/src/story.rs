@@ -44,6 +44,10 @@ pub struct Attempt {
     pub started: String,
     /// The items that were in its task.
     pub task_items: u32,
+    /// Whether it was ended by a copy: another execution of it, since the first was far slower than others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub is_copy: bool,
     /// How it ended for the item.
     #[serde(flatten)]
     pub end: AttemptEnd,

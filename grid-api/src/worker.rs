@@ -34,6 +34,10 @@ pub struct RunningTask {
     pub first: u32,
     /// The attempt.
     pub attempt: u32,
+    /// Whether it is a copy: another execution of the attempt, since the first is far slower than others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub is_copy: bool,
     /// Items of it that have ended.
     pub items_done: u32,
     /// What the command said of the item in hand, 0 to 1.

@@ -29,6 +29,7 @@ fn stage(name: &str, records: Option<u64>) -> StageReceipt {
         records,
         bytes_out: 77,
         busy_secs: 1.5,
+        copies: None,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod blocks;
 #[cfg(test)]
 #[path = "../../tests/golden/check.rs"]
 mod check;
+pub mod copies;
 pub mod filter;
 pub mod identity;
 pub mod ids;

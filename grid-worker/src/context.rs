@@ -126,6 +126,16 @@ impl Context {
             tracing::warn!(%what, why, delay_secs = GIVE_BACK_DELAY.as_secs(), "gives a task back");
             GIVE_BACK_DELAY
         };
+        self.let_go(receipt, what, delay).await;
+    }
+
+    /// Gives back the message of a copy of what is in hand here, at once: it is for another worker.
+    pub(crate) async fn leave_to_others(&self, receipt: Receipt, what: &str) {
+        tracing::debug!(%what, "a copy of it came here, where it runs already");
+        self.let_go(receipt, what, Duration::ZERO).await;
+    }
+
+    async fn let_go(&self, receipt: Receipt, what: &str, delay: Duration) {
         let answer = self.grid.tasks.extend(&[receipt], delay).await;
         if let Some(error) = answer.map_or_else(Some, |entries| entries.into_iter().find_map(Result::err)) {
             tracing::debug!(%what, %error, "the lease will end by itself");

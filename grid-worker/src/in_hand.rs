@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use grid_core::layout;
 use grid_core::wire::{RunningTask, TaskMessage};
 use infra::queue::{Receipt, Received};
 use tokio::time::Instant;
@@ -31,13 +33,37 @@ struct Task {
     lease: Lease,
     step: Step,
     kill: CancellationToken,
+    /// Another execution of its attempt has committed.
+    is_superseded: bool,
 }
 
 #[derive(Debug)]
 enum Step {
     /// Not executing: its input is being read, or its outputs are being committed.
     Waits,
-    Executes(Arc<TaskProgress>),
+    Executes {
+        progress: Arc<TaskProgress>,
+        since: Instant,
+    },
+}
+
+/// What became of a message that came.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// Its task is in hand now.
+    InHand(Held),
+    /// Its attempt is in hand already: the message came again, and there is nothing more to do.
+    Again,
+    /// It is that of a copy, and another execution of its attempt is in hand: it is for another worker.
+    ForOthers(Receipt),
+}
+
+/// A task that has executed for a while.
+#[derive(Debug)]
+pub(crate) struct LongRunning {
+    pub(crate) number: u64,
+    /// The key of its attempt's manifest.
+    pub(crate) manifest: String,
 }
 
 /// A worker's right to an attempt.
@@ -60,19 +86,23 @@ pub(crate) struct Held {
 
 impl InHand {
     /// Takes a task in hand. `kill` is cancelled when its round of the job is stopped. When the very attempt is in hand already its message
-    /// came again: the new lease takes the place of the old one, and there is nothing more to do.
+    /// came again, and the new lease takes the place of the old one. So it does when a copy is in hand and the attempt's own message
+    /// comes: it is the one that must not be lost.
     pub(crate) fn take(
         self: &Arc<Self>,
         message: &TaskMessage,
         received: Received,
         lease_ends: Instant,
         kill: CancellationToken,
-    ) -> Option<Held> {
+    ) -> Taken {
         let Received { receipt, receives, .. } = received;
         let mut tasks = self.lock();
         if let Some(task) = tasks.by_number.values_mut().find(|task| task.is_same(message)) {
+            if message.copy > 0 && message.copy != task.message.copy {
+                return Taken::ForOthers(receipt);
+            }
             (task.receipt, task.receives, task.lease) = (receipt, receives, Lease::Until(lease_ends));
-            return None;
+            return Taken::Again;
         }
         tasks.received += 1;
         let number = tasks.received;
@@ -83,9 +113,10 @@ impl InHand {
             lease: Lease::Until(lease_ends),
             step: Step::Waits,
             kill: kill.clone(),
+            is_superseded: false,
         };
         tasks.by_number.insert(number, task);
-        Some(Held { tasks: self.clone(), number, kill })
+        Taken::InHand(Held { tasks: self.clone(), number, kill })
     }
 
     /// The leases to extend, by task number.
@@ -119,6 +150,28 @@ impl InHand {
         }
     }
 
+    /// Those that have executed for so long.
+    pub(crate) fn running_for(&self, time: Duration) -> Vec<LongRunning> {
+        let tasks = self.lock();
+        let is_long = |task: &Task| matches!(task.step, Step::Executes { since, .. } if since.elapsed() >= time);
+        let long = tasks.by_number.iter().filter(|(_, task)| is_long(task));
+        let named = long.map(|(number, Task { message, .. })| LongRunning {
+            number: *number,
+            manifest: layout::manifest(&message.job, &message.stage, message.key()),
+        });
+        named.collect()
+    }
+
+    /// Another execution of a task's attempt has committed: this one ends, unless it has come to its end by itself.
+    pub(crate) fn supersede(&self, number: u64) {
+        let mut tasks = self.lock();
+        let task = tasks.by_number.get_mut(&number);
+        if let Some(task) = task.filter(|task| matches!(task.step, Step::Executes { .. })) {
+            task.is_superseded = true;
+            task.kill.cancel();
+        }
+    }
+
     /// What executes now, at most `limit` tasks of it.
     pub(crate) fn running(&self, limit: usize) -> Vec<RunningTask> {
         self.lock().by_number.values().filter_map(Task::running).take(limit).collect()
@@ -137,13 +190,16 @@ impl Task {
     }
 
     fn running(&self) -> Option<RunningTask> {
-        let Step::Executes(progress) = &self.step else { return None };
+        let Step::Executes { progress, since } = &self.step else { return None };
         let said = progress.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (progress_said, status) = said.unzip();
         Some(RunningTask {
             job: self.message.job.clone(),
             stage: self.message.stage.clone(),
             key: self.message.key(),
+            copy: self.message.copy,
+            // Milliseconds are enough.
+            age_secs: Some(since.elapsed().as_millis() as f64 / 1e3),
             items_done: progress.items_done.load(std::sync::atomic::Ordering::Relaxed),
             progress: progress_said,
             status: status.map(|text| text.chars().take(HEARTBEAT_STATUS_CHARS).collect()),
@@ -173,12 +229,17 @@ impl Held {
 
     /// Notes that the task is executing.
     pub(crate) fn executes(&self, progress: Arc<TaskProgress>) {
-        self.step(Step::Executes(progress));
+        self.step(Step::Executes { progress, since: Instant::now() });
     }
 
     /// Notes that the task is not executing any more.
     pub(crate) fn executed(&self) {
         self.step(Step::Waits);
+    }
+
+    /// Whether it was ended because another execution of its attempt has committed.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.tasks.lock().by_number.get(&self.number).is_some_and(|task| task.is_superseded)
     }
 
     fn step(&self, step: Step) {

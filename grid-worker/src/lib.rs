@@ -25,6 +25,7 @@ pub mod replay;
 mod report;
 pub mod runner;
 mod stage_in;
+mod superseded;
 mod task;
 mod tombstones;
 mod worker;

@@ -20,6 +20,10 @@ pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How long a message stays away that this worker cannot use: another worker may be newer, or have more room.
 pub(crate) const GIVE_BACK_DELAY: Duration = Duration::from_secs(30);
 
+/// How long a worker asks for nothing after the copy of a task came to it that it executes itself: others take that meanwhile. It comes
+/// back five times at most, so that this gives those whose slots become free some time.
+pub(crate) const COPY_REST: Duration = Duration::from_secs(5);
+
 /// Tries to delete a message; when all fail it comes again, its manifest is found, and it is deleted then.
 pub(crate) const DELETE_TRIES: u32 = 4;
 

@@ -1,6 +1,7 @@
 //! Takes tasks from the queue, never more than there are free slots, and sees every one of them to its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use grid_core::limits::QUEUE_BATCH;
 use infra::queue::Received;
@@ -10,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::error::WorkerError;
-use crate::limits::IN_HAND_PER_SLOT;
+use crate::limits::{COPY_REST, IN_HAND_PER_SLOT};
 use crate::report::Settled;
-use crate::task;
+use crate::task::{self, Intake};
 
 /// The places that tasks take up.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
     let places = Arc::new(Places::new(context.config.slots as usize));
     let mut tasks = JoinSet::new();
     let mut failures = 0;
-    let mut pull = Box::pin(pull(context.clone(), places.clone(), failures, false));
+    let mut pull = Box::pin(pull(context.clone(), places.clone(), failures, Duration::ZERO));
     loop {
         let event = tokio::select! {
             biased;
@@ -74,10 +75,18 @@ pub(crate) async fn run(context: Arc<Context>, settled: mpsc::Sender<Settled>) {
                 }
                 let ends = pulled.asked + context.config.lease;
                 context.gate.took(messages.len());
+                let mut rest = Duration::ZERO;
                 for (received, place) in messages.into_iter().zip(pulled.places) {
-                    tasks.spawn(task::run(context.clone(), places.clone(), received, ends, place, settled.clone()));
+                    let intake = task::take_in(&context, received, ends);
+                    if let Intake::ForOthers { .. } = intake {
+                        rest = COPY_REST;
+                    }
+                    tasks.spawn(task::run(context.clone(), places.clone(), intake, place, settled.clone()));
                 }
-                pull.set(self::pull(context.clone(), places.clone(), failures, tasks.is_empty()));
+                if tasks.is_empty() {
+                    rest = context.config.rest;
+                }
+                pull.set(self::pull(context.clone(), places.clone(), failures, rest));
             }
         }
     }
@@ -111,16 +120,16 @@ async fn give_back_all(context: &Context, messages: Vec<Received>) {
     }
 }
 
-/// Receives as many messages as there are places, once there is one. When the worker drains, a receive that has not
-/// begun does not begin.
-async fn pull(context: Arc<Context>, places: Arc<Places>, failures: u32, is_idle: bool) -> Pulled {
+/// Receives as many messages as there are places, once there is one, and after a rest. When the worker drains, a receive that has
+/// not begun does not begin.
+async fn pull(context: Arc<Context>, places: Arc<Places>, failures: u32, rest: Duration) -> Pulled {
     let ready = async {
         if failures > 0 {
             tokio::time::sleep(context.dice.backoff(failures)).await;
         }
         let places = places.take().await;
-        if is_idle {
-            tokio::time::sleep(context.config.rest).await;
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
         }
         context.gate.pass().await;
         places

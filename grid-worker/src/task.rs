@@ -10,14 +10,15 @@ use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
 use grid_core::wire::TaskMessage;
 use infra::ErrorKind;
-use infra::queue::Received;
+use infra::queue::{Receipt, Received};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 
 use crate::checkpoint::Checkpoints;
 use crate::commit::{self, Executed};
 use crate::context::{Context, Hindrance, name_of};
-use crate::in_hand::Held;
+use crate::in_hand::{Held, Taken};
+use crate::intake::Refusal;
 use crate::programs::{self, Unready};
 use crate::pull::{Place, Places};
 use crate::report::{Settled, completion};
@@ -36,26 +37,51 @@ enum Ending {
     GiveBack(String),
 }
 
+/// A message that was received, and what it is to this worker.
+#[derive(Debug)]
+pub(crate) enum Intake {
+    /// A task that is in hand now.
+    Task { message: Box<TaskMessage>, held: Held },
+    /// What is in hand already.
+    Again,
+    /// The copy of a task that is in hand here.
+    ForOthers { receipt: Receipt, what: String },
+    /// It cannot be used here.
+    Refused { receipt: Receipt, why: Refusal },
+}
+
+/// Takes a message in, at once: before more is asked of the queue, it is known whether that would bring the same one again.
+pub(crate) fn take_in(context: &Context, received: Received, lease_ends: Instant) -> Intake {
+    let message = match intake::read(&received.body) {
+        Ok(message) => message,
+        Err(why) => {
+            if received.receives == 1 {
+                tracing::error!(refusal = %why, "a message on the task queue cannot be used");
+            }
+            return Intake::Refused { receipt: received.receipt, why };
+        }
+    };
+    match context.in_hand.take(&message, received, lease_ends, context.stop.kill.child_token()) {
+        Taken::InHand(held) => Intake::Task { message: Box::new(message), held },
+        Taken::Again => Intake::Again,
+        Taken::ForOthers(receipt) => Intake::ForOthers { receipt, what: name_of(&message) },
+    }
+}
+
 /// Works on one message until nothing is left to do for it but to report.
 pub(crate) async fn run(
     context: Arc<Context>,
     places: Arc<Places>,
-    received: Received,
-    lease_ends: Instant,
+    intake: Intake,
     place: Place,
     settled: mpsc::Sender<Settled>,
 ) {
-    let message = match intake::read(&received.body) {
-        Ok(message) => message,
-        Err(refusal) => {
-            if received.receives == 1 {
-                tracing::error!(%refusal, "a message on the task queue cannot be used");
-            }
-            return context.give_back(received.receipt, "a message", &refusal.to_string()).await;
-        }
+    let (message, held) = match intake {
+        Intake::Task { message, held } => (*message, held),
+        Intake::Again => return,
+        Intake::ForOthers { receipt, what } => return context.leave_to_others(receipt, &what).await,
+        Intake::Refused { receipt, why } => return context.give_back(receipt, "a message", &why.to_string()).await,
     };
-    let kill = context.stop.kill.child_token();
-    let Some(held) = context.in_hand.take(&message, received, lease_ends, kill) else { return };
     let Place { slot, in_hand } = place;
     let ending = match work(&context, &places, &message, &held, slot).await {
         Ok(ending) => ending,
@@ -97,7 +123,9 @@ async fn work(
         return Ok(Ending::Past);
     }
     let receives_at_first = held.receives();
-    if receives_at_first > 1 && has_manifest(context, message).await? {
+    // The first execution may have ended while the message of its copy was on its way.
+    let is_not_the_first = receives_at_first > 1 || message.copy > 0;
+    if is_not_the_first && has_manifest(context, message).await? {
         return Ok(Ending::Committed);
     }
     let job = jobs::load(context, &message.job).await?;
@@ -127,7 +155,7 @@ async fn work(
     let progress = Arc::new(TaskProgress::default());
     held.executes(progress.clone());
     context.pulse.begins();
-    if receives > 1 {
+    if receives > 1 || message.copy > 0 {
         // It may have killed a worker before that could say that it runs it. This one says so first, or nobody would ever
         // know what kills them.
         context.pulse.announce().await;
@@ -151,6 +179,7 @@ async fn work(
         first = message.first,
         count = message.count,
         attempt = message.attempt,
+        copy = message.copy,
         receives,
         "starting a task"
     );
@@ -159,6 +188,10 @@ async fn work(
     drop(slot);
     if context.tombstones.knows(message) {
         return Ok(Ending::Past);
+    }
+    if held.is_superseded() {
+        tracing::info!(task = name_of(message), "another execution of it has committed");
+        return Ok(Ending::Committed);
     }
     if is_out_of_disk(&ran) {
         let full = format!("scratch folder {}: No space left on device", context.config.scratch.display());

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::WorkerError;
 use crate::report::{self, Settled};
 use crate::runner::{Runner, Stop};
-use crate::{gate, heartbeat, leases, orphan, pull, tombstones};
+use crate::{gate, heartbeat, leases, orphan, pull, superseded, tombstones};
 
 /// Executes the tasks of one pool until it is told to stop.
 #[derive(Debug)]
@@ -55,6 +55,7 @@ impl Worker {
         let mut keepers = JoinSet::new();
         keepers.spawn(leases::keep(context.clone()));
         keepers.spawn(tombstones::watch(context.clone()));
+        keepers.spawn(superseded::watch(context.clone()));
         if let Some(machine) = self.machine {
             keepers.spawn(gate::watch(context.clone(), machine));
         }

@@ -3,7 +3,9 @@
 use std::env;
 use std::path::Path;
 
-use grid_api::{DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, SlotTimeReceipt, StageReceipt};
+use grid_api::{
+    CopiesReceipt, DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, SlotTimeReceipt, StageReceipt,
+};
 use grid_core::pipeline::{ItemSource, Pipeline, Stage};
 use jiff::Timestamp;
 
@@ -19,7 +21,8 @@ pub const SHOWN_DEAD: usize = 3;
 /// Lines of standard error shown of each.
 const SHOWN_LINES: usize = 5;
 
-/// The balance: one line a stage, in = ok + skipped + dead (+ not run, where the job ended before).
+/// The balance: one line a stage, in = ok + skipped + dead (+ not run, where the job ended before); then one for every stage of
+/// which tasks were copied.
 pub fn balance(receipt: &Receipt) -> String {
     let unfinished = receipt.stages.iter().any(|stage| stage.not_run > 0);
     let reused = receipt.stages.iter().any(|stage| stage.reused > 0);
@@ -28,7 +31,9 @@ pub fn balance(receipt: &Receipt) -> String {
     columns.extend([Column::Number("skipped"), Column::Number("dead")]);
     columns.extend(unfinished.then_some(Column::Number("not run")));
     columns.extend(["tasks", "read", "written", "busy"].map(Column::Number));
-    table(&columns, receipt.stages.iter().map(|stage| balance_row(stage, reused, unfinished)))
+    let rows = table(&columns, receipt.stages.iter().map(|stage| balance_row(stage, reused, unfinished)));
+    let copies = receipt.stages.iter().filter_map(copies).map(|line| format!("\n{line}"));
+    rows + &copies.collect::<String>()
 }
 
 fn balance_row(stage: &StageReceipt, reused: bool, unfinished: bool) -> Vec<String> {
@@ -38,6 +43,13 @@ fn balance_row(stage: &StageReceipt, reused: bool, unfinished: bool) -> Vec<Stri
     row.extend(unfinished.then(|| count(stage.not_run)));
     row.extend([count(stage.attempts), bytes(stage.bytes_in), bytes(stage.bytes_out), seconds(stage.busy_secs)]);
     row
+}
+
+/// What was executed a second time since it was slow.
+fn copies(stage: &StageReceipt) -> Option<String> {
+    let CopiesReceipt { started, won, lost_secs } = stage.copies?;
+    let lost = seconds(lost_secs);
+    Some(format!("{}: copies of slow tasks: {} started, {} won; {lost} lost", stage.name, count(started), count(won)))
 }
 
 /// What was asked of services, and its list price; nothing where the receipt does not say.
@@ -216,6 +228,7 @@ mod tests {
             records: None,
             bytes_out: 10,
             busy_secs: 1.5,
+            copies: None,
         }
     }
 

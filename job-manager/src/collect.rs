@@ -36,8 +36,13 @@ impl Leader {
         for (manifest, completion, receipt) in futures::future::join_all(read).await {
             match (manifest, self.desks.get_mut(&completion.job)) {
                 (Ok(Some(manifest)), Some(desk)) => {
+                    let has_copies = desk.has_copies(&manifest.stage, manifest.key());
                     if desk.hear_manifest(&manifest, Some(receipt), self.grid.clock.now_ms(), &mut self.random) {
                         desk.charge(&completion.spending);
+                        if has_copies {
+                            let lost_us = self.workers.lost_us(&manifest, Instant::now());
+                            desk.table.job.charge_lost(&manifest.stage, manifest.key(), lost_us);
+                        }
                     }
                 }
                 // A lie.

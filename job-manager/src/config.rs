@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use grid_core::ids::JobId;
 use grid_core::job::Tuning;
+use grid_core::limits::{BUNDLE_TARGET, REMOTE_BUNDLE_LEAST};
 use grid_core::price::PriceList;
 use grid_core::share::Agreements;
 
@@ -27,6 +28,9 @@ pub struct ManagerConfig {
     pub patience: Duration,
     /// How long a report is leased to this manager.
     pub report_lease: Duration,
+    /// A task that is far slower than the others of its stage is copied once it has run for so long; none: nothing is copied, as where
+    /// all slots are on one machine.
+    pub copy_after: Option<Duration>,
     /// The one job to look after; all active ones without it.
     pub only: Option<JobId>,
     /// What people call this manager, in the leader's row and in logs.
@@ -50,6 +54,7 @@ impl ManagerConfig {
         Self {
             tuning: Tuning::across_machines(),
             flush: Duration::from_secs(1),
+            copy_after: Some(REMOTE_BUNDLE_LEAST),
             reconcile: Duration::from_secs(10),
             ..Self::default()
         }
@@ -66,6 +71,7 @@ impl Default for ManagerConfig {
             idle_reconcile: Duration::from_secs(60),
             patience: Duration::from_secs(6),
             report_lease: Duration::from_secs(30),
+            copy_after: Some(BUNDLE_TARGET),
             only: None,
             name: String::new(),
             lease: Duration::from_secs(15),

@@ -1,8 +1,8 @@
 //! The end of a job: the receipt that must balance, and the tombstone that stops what runs.
 
-use grid_api::{OperationReceipt, Receipt, RequestsReceipt, SlotTimeReceipt, StageReceipt};
+use grid_api::{CopiesReceipt, OperationReceipt, Receipt, RequestsReceipt, SlotTimeReceipt, StageReceipt};
 use grid_core::ids::JobId;
-use grid_core::job::{Balance, Ended, Job, JobState, StageBalance};
+use grid_core::job::{Balance, Copies, Ended, Job, JobState, StageBalance};
 use grid_core::layout;
 use grid_core::limits::WIRE_VERSION;
 use grid_core::price::{Cost, PriceList, Usd};
@@ -66,7 +66,7 @@ fn receipt_of(job: &Job, prices: &PriceList, now_ms: u64) -> Receipt {
         (state, _) => (state, job.message().map(str::to_owned)),
     };
     let cost = prices.cost(&job.spending());
-    let busy_us = balance.stages.iter().map(|stage| stage.view.busy_us).sum();
+    let busy_us = balance.stages.iter().map(|stage| stage.view.busy_us + stage.view.copies.lost_us).sum();
     let slot_usd = prices.slot_time(busy_us);
     Receipt {
         usd: slot_usd.map(|usd| (usd + cost.usd).to_string()),
@@ -131,7 +131,12 @@ fn stage_receipt(balance: StageBalance) -> StageReceipt {
         records: view.records,
         bytes_out: view.bytes_out,
         busy_secs: view.busy_us as f64 / 1e6,
+        copies: (view.copies != Copies::default()).then(|| copies_receipt(view.copies)),
     }
+}
+
+fn copies_receipt(copies: Copies) -> CopiesReceipt {
+    CopiesReceipt { started: copies.started, won: copies.won, lost_secs: copies.lost_us as f64 / 1e6 }
 }
 
 /// A time as RFC 3339 in UTC.

@@ -55,6 +55,8 @@ pub(crate) struct Leader {
     pub quiet_since: Option<Instant>,
     /// Where the fleet is told how things stand.
     pub lookout: Option<Lookout>,
+    /// When a task may turn out to be a straggler.
+    pub stragglers_due: Option<Instant>,
     unreadable: BTreeSet<JobId>,
     progress: watch::Sender<Progress>,
     published: Option<Instant>,
@@ -100,6 +102,7 @@ impl Leader {
             told: Told::default(),
             accounts: Accounts::new(account, config.prices.clone()),
             quiet_since: None,
+            stragglers_due: None,
             lookout,
             unreadable: BTreeSet::new(),
             published: None,
@@ -188,6 +191,7 @@ impl Leader {
         self.begin_plans();
         self.tell_fleet(now);
         self.dispatch(now).await?;
+        self.copy_stragglers(now);
         let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
         let mut over = Vec::new();
         for id in jobs {
@@ -270,7 +274,8 @@ impl Leader {
         let retries =
             self.desks.values().filter_map(|desk| desk.job().next_wake_ms()).filter(|ms| *ms > now_ms).map(in_ms);
         let fleet = self.lookout.as_ref().map(|lookout| lookout.due);
-        let others = [self.told.due(self.config.flush), self.roster.due(&self.workers), fleet].into_iter().flatten();
+        let others = [self.told.due(self.config.flush), self.roster.due(&self.workers), fleet, self.stragglers_due];
+        let others = others.into_iter().flatten();
         flushes.chain(retries).chain(others).chain([self.next_reconcile]).min().unwrap_or(self.next_reconcile)
     }
 

@@ -8,6 +8,7 @@ mod accounts;
 mod collect;
 mod config;
 pub mod control;
+mod copies;
 mod desk;
 mod error;
 mod finish;

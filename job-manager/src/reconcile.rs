@@ -41,7 +41,9 @@ impl Leader {
         let running: BTreeSet<(JobId, StageName, AttemptKey)> =
             self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();
         let patience = self.workers.task_patience(now);
-        let is_quiet = depth.waiting == 0 && depth.in_flight <= running.len() as u64;
+        // Of an attempt with a copy two messages are in flight.
+        let executions = self.workers.running(now).count() as u64;
+        let is_quiet = depth.waiting == 0 && depth.in_flight <= executions;
         self.quiet_since = is_quiet.then(|| quiet_since.unwrap_or(now));
         // What ran when it was last told of may have ended, and something else be in flight in its place: whoever has that says so
         // with the next heartbeat.
@@ -74,7 +76,8 @@ impl Leader {
                 return Ok(());
             }
             for received in batch {
-                if let Ok(task) = serde_json::from_str::<TaskMessage>(&received.body)
+                // A copy that nobody takes is let go: its attempt has a message of its own.
+                if let Ok(task @ TaskMessage { copy: 0, .. }) = serde_json::from_str(&received.body)
                     && let Some(desk) = self.desks.get_mut(&task.job)
                 {
                     desk.queue_gave_up(&self.grid, &task.stage, task.key(), &mut self.random).await?;

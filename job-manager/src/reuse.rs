@@ -192,6 +192,7 @@ fn manifest(task: &TaskMessage, from: JobId, reused: u32, outputs: Outputs, byte
         count: task.count,
         attempt: task.attempt,
         worker: WorkerId::new("manager"),
+        copy: 0,
         started_ms: 0,
         busy_us: 0,
         bytes_in,

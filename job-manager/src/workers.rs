@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use grid_core::ids::{MachineId, WorkerId};
 use grid_core::rows::WorkerRow;
-use grid_core::wire::{Heartbeat, RunningTask};
+use grid_core::wire::{Heartbeat, Manifest, RunningTask};
 use tokio::time::Instant;
 
 /// The workers in sight. A worker is in sight until it leaves, or was silent for longer than two of its own heartbeats take
@@ -24,6 +24,16 @@ struct Seen {
     /// Its machine is gone: nothing more is waited for.
     is_lost: bool,
     row: WorkerRow,
+}
+
+/// A task that runs somewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Runs<'seen> {
+    /// What its worker said last.
+    pub worker: &'seen Heartbeat,
+    pub task: &'seen RunningTask,
+    /// How long ago that was said.
+    pub silent_for: Duration,
 }
 
 impl Workers {
@@ -77,6 +87,28 @@ impl Workers {
     /// What runs on the workers in sight.
     pub fn running(&self, now: Instant) -> impl Iterator<Item = &RunningTask> {
         self.live(now).flat_map(|heartbeat| &heartbeat.running)
+    }
+
+    /// What runs on the workers in sight, and where.
+    pub fn executions(&self, now: Instant) -> impl Iterator<Item = Runs<'_>> {
+        let patience = self.patience;
+        let seen = self.seen.values().filter(move |seen| seen.is_in_sight(patience, now));
+        seen.flat_map(move |seen| {
+            let (worker, silent_for) = (&seen.row.heartbeat, now.duration_since(seen.at));
+            worker.running.iter().map(move |task| Runs { worker, task, silent_for })
+        })
+    }
+
+    /// Slot time of the executions of an attempt that did not commit it, as far as their workers told: microseconds.
+    pub fn lost_us(&self, manifest: &Manifest, now: Instant) -> u64 {
+        let is_lost = |runs: &Runs<'_>| {
+            let RunningTask { job, stage, key, .. } = runs.task;
+            let is_same = (job, stage, *key) == (&manifest.job, &manifest.stage, manifest.key());
+            is_same && runs.worker.worker != manifest.worker
+        };
+        let lost = self.executions(now).filter(is_lost);
+        let age = |runs: Runs<'_>| Duration::try_from_secs_f64(runs.task.age_secs?).ok()?.checked_add(runs.silent_for);
+        lost.filter_map(age).map(|age| age.as_micros() as u64).sum()
     }
 
     /// How long it may take until a task that was taken is heard of, from when it was sent.

@@ -27,6 +27,8 @@ pub struct SimRunner {
     pub net: Arc<Net>,
     /// The worker.
     pub actor: ActorId,
+    /// Items take so many times as long here.
+    pub slowness: u32,
     /// As it calls itself in this life.
     pub name: WorkerId,
     /// Its clock.
@@ -148,7 +150,7 @@ impl<'run> Work<'run> {
         tokio::select! {
             biased;
             () = stop.kill.cancelled() => return None,
-            () = sleep(self.takes()) => {}
+            () = sleep(self.takes() * self.runner.slowness) => {}
         }
         self.task.progress.item_ended();
         if self.runner.net.chance(|weather| weather.disk_full * 0.2) {

@@ -26,6 +26,12 @@ pub enum Event {
     Resend,
     /// A leader had no news of a task, and sent it again.
     SentAgain,
+    /// A copy of a slow attempt was sent.
+    Copied,
+    /// It committed first.
+    CopyWon,
+    /// The first execution did.
+    CopyLost,
     /// A delete was confirmed and did not stick.
     DeleteUndone,
     /// A manifest says that one of several items is to blame.
@@ -124,7 +130,7 @@ impl Tally {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 46] = [
         Self::LateCall,
         Self::AnswerLost,
         Self::CallLost,
@@ -135,6 +141,9 @@ impl Event {
         Self::LeaseLost,
         Self::Resend,
         Self::SentAgain,
+        Self::Copied,
+        Self::CopyWon,
+        Self::CopyLost,
         Self::DeleteUndone,
         Self::BlameUnknown,
         Self::GivenBack,

@@ -41,6 +41,8 @@ pub struct Weather {
     pub disk_full: f64,
     /// An item runs for long.
     pub sluggish: f64,
+    /// How likely a worker is ten times slower than the others: no fault, and nothing is lost by it.
+    pub slow_workers: f64,
     /// How likely whoever comes is of the next release: old and new ones are at work side by side.
     pub mixed: f64,
     /// From then on, and for so long, nothing answers to anybody.
@@ -150,6 +152,7 @@ impl Weather {
             spot,
             disk_full,
             sluggish,
+            slow_workers: 0.0,
             mixed,
             outage,
             skew,
@@ -159,6 +162,12 @@ impl Weather {
             lasts,
         }
     }
+}
+
+/// How likely a worker is slow, by a seed: drawn apart from the rest, which stays what it was.
+pub fn slow_workers(seed: u64) -> f64 {
+    let mut random = Random::from_seed(seed ^ 0x0510_3e55);
+    if random.chance(0.25) { 0.3 + 0.4 * random.unit() } else { 0.0 }
 }
 
 fn queue(random: &mut Random, share: f64) -> QueueFaults {

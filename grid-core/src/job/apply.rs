@@ -78,6 +78,7 @@ impl Job {
             count: task.count,
             attempt: task.attempt,
             worker: crate::ids::WorkerId::new("manager"),
+            copy: 0,
             started_ms: 0,
             busy_us: 0,
             bytes_in,
@@ -119,6 +120,7 @@ impl Job {
         tally.attempts += u64::from(!is_reused);
         tally.reused += if is_reused { run } else { 0 };
         tally.busy_us += manifest.busy_us;
+        tally.copies.won += u64::from(manifest.copy > 0);
         tally.bytes_in += manifest.bytes_in.saturating_sub(failed_bytes);
         tally.bytes_out += manifest.outputs.stdout.iter().map(|(len, _)| len).sum::<u64>();
         tally.bytes_out += manifest.outputs.files.iter().map(|file| file.len).sum::<u64>();

@@ -6,9 +6,10 @@ use super::state::{Job, JobState};
 use crate::terms::{BudgetState, OnExceed};
 
 impl Job {
-    /// Dollars that the slot time of everything that has ended has cost.
+    /// Dollars that the slot time of everything that has ended has cost, copies included.
     pub fn spent_usd(&self, usd_per_slot_hour: f64) -> f64 {
-        let busy_us: u64 = self.stages.iter().flat_map(|book| book.tallies.values()).map(|tally| tally.busy_us).sum();
+        let tallies = self.stages.iter().flat_map(|book| book.tallies.values());
+        let busy_us: u64 = tallies.map(|tally| tally.busy_us + tally.copies.lost_us).sum();
         busy_us as f64 * usd_per_slot_hour / 3.6e9
     }
 

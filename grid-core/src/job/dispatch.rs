@@ -95,7 +95,7 @@ impl Job {
         self.stages.iter().enumerate().map(ready).collect()
     }
 
-    fn is_held(&self) -> bool {
+    pub(super) fn is_held(&self) -> bool {
         let is_held = self.meta.state != JobState::Running || self.meta.redrive.is_some() || self.spent.is_some();
         is_held || matches!(self.stopping, Some(OnFailure::Drain | OnFailure::Cancel))
     }
@@ -146,7 +146,7 @@ impl Job {
     }
 
     /// A task that is out, to be changed: its row is written anew.
-    fn out_mut(&mut self, stage: &StageName, key: AttemptKey) -> Option<&mut OutTask> {
+    pub(super) fn out_mut(&mut self, stage: &StageName, key: AttemptKey) -> Option<&mut OutTask> {
         let book = self.index_of(stage).map(|index| &mut self.stages[index])?;
         let task = book.out.get_mut(&key.first).filter(|task| task.attempt == key.attempt)?;
         book.dirty_shards.insert(key.first / SHARD_ITEMS);

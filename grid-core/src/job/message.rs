@@ -36,6 +36,21 @@ impl Job {
         messages
     }
 
+    /// The messages of all copies that are due.
+    pub fn due_copies(&self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        if self.meta.state != JobState::Running {
+            return messages;
+        }
+        for (index, book) in self.stages.iter().enumerate() {
+            for task in book.out.values().filter(|task| task.is_copy_due && task.is_executable()) {
+                let Message { task: message, listed } = self.message_of(index, task);
+                messages.push(Message { task: TaskMessage { copy: task.copies, ..message }, listed });
+            }
+        }
+        messages
+    }
+
     /// Whether everything that a task reads has ended, as far as this job knows.
     fn has_inputs(&self, index: usize, task: &OutTask) -> bool {
         let mut items = task.first..task.first + task.count;
@@ -98,6 +113,7 @@ impl Job {
             failures: task.spent.failures,
             memory_factor: task.spent.memory_factor,
             round: self.meta.round,
+            copy: 0,
             params: task.set.and_then(|set| self.meta.sets.get(set as usize)).cloned().unwrap_or_default(),
             keys: self.keys_of(index, task.first, task.count),
             inputs: listed.as_ref().map_or(inputs, |(key, _)| TaskInputs::Listed(key.clone())),

@@ -73,6 +73,8 @@ impl Recall {
         self.job.check(index, manifest).map_err(place)?;
         if let Some(task) = self.job.stages[index].take_out(manifest.first) {
             self.job.tally(index, manifest);
+            // Of those that lost nothing is left.
+            self.job.stages[index].tally_mut(manifest.first).copies.started += u64::from(manifest.copy > 0);
             self.job.commit(index, manifest);
             let pieces = self.job.judge(index, manifest, &task, now_ms, draw);
             self.job.put_out_pieces(index, &task, pieces);
@@ -92,6 +94,7 @@ impl Recall {
         self.bring_out(index, task.first, task.count, task.attempt, set).map_err(place)?;
         if let Some(out) = self.job.stages[index].out.get_mut(&task.first) {
             out.phase = TaskPhase::Unknown;
+            out.copies = task.copy;
             (out.spent.failures, out.spent.memory_factor) = (task.failures, task.memory_factor);
         }
         Ok(())

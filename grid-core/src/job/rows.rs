@@ -98,6 +98,8 @@ struct OutRow {
     deaths: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     resends: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    copies: u32,
     /// The workers that died under it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     died: BTreeSet<WorkerId>,
@@ -223,6 +225,7 @@ fn out_row(task: &OutTask) -> OutRow {
         own: task.spent.own,
         deaths: task.spent.deaths,
         resends: task.resends,
+        copies: task.copies,
         died: task.died.clone(),
         set: task.set,
         memory_factor: (task.spent.memory_factor != 1.0).then_some(task.spent.memory_factor),
@@ -241,6 +244,8 @@ fn out_task(row: OutRow) -> OutTask {
         attempt: row.attempt,
         spent: Spent { failures: row.failures, own: row.own, deaths: row.deaths, memory_factor },
         resends: row.resends,
+        copies: row.copies,
+        is_copy_due: false,
         died: row.died,
         set: row.set,
         phase: row.until_ms.map_or(TaskPhase::Unknown, |until_ms| TaskPhase::Waiting { until_ms }),

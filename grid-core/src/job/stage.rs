@@ -29,6 +29,10 @@ pub struct OutTask {
     pub spent: Spent,
     /// How often it was sent again because nothing was heard of it, or because the queue had given its message up.
     pub resends: u32,
+    /// Copies of it that were sent, or are to be.
+    pub copies: u32,
+    /// The message of the last of these is to be sent. Not written down: what was not sent before the manager ended is not sent.
+    pub is_copy_due: bool,
     /// The workers that fell silent while they ran it. Names and not a number: each counts once, however often it is told.
     pub died: BTreeSet<WorkerId>,
     /// The place of the parameters that a redrive has set for it, if one has.
@@ -60,12 +64,43 @@ impl OutTask {
     /// A task that is to be sent, and on which nothing was spent yet.
     pub fn due(first: ItemIndex, count: u32, attempt: u32) -> Self {
         let (spent, died) = (Spent::default(), BTreeSet::new());
-        Self { first, count, attempt, spent, resends: 0, died, set: None, phase: TaskPhase::Due }
+        let (resends, copies, is_copy_due, set) = (0, 0, false, None);
+        Self { first, count, attempt, spent, resends, copies, is_copy_due, died, set, phase: TaskPhase::Due }
+    }
+
+    /// Whether its message was sent, as far as is known: somebody may execute it.
+    pub fn is_executable(&self) -> bool {
+        matches!(self.phase, TaskPhase::Sent { .. } | TaskPhase::Unknown)
     }
 
     /// The attempt's name within its stage.
     pub fn key(&self) -> AttemptKey {
         AttemptKey { first: self.first, attempt: self.attempt }
+    }
+}
+
+/// Second executions of attempts that were slow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copies {
+    /// Copies that were started.
+    pub started: u64,
+    /// Of those, the ones that committed first.
+    #[serde(default)]
+    pub won: u64,
+    /// Microseconds of slot time of the executions that did not, as far as their workers told.
+    #[serde(default)]
+    pub lost_us: u64,
+}
+
+impl Copies {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.started += other.started;
+        self.won += other.won;
+        self.lost_us += other.lost_us;
     }
 }
 
@@ -77,6 +112,8 @@ pub(super) struct Tally {
     pub attempts: u64,
     pub reused: u64,
     pub busy_us: u64,
+    #[serde(default, skip_serializing_if = "Copies::is_none")]
+    pub copies: Copies,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failures: BTreeMap<Reason, u64>,
     /// What was asked of services for these items, or for the job while their row was written.
@@ -91,6 +128,7 @@ impl Tally {
         self.attempts += other.attempts;
         self.reused += other.reused;
         self.busy_us += other.busy_us;
+        self.copies.add(&other.copies);
         self.spending.add(&other.spending);
         for (reason, count) in &other.failures {
             *self.failures.entry(*reason).or_default() += count;
@@ -166,6 +204,8 @@ pub struct StageView {
     pub bytes_out: u64,
     /// Microseconds that items took.
     pub busy_us: u64,
+    /// Second executions of attempts.
+    pub copies: Copies,
 }
 
 impl StageBook {
@@ -236,6 +276,7 @@ impl StageBook {
             bytes_in: total.bytes_in,
             bytes_out: total.bytes_out,
             busy_us: total.busy_us,
+            copies: total.copies,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod chance;
+mod copies;
 mod world;
 
 use super::*;

@@ -107,6 +107,7 @@ pub(crate) const INPUT_FORMATS: &[Word] =
 pub(crate) const OUTPUT_FORMATS: &[Word] = &[word("text"), word("csv"), word("ndjson"), word("binary")];
 pub(crate) const PER: &[Word] = &[word("item"), word("bundle"), word("worker")];
 pub(crate) const INPUT_AS: &[Word] = &[word("stdin"), word("file"), word("files")];
+pub(crate) const STRAGGLERS: &[Word] = &[word("copy"), word("wait")];
 pub(crate) const ON_FAILURE: &[Word] = &[word("continue"), word("drain"), word("cancel")];
 pub(crate) const ON_EXCEED: &[Word] = &[word("finish"), word("cancel")];
 pub(crate) const REASONS: &[Word] = &[
@@ -234,6 +235,7 @@ pub(crate) static STAGE: Section = Section {
         may("grace", Shape::Duration, "The time between SIGTERM and SIGKILL. Default: 10s."),
         may("skip", Shape::Section(&SKIP), "Items that may end as dead letters without failing the stage."),
         may("on_failure", Shape::Word(ON_FAILURE), "The rest of the job when this stage fails. Default: continue."),
+        may("stragglers", Shape::Word(STRAGGLERS), "A task that takes far longer than the others. Default: copy."),
         may("max_failures", Shape::Allowance, "Dead letters after which the job is stopped at once."),
     ],
 };

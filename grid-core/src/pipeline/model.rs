@@ -145,6 +145,9 @@ pub struct Stage {
     pub skip: Allowance,
     /// What becomes of the rest of the job when the stage fails. Default: continue.
     pub on_failure: OnFailure,
+    /// What becomes of a task that takes far longer than the others. Default: it is copied.
+    #[serde(default, skip_serializing_if = "Stragglers::is_default")]
+    pub stragglers: Stragglers,
     /// Dead letters after which the job is stopped at once, whatever `on_failure` says. Default: no limit.
     #[serde(default)]
     pub max_failures: Option<Allowance>,
@@ -360,6 +363,23 @@ pub enum OnFailure {
     Cancel,
 }
 
+/// What becomes of a task that takes far longer than the others of its stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stragglers {
+    /// It is executed a second time, on another worker, while the first one goes on; whichever commits first counts.
+    #[default]
+    Copy,
+    /// It is waited for.
+    Wait,
+}
+
+impl Stragglers {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What is kept of an item that runs: the folder `GRIDMILL_CHECKPOINT_DIR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -405,6 +425,7 @@ impl Stage {
             grace: DEFAULT_GRACE,
             skip: Allowance::Items(0),
             on_failure: OnFailure::Continue,
+            stragglers: Stragglers::Copy,
             max_failures: None,
         }
     }

@@ -24,6 +24,9 @@ pub struct Manifest {
     pub attempt: u32,
     /// Who wrote it.
     pub worker: WorkerId,
+    /// Which execution of the attempt this was: 0 the one that it was sent for, from 1 a copy.
+    #[serde(default, skip_serializing_if = "is_no_copy")]
+    pub copy: u32,
     /// When the execution began, Unix milliseconds by the worker's clock; never compared with another machine's.
     pub started_ms: u64,
     /// How long the items took together, microseconds.
@@ -123,6 +126,10 @@ impl Manifest {
     pub fn key(&self) -> AttemptKey {
         AttemptKey { first: self.first, attempt: self.attempt }
     }
+}
+
+fn is_no_copy(copy: &u32) -> bool {
+    *copy == 0
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -119,6 +119,7 @@ mod tests {
             count: 5,
             attempt: 1,
             worker: WorkerId::new("w"),
+            copy: 0,
             started_ms: 0,
             busy_us: 0,
             bytes_in: 0,

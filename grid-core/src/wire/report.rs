@@ -118,6 +118,12 @@ pub struct RunningTask {
     /// The attempt.
     #[serde(flatten)]
     pub key: AttemptKey,
+    /// Which execution of the attempt this is: 0 the one that it was sent for, from 1 a copy.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copy: u32,
+    /// Seconds that it has executed. Workers of earlier releases do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_secs: Option<f64>,
     /// Items of it that have ended.
     pub items_done: u32,
     /// What the command said of the item in hand, 0 to 1.
@@ -126,4 +132,8 @@ pub struct RunningTask {
     /// The command's own words for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

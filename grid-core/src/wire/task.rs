@@ -30,6 +30,10 @@ pub struct TaskMessage {
     /// The round of the job in which it was sent: its own tombstone stops it, and no other's.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round: u32,
+    /// 0 for the attempt's own message, and every repeat of it. From 1: the message of a copy, which is not for a worker that
+    /// executes the attempt already.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copy: u32,
     /// Values of parameters for this attempt, in place of the job's: a redrive has set them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub params: BTreeMap<String, String>,

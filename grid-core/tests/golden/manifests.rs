@@ -15,6 +15,7 @@ fn manifest(outputs: Outputs) -> Manifest {
         count: 3,
         attempt: 1,
         worker: WorkerId::new("w-1"),
+        copy: 0,
         started_ms: 1_760_000_000_123,
         busy_us: 45_678,
         bytes_in: 9_000,
@@ -105,4 +106,9 @@ fn a_manifest_of_reused_results() {
     let manifest =
         Manifest { worker: WorkerId::new("manager"), started_ms: 0, busy_us: 0, reused_from, ..manifest(object(512)) };
     golden!("manifest-reused.json").holds(&manifest, &["", "/outputs/pack/object"]);
+}
+
+#[test]
+fn the_manifest_of_a_copy() {
+    golden!("manifest-copy.json").holds(&Manifest { copy: 1, ..manifest(text()) }, &[""]);
 }

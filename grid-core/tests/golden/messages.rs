@@ -37,6 +37,7 @@ fn task() -> TaskMessage {
         failures: 0,
         memory_factor: 1.0,
         round: 0,
+        copy: 0,
         params: Default::default(),
         keys: KeySource::Items(items("clean", 8_192, 16)),
         inputs: TaskInputs::Plan,
@@ -107,9 +108,35 @@ fn a_completion() {
 }
 
 #[test]
+fn the_message_of_a_copy() {
+    golden!("task-copy.json").holds(&TaskMessage { copy: 1, ..task() }, &["", "/keys/items"]);
+}
+
+#[test]
+fn a_heartbeat_that_tells_of_a_copy() {
+    let (key, age_secs) = (AttemptKey { first: 8_192, attempt: 1 }, Some(12.5));
+    let (copy, items_done, progress, status) = (1, 3, None, None);
+    let task = RunningTask { job: job(), stage: stage("clean"), key, copy, age_secs, items_done, progress, status };
+    let heartbeat = Heartbeat {
+        v: 1,
+        worker: WorkerId::new("w-1"),
+        sequence: 7,
+        pool: "default".into(),
+        slots: 2,
+        interval_secs: 20.0,
+        machine: None,
+        closed_by: None,
+        running: vec![task],
+    };
+    let places = ["/heartbeat", "/heartbeat/running/0"];
+    golden!("report-heartbeat-copy.json").holds(&Report::Heartbeat(heartbeat), &places);
+}
+
+#[test]
 fn a_heartbeat() {
     let key = AttemptKey { first: 8_192, attempt: 1 };
-    let task = RunningTask { job: job(), stage: stage("clean"), key, items_done: 3, progress: None, status: None };
+    let (copy, age_secs, items_done, progress, status) = (0, None, 3, None, None);
+    let task = RunningTask { job: job(), stage: stage("clean"), key, copy, age_secs, items_done, progress, status };
     let told = RunningTask { progress: Some(0.5), status: Some("second pass".into()), ..task.clone() };
     let heartbeat = Heartbeat {
         v: 1,

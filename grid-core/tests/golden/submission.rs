@@ -46,6 +46,7 @@ fn stage(name: &str, items: ItemSource) -> Stage {
         grace: Duration::from_secs(10),
         skip: Allowance::Items(0),
         on_failure: OnFailure::Continue,
+        stragglers: Stragglers::Copy,
         max_failures: None,
     }
 }
@@ -86,6 +87,7 @@ fn full() -> Stage {
         timeout: Duration::from_millis(600_500),
         skip: Allowance::Percent(0.1),
         on_failure: OnFailure::Drain,
+        stragglers: Stragglers::Copy,
         max_failures: Some(Allowance::Items(10)),
         ..split("clean", SplitBy::Bytes { target: ByteSize(32 << 20) })
     }

@@ -36,9 +36,11 @@ fn written(item: &ItemRan) -> u64 {
     }
 }
 
-/// Whether no item came to an end.
-pub(super) fn nothing_ran(items: &[ItemRan]) -> bool {
-    items.iter().all(|item| matches!(item, ItemRan::Unrun))
+/// Whether there is nothing to commit: no item came to an end. Nor does a copy end an attempt half done, of which another
+/// execution does all.
+pub(super) fn is_in_vain(message: &TaskMessage, items: &[ItemRan]) -> bool {
+    let mut is_unrun = items.iter().map(|item| matches!(item, ItemRan::Unrun));
+    if message.copy > 0 { is_unrun.any(|is| is) } else { is_unrun.all(|is| is) }
 }
 
 /// The manifest. With `per: bundle` the one result stands for all items.
@@ -59,6 +61,7 @@ pub(super) fn build(
         count: message.count,
         attempt: message.attempt,
         worker: worker.clone(),
+        copy: message.copy,
         started_ms: executed.started_ms,
         busy_us: u64::try_from(executed.ran.busy.as_micros()).unwrap_or(u64::MAX),
         bytes_in: ended.map(|span| span.bytes_in).sum(),

@@ -32,14 +32,14 @@ pub(crate) enum End {
     Committed,
     /// The attempt has a manifest already, of another execution (or of an earlier try of this one, of which no answer came).
     WasCommitted,
-    /// No item came to an end: there is nothing to commit.
+    /// No item came to an end, or a copy was cut short: there is nothing to commit.
     NothingRan,
 }
 
 /// Commits an execution. Transient errors are borne with until the worker is killed, or loses patience.
 pub(crate) async fn commit(context: &Context, message: &TaskMessage, executed: Executed) -> Result<End, Hindrance> {
     let executed = manifest::checked(message, executed);
-    if manifest::nothing_ran(&executed.ran.items) {
+    if manifest::is_in_vain(message, &executed.ran.items) {
         return Ok(End::NothingRan);
     }
     let nonce = context.dice.nonce();

@@ -29,6 +29,7 @@ async fn a_bundle_becomes_one_manifest_and_one_completion_and_its_message_goes()
         count: 3,
         attempt: 1,
         worker: WorkerId::new("w"),
+        copy: 0,
         started_ms: infra::memory::START_MS,
         busy_us: 7_000,
         bytes_in: 0,

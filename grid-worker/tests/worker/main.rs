@@ -4,6 +4,7 @@
 mod beats;
 mod calm;
 mod closing;
+mod copies;
 mod deaf;
 mod elsewhere;
 mod gate;

@@ -236,6 +236,7 @@ pub fn task(stage: &str, first: u32, count: u32) -> TaskMessage {
         failures: 0,
         memory_factor: 1.0,
         round: 0,
+        copy: 0,
         params: Default::default(),
         keys: KeySource::Items(items),
         inputs: TaskInputs::Plan,

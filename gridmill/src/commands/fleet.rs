@@ -124,6 +124,7 @@ mod tests {
             stage: StageName::new("clean"),
             first: 80,
             attempt: 1,
+            is_copy: false,
             items_done: 3,
             progress: Some(0.421),
             status: Some("merging\nfiles".into()),

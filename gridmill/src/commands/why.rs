@@ -60,7 +60,8 @@ fn attempt_words(attempt: &Attempt) -> String {
         1 => String::new(),
         items => format!(", in a task of {items} items"),
     };
-    format!("attempt {} at {} on {}{others}", attempt.attempt, attempt.started, attempt.worker)
+    let copy = if attempt.is_copy { ", a copy of one that was too slow" } else { "" };
+    format!("attempt {} at {} on {}{others}{copy}", attempt.attempt, attempt.started, attempt.worker)
 }
 
 fn end_words(end: &AttemptEnd) -> Vec<String> {
@@ -128,6 +129,7 @@ mod tests {
             worker: "w".into(),
             started: "2026-01-01T00:00:00Z".into(),
             task_items,
+            is_copy: false,
             end,
         };
         let story = Story {
@@ -135,7 +137,7 @@ mod tests {
             stage: StageName::new("clean"),
             item: "7".into(),
             index: 7,
-            outcome: view::outcome(Fate::Dead).to_owned(),
+            outcome: view::outcome(Fate::Dead, false).to_owned(),
             waits: Some("its turn has not come".into()),
             attempts: vec![
                 attempt(1, 8, AttemptEnd::Failed { together: 8, failure: failure.clone() }),
@@ -169,6 +171,9 @@ not taken from job 0180: `run` differs
   now:  ./b
   then: ./a";
         assert_eq!(told(&story), expected);
+        let copied = Attempt { is_copy: true, ..attempt(1, 2, AttemptEnd::HandedBack) };
+        let words = "attempt 1 at 2026-01-01T00:00:00Z on w, in a task of 2 items, a copy of one that was too slow";
+        assert_eq!(attempt_words(&copied), words);
     }
 
     #[test]

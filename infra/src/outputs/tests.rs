@@ -27,6 +27,7 @@ fn manifest(pack: Pack) -> Manifest {
         count: 3,
         attempt: 1,
         worker: WorkerId::new("w"),
+        copy: 0,
         started_ms: 0,
         busy_us: 0,
         bytes_in: 0,

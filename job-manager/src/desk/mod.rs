@@ -1,11 +1,13 @@
 //! One job in the hands of the leader: what is under way for it outside of its state.
 
+mod copies;
 mod pass;
 mod repair;
 mod send;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use grid_core::copies::ItemTimes;
 use grid_core::ids::{JobId, StageName};
 use grid_core::items::plan::Group;
 use grid_core::job::{Applied, Job};
@@ -67,6 +69,8 @@ pub(crate) struct Desk {
     pub is_eager: bool,
     /// Passes that failed in a row.
     pub strikes: u32,
+    /// How long items take, by stage.
+    times: BTreeMap<StageName, ItemTimes>,
     /// What its tenant was charged for the tasks that are out.
     pub bill: Bill,
 }
@@ -95,6 +99,7 @@ impl Desk {
             reuse,
             is_eager: false,
             strikes: 0,
+            times: BTreeMap::new(),
             bill: Bill::default(),
         };
         desk.charge_submission();
@@ -177,6 +182,7 @@ impl Desk {
                 tracing::debug!(stage = %manifest.stage, attempt = %manifest.key(), "counted");
                 self.notices.note(&self.table.job, manifest);
                 self.bill.ended(manifest);
+                self.learn(manifest);
                 self.unsaved_since.get_or_insert_with(Instant::now);
             }
             Applied::Stale => {}

@@ -25,7 +25,7 @@ impl Desk {
     ) -> Result<bool, ManagerError> {
         self.is_eager = false;
         let has_ended = self.table.job.settle(grid.clock.now_ms()).is_some() || self.table.job.state().is_final();
-        let has_due = self.table.job.out().any(|(_, task)| task.phase == TaskPhase::Due);
+        let has_due = self.table.job.out().any(|(_, task)| task.phase == TaskPhase::Due || task.is_copy_due);
         if !(has_ended || has_due || flush_due) {
             return Ok(false);
         }

@@ -30,9 +30,10 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends every due task. What could not be sent stays due.
+    /// Sends every due task, and the copies that are due. What could not be sent stays due.
     pub(super) async fn send_due(&mut self, grid: &Grid) -> Result<(), ManagerError> {
-        let messages = self.table.job.due();
+        let mut messages = self.table.job.due();
+        messages.extend(self.table.job.due_copies());
         for batch in messages.chunks(QUEUE_BATCH) {
             list_inputs(grid, batch).await?;
             let bodies = batch.iter().map(|message| to_ascii_json(&message.task)).collect::<Result<Vec<_>, _>>();
@@ -47,6 +48,9 @@ impl Desk {
             let now_ms = grid.clock.now_ms();
             for (message, answer) in batch.iter().zip(answers) {
                 match answer {
+                    Ok(()) if message.task.copy > 0 => {
+                        self.table.job.copy_sent(&message.task.stage, message.task.key());
+                    }
                     Ok(()) => self.table.job.sent(&message.task.stage, message.task.key(), now_ms),
                     Err(error) => tracing::warn!(%error, "a task was not sent; it stays due"),
                 }

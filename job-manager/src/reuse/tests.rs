@@ -18,6 +18,7 @@ fn task() -> TaskMessage {
         failures: 0,
         memory_factor: 1.0,
         round: 0,
+        copy: 0,
         params: Default::default(),
         keys: KeySource::Given(Key::default()),
         inputs: TaskInputs::Plan,

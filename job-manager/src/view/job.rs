@@ -105,6 +105,12 @@ impl JobView {
         self.outputs.manifest(self.id(), &OutputRef { stage: stage.clone(), key: attempt }).await
     }
 
+    /// Whether an item's task is out, and was copied because it is slow.
+    pub fn is_copied(&self, stage: &StageName, item: ItemIndex) -> bool {
+        let mut tasks = self.job.out().filter(|(of, _)| *of == stage).map(|(_, task)| task);
+        tasks.any(|task| task.copies > 0 && (task.first..task.first.saturating_add(task.count)).contains(&item))
+    }
+
     /// What became of the items of a stage.
     pub fn fates(&self, stage: &StageName) -> Fates<'_> {
         Fates::new(&self.job, stage)

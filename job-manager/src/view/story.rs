@@ -30,7 +30,7 @@ pub async fn story(grid: &Grid, view: &JobView, stage: &StageName, item: ItemInd
         stage: stage.clone(),
         item: key.name(),
         index: item,
-        outcome: outcome(fate).to_owned(),
+        outcome: outcome(fate, view.is_copied(stage, item)).to_owned(),
         waits,
         // What the manager has written takes results from an earlier job; nothing was executed.
         attempts: attempts.iter().filter(|it| it.manifest.reused_from.is_none()).map(|it| told_of(it, item)).collect(),
@@ -38,12 +38,15 @@ pub async fn story(grid: &Grid, view: &JobView, stage: &StageName, item: ItemInd
     })
 }
 
-/// What became of an item, in words.
-pub fn outcome(fate: Fate) -> &'static str {
+/// What became of an item, in words. Whether its task was copied tells more of one that is out.
+pub fn outcome(fate: Fate, is_copied: bool) -> &'static str {
     match fate {
         Fate::Committed => "committed",
         Fate::Dead => "dead: it was given up on",
         Fate::Skipped => "skipped: a rule left it out, or what it needs was left out or is dead",
+        Fate::Out if is_copied => {
+            "in work, twice: its task is far slower than others of its stage, and a copy of it was started elsewhere"
+        }
         Fate::Out => "in work, or waiting to be tried again",
         Fate::Waiting => "waiting for its turn, or for what it needs",
     }
@@ -56,6 +59,7 @@ fn told_of(attempt: &Committed, item: ItemIndex) -> Attempt {
         worker: manifest.worker.to_string(),
         started: rfc3339(manifest.started_ms),
         task_items: manifest.count,
+        is_copy: manifest.copy > 0,
         end: end_of(attempt, manifest, item),
     }
 }

@@ -57,6 +57,7 @@ fn status(row: WorkerRow) -> WorkerStatus {
         stage: task.stage,
         first: task.key.first,
         attempt: task.key.attempt,
+        is_copy: task.copy > 0,
         items_done: task.items_done,
         progress: task.progress,
         status: task.status,

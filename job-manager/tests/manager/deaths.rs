@@ -24,6 +24,8 @@ fn beat(worker: &str, sequence: u64, interval_secs: f64, running: &[&TaskMessage
         job: task.job.clone(),
         stage: task.stage.clone(),
         key: task.key(),
+        copy: task.copy,
+        age_secs: None,
         items_done: 0,
         progress: None,
         status: None,

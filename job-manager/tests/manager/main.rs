@@ -5,6 +5,7 @@
 mod bills;
 mod calls;
 mod control;
+mod copies;
 mod deaths;
 mod http;
 mod lead;

@@ -167,6 +167,7 @@ impl Yard {
             count: task.count,
             attempt: task.attempt,
             worker: WorkerId::new("test"),
+            copy: task.copy,
             started_ms: 0,
             busy_us: 1,
             bytes_in: 0,

@@ -56,7 +56,7 @@ impl Watch {
     pub(super) fn took(&mut self, actor: ActorId, task: &TaskMessage, receives: u32) {
         let attempt = (task.job.clone(), task.stage.clone(), task.key());
         let key = layout::manifest(&task.job, &task.stage, task.key());
-        let is_settled = receives > 1 && self.objects.contains_key(&key);
+        let is_settled = (receives > 1 || task.copy > 0) && self.objects.contains_key(&key);
         let mail = self.mail.entry(attempt).or_default();
         mail.receives += 1;
         if !is_settled {

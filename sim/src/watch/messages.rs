@@ -103,6 +103,9 @@ impl Watch {
     }
 
     fn sent_task(&mut self, actor: ActorId, task: &TaskMessage) {
+        if task.copy > 0 {
+            return self.sent_copy(task);
+        }
         let attempt = (task.job.clone(), task.stage.clone(), task.key());
         self.mail.entry(attempt.clone()).or_default().sends += 1;
         if !self.sent.insert((attempt.clone(), task.round)) {
@@ -216,17 +219,19 @@ impl Watch {
     /// Tasks that were sent and that somebody has to do something for yet.
     pub fn open_tasks(&mut self) -> u64 {
         let mut open = std::mem::take(&mut self.open);
-        let is_over = |job: &JobId| {
-            let job = self.jobs.get(job).and_then(|seen| seen.job.as_ref());
-            job.is_some_and(|job| !job.state().is_under_way())
-        };
-        open.retain(|sent| !self.is_settled(sent) && !is_over(&sent.0.0));
+        open.retain(|sent| !self.is_settled(sent) && !self.is_over(&sent.0.0));
         self.open = open;
         self.open.len() as u64
     }
 
+    /// Whether a job has ended, as its rows have it.
+    pub(super) fn is_over(&self, job: &JobId) -> bool {
+        let job = self.jobs.get(job).and_then(|seen| seen.job.as_ref());
+        job.is_some_and(|job| !job.state().is_under_way())
+    }
+
     /// Whether nothing is left to do for a message: its attempt is committed, or its round was stopped.
-    fn is_settled(&self, ((job, stage, key), round): &Sent) -> bool {
+    pub(super) fn is_settled(&self, ((job, stage, key), round): &Sent) -> bool {
         let Some(seen) = self.jobs.get(job) else { return false };
         let is_committed = seen.stages.get(stage).is_some_and(|stage| stage.manifests.contains_key(key));
         is_committed || seen.stopped.contains_key(round)

@@ -1,5 +1,6 @@
 //! Sees every call where it takes effect, and knows what must never be. It has a memory of its own, and asks nobody.
 
+mod copies;
 mod manners;
 mod messages;
 mod objects;
@@ -47,6 +48,8 @@ pub struct Watch {
     sent: BTreeSet<Sent>,
     /// Those that were not settled when that was last looked at.
     open: BTreeSet<Sent>,
+    /// Copies that were sent.
+    copies: BTreeMap<Sent, copies::Copies>,
     /// Executions of an attempt that began.
     executions: BTreeMap<Sent, u64>,
     /// What is known of attempts by their messages.
@@ -132,6 +135,7 @@ impl Watch {
             depths: BTreeMap::new(),
             sent: BTreeSet::new(),
             open: BTreeSet::new(),
+            copies: BTreeMap::new(),
             executions: BTreeMap::new(),
             mail: BTreeMap::new(),
             well_since: BTreeMap::new(),
@@ -178,7 +182,8 @@ impl Watch {
         if self.tally.of(Event::Poison) > 0 || !weather.is_gentle() {
             return;
         }
-        if let Some((((_, stage, key), _), times)) = self.executions.iter().find(|(_, times)| **times > 1)
+        let is_too_often = |(sent, times): &(&Sent, &u64)| **times > self.permitted(sent);
+        if let Some((((_, stage, key), _), times)) = self.executions.iter().find(is_too_often)
             && weather.is_calm()
         {
             let what = format!("{stage} {key} was executed {times} times, and nothing went wrong");
@@ -197,8 +202,10 @@ impl Watch {
     /// own, its completion, and their deletes; beside that what a stage costs, and a heartbeat now and then.
     fn check_requests(&mut self, weather: &Weather) {
         let stages: usize = self.jobs.values().map(|seen| seen.submission.pipeline.stages.len()).sum();
-        let (attempts, of_stages) =
-            (self.tally.of(Event::Attempt) + self.tally.of(Event::Reuse), 6 * (stages as u64 + 2));
+        let (attempts, of_stages) = (
+            self.tally.of(Event::Attempt) + self.tally.of(Event::Copied) + self.tally.of(Event::Reuse),
+            6 * (stages as u64 + 2),
+        );
         let writes = self.tally.of(Event::ObjectWrite);
         if weather.is_calm() && writes > 3 * attempts + of_stages {
             self.violated("E3", format!("{writes} objects were written for {attempts} attempts of {stages} stages"));

@@ -154,6 +154,7 @@ impl Watch {
         };
         self.last_commit = Some(Instant::now());
         self.count(&manifest);
+        self.note_winner(&manifest);
         self.check_end_of_attempt(&manifest);
         if let Some(earlier) = &manifest.reused_from {
             self.check_reuse(job, earlier, key);

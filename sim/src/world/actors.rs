@@ -44,6 +44,8 @@ struct Actor {
     kind: Kind,
     skew_ms: i64,
     slots: u32,
+    /// Items take so many times as long here.
+    slowness: u32,
     lives: u64,
     life: Option<Life>,
     back_at: Instant,
@@ -70,7 +72,9 @@ impl Crowd {
             let skew = weather.skew.as_millis() as u64;
             let skew_ms = random.below(2 * skew + 1) as i64 - skew as i64;
             let (slots, back_at) = (1 + random.below(4) as u32, Instant::now());
-            actors.push(Actor { id, name, kind, skew_ms, slots, lives: 0, life: None, back_at });
+            let is_slow = weather.slow_workers > 0.0 && random.chance(weather.slow_workers);
+            let slowness = if is_slow { 10 } else { 1 };
+            actors.push(Actor { id, name, kind, skew_ms, slots, slowness, lives: 0, life: None, back_at });
         }
         Self { net: net.clone(), workload: workload.clone(), actors, next_release: weather.mixed }
     }
@@ -192,7 +196,14 @@ impl Actor {
                     seed,
                 };
                 let (name, clock) = (config.worker.clone(), grid.clock.clone());
-                let runner = SimRunner { workload: workload.clone(), net: net.clone(), actor: self.id, name, clock };
+                let runner = SimRunner {
+                    workload: workload.clone(),
+                    net: net.clone(),
+                    actor: self.id,
+                    slowness: self.slowness,
+                    name,
+                    clock,
+                };
                 let working = Worker::new(grid.for_worker(), Arc::new(runner), config).run(stop.clone());
                 tokio::spawn(async move { working.await.map_err(|error| format!("{error:?}")) })
             }

@@ -24,7 +24,7 @@ use crate::mutant::Mutant;
 use crate::net::{CallPlan, Net, Release};
 use crate::reference::Left;
 use crate::tally::{Event, Tally};
-use crate::weather::Weather;
+use crate::weather::{Weather, slow_workers};
 use crate::workload::{Edition, Workload};
 
 /// Between two looks at the world.
@@ -81,6 +81,7 @@ impl Setup {
     pub fn of(seed: u64) -> Self {
         let mut random = Random::from_seed(seed);
         let weather = Weather::draw(&mut random).with_torn_writes(&mut Random::from_seed(seed ^ 0x70_4e));
+        let weather = Weather { slow_workers: slow_workers(seed), ..weather };
         let workload = Workload::draw(random.next_u64());
         Self { weather, has_wishes: true, ..Self::calm(seed, workload) }
     }
@@ -192,10 +193,14 @@ impl World {
             return;
         }
         let most = u64::from(ManagerConfig::default().window_per_slot * self.crowd.slots());
+        let share = u64::from(self.crowd.slots() / 8).max(1);
         self.net.watch(|watch| {
-            let open = watch.open_tasks();
+            let (open, copies) = (watch.open_tasks(), watch.open_copies());
             if open > most {
                 watch.violated("E5", format!("{open} tasks are handed out, with a window of {most}"));
+            }
+            if copies > share {
+                watch.violated("E6", format!("{copies} copies are open, with a share of {share}"));
             }
         });
     }

@@ -127,6 +127,7 @@ async fn end(grid: &Grid, task: &TaskMessage) {
         count: task.count,
         attempt: task.attempt,
         worker: WorkerId::new("fuzz"),
+        copy: 0,
         started_ms: 0,
         busy_us: 1,
         bytes_in: 0,

@@ -4,6 +4,7 @@
 //! `grid-worker`, start a server, set `AWS_ENDPOINT_URL`, then `cargo test -p gridmill-tests --test processes -- --ignored`.
 //! `GRIDMILL_KILLS` says how many processes are killed in one job, `GRIDMILL_SEED` which.
 
+mod copies;
 mod machines;
 mod names;
 mod strangers;
@@ -19,6 +20,7 @@ use grid_core::random::Random;
 use gridmill_tests::fleet::{Daemon, Fleet, get, post, tree};
 use serde_json::{Value, json};
 
+use self::copies::a_copy_ends_what_the_first_execution_never_does;
 use self::machines::{
     a_group_that_ends_an_instance_waits_for_its_worker, a_worker_says_whether_its_group_would_wait,
     processes_come_with_the_work_and_go_without_losing_any, spot_notices_under_load_end_no_command_and_change_no_byte,
@@ -205,6 +207,7 @@ gridmill_tests::on_ministack! {
     a_job_that_is_cancelled_ends_and_the_next_one_runs
     what_failed_is_redriven_and_nothing_else_runs_again
     a_table_that_is_lost_is_made_again_and_the_job_goes_on
+    a_copy_ends_what_the_first_execution_never_does
     a_group_that_ends_an_instance_waits_for_its_worker
     a_worker_says_whether_its_group_would_wait
     spot_notices_under_load_end_no_command_and_change_no_byte

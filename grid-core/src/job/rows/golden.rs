@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::lifecycle::Ending;
 use super::super::meta::{Meta, Redrive};
+use super::super::stage::Copies;
 use super::super::state::JobState;
 use super::*;
 use crate::check::golden;
@@ -18,6 +19,8 @@ fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
         attempt: 3,
         spent,
         resends: 1,
+        copies: 0,
+        is_copy_due: false,
         died: BTreeSet::from([WorkerId::new("w-1"), WorkerId::new("w-2")]),
         set: Some(2),
         phase: TaskPhase::Waiting { until_ms },
@@ -25,8 +28,7 @@ fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
 }
 
 fn out(first: ItemIndex, phase: TaskPhase) -> OutTask {
-    let spent = Spent::default();
-    OutTask { first, count: 8, attempt: 1, spent, resends: 0, died: BTreeSet::new(), set: None, phase }
+    OutTask { phase, ..OutTask::due(first, 8, 1) }
 }
 
 fn tally() -> Tally {
@@ -36,6 +38,7 @@ fn tally() -> Tally {
         attempts: 9,
         reused: 2,
         busy_us: 45_678,
+        copies: Default::default(),
         failures: BTreeMap::from([(Reason::Exit, 3), (Reason::DiskFull, 1)]),
         spending: Default::default(),
     }
@@ -104,6 +107,19 @@ fn the_rows_of_shards() {
     let mut own = waiting(104, 5);
     own.spent.own = 1;
     golden!("state-shard-own.json").holds(&out_row(&own), &[""]);
+}
+
+#[test]
+fn the_row_of_a_shard_with_a_copy() {
+    let mut book = StageBook::default();
+    let copies = Copies { started: 3, won: 1, lost_us: 1_234 };
+    book.tallies.insert(0, Tally { copies, ..tally() });
+    book.out.insert(112, OutTask { copies: 1, ..out(112, TaskPhase::Unknown) });
+    golden!("state-shard-copy.json").holds(&book.shard_row(0), &["", "/out/0", "/tally", "/tally/copies"]);
+    let row = serde_json::from_str(golden!("state-shard-copy.json").text).expect("it was read just now");
+    let mut read = StageBook::default();
+    read.load_shard(0, row).expect("its items are in range");
+    assert_eq!((read.out, read.tallies), (book.out, book.tallies));
 }
 
 #[test]

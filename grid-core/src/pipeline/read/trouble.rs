@@ -32,6 +32,10 @@ impl Reader<'_, '_> {
             let on_failure = self.word(node, "something to do on failure", grammar::ON_FAILURE);
             stage.on_failure = on_failure.unwrap_or(stage.on_failure);
         }
+        if let Some(node) = fields.node("stragglers") {
+            let stragglers = self.word(node, "something to do with stragglers", grammar::STRAGGLERS);
+            stage.stragglers = stragglers.unwrap_or(stage.stragglers);
+        }
         stage.max_failures = fields.node("max_failures").and_then(|node| self.allowance(node));
     }
 

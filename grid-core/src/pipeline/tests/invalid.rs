@@ -465,7 +465,7 @@ fn slips_of_the_pen_are_found() {
             "each: up\nrun: x\ntiemout: 5m\ncolour: red",
             &[
                 "10:5 unknown key `tiemout` in a stage [did you mean `timeout`?]",
-                "11:5 unknown key `colour` in a stage [known are `after`, `all`, `by`, `cache`, `checkpoint`, `each`, `env`, `fan_in`, `grace`, `group`, `input_as`, `list`, `matrix`, `max_failures`, `notify`, `on_failure`, `output`, `per`, `pool`, `range`, `resources`, `retry`, `run`, `setup`, `skip`, `split`, `step`, `tasks`, `timeout`]",
+                "11:5 unknown key `colour` in a stage [known are `after`, `all`, `by`, `cache`, `checkpoint`, `each`, `env`, `fan_in`, `grace`, `group`, `input_as`, `list`, `matrix`, `max_failures`, `notify`, `on_failure`, `output`, `per`, `pool`, `range`, `resources`, `retry`, `run`, `setup`, `skip`, `split`, `step`, `stragglers`, `tasks`, `timeout`]",
             ],
         ),
         (
@@ -481,7 +481,7 @@ fn slips_of_the_pen_are_found() {
         (
             "[a]",
             &[
-                "8:5 a stage must be a map of keys [its keys are `split`, `matrix`, `range`, `list`, `each`, `group`, `by`, `all`, `fan_in`, `tasks`, `after`, `run`, `step`, `per`, `input_as`, `env`, `setup`, `pool`, `resources`, `checkpoint`, `output`, `notify`, `cache`, `retry`, `timeout`, `grace`, `skip`, `on_failure`, `max_failures`]",
+                "8:5 a stage must be a map of keys [its keys are `split`, `matrix`, `range`, `list`, `each`, `group`, `by`, `all`, `fan_in`, `tasks`, `after`, `run`, `step`, `per`, `input_as`, `env`, `setup`, `pool`, `resources`, `checkpoint`, `output`, `notify`, `cache`, `retry`, `timeout`, `grace`, `skip`, `on_failure`, `stragglers`, `max_failures`]",
             ],
         ),
         (

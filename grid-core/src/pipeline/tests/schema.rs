@@ -94,6 +94,7 @@ fn the_words_of_the_grammar_are_those_of_the_model() {
     fn model<T: serde::Serialize>(all: &[T]) -> Vec<String> {
         all.iter().map(|one| serde_json::to_value(one).unwrap().as_str().unwrap().to_owned()).collect()
     }
+    use crate::pipeline::Stragglers as S;
     use {Format as F, InputAs as I, OnFailure as O, ParamType as P};
     assert_eq!(words(grammar::PARAM_TYPES), model(&[P::String, P::Integer, P::Number, P::Boolean]));
     assert_eq!(words(grammar::INPUT_FORMATS), model(&[F::Text, F::Csv, F::Ndjson, F::Binary]));
@@ -101,5 +102,6 @@ fn the_words_of_the_grammar_are_those_of_the_model() {
     assert_eq!(words(grammar::PER), model(&[Per::Item, Per::Bundle, Per::Worker]));
     assert_eq!(words(grammar::INPUT_AS), model(&[I::Stdin, I::File, I::Files]));
     assert_eq!(words(grammar::ON_FAILURE), model(&[O::Continue, O::Drain, O::Cancel]));
+    assert_eq!(words(grammar::STRAGGLERS), model(&[S::Copy, S::Wait]));
     assert_eq!(words(grammar::REASONS), model(&Reason::ALL));
 }

@@ -55,6 +55,7 @@ fn plain(name: &str, items: ItemSource, run: Command) -> Stage {
         grace: DEFAULT_GRACE,
         skip: Allowance::Items(0),
         on_failure: OnFailure::Continue,
+        stragglers: Stragglers::Copy,
         max_failures: None,
     }
 }
@@ -165,6 +166,7 @@ timeout: 1h30m
 grace: 20s
 skip: {limit: 10}
 on_failure: drain
+stragglers: wait
 max_failures: 5%
 "#,
     );
@@ -207,6 +209,7 @@ max_failures: 5%
     expected.grace = Duration::from_secs(20);
     expected.skip = Allowance::Items(10);
     expected.on_failure = OnFailure::Drain;
+    expected.stragglers = Stragglers::Wait;
     expected.max_failures = Some(Allowance::Percent(5.0));
     assert_eq!(written, expected);
 }

@@ -120,6 +120,7 @@ impl Trial {
                 failures: 0,
                 memory_factor: self.memory_factor,
                 round: 0,
+                copy: 0,
                 params: Default::default(),
                 keys: KeySource::Items(items),
                 inputs: TaskInputs::Plan,

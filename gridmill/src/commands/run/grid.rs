@@ -88,7 +88,14 @@ impl Parts {
         // A job that was left unfinished is gone on with when somebody asks for it, not beside another one.
         let prices = Arc::new(PriceList::us_east_1().with_slot_hour(run.args.usd_per_slot_hour));
         let (crew, fleet) = Crew::start(run, worker_stop.clone())?;
-        let config = ManagerConfig { only: Some(job.clone()), prices, fleet, ..ManagerConfig::default() };
+        let config = ManagerConfig {
+            only: Some(job.clone()),
+            prices,
+            fleet,
+            // All slots are on this machine: what is slow here is slow in every one of them.
+            copy_after: None,
+            ..ManagerConfig::default()
+        };
         let manager = job_manager::lead(run.grid.clone(), config, publish, manager_stop.clone());
         let display = Display::new(run.console);
         Ok(Self {

@@ -36,6 +36,7 @@ pub async fn commit(yard: &Yard, task: &TaskMessage, outputs: Outputs) {
         count: task.count,
         attempt: task.attempt,
         worker: WorkerId::new("test"),
+        copy: 0,
         started_ms: 0,
         busy_us: 1,
         bytes_in: 0,
