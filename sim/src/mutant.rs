@@ -67,7 +67,8 @@ impl Mutant {
             | Self::UnconfirmedRows
             | Self::NotListed
             | Self::NoReceipt => 5,
-            Self::NoVersions | Self::TruncationIgnored | Self::InputsNotStored => 300,
+            Self::NoVersions | Self::TruncationIgnored => 300,
+            Self::InputsNotStored => 1_000,
             _ => 100,
         }
     }
