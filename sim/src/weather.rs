@@ -5,6 +5,9 @@ use std::time::Duration;
 use grid_core::random::Random;
 use infra::queue::QueueFaults;
 
+/// How many times longer a slow worker takes for everything that it executes.
+pub const SLOWNESS: u32 = 10;
+
 /// How often what goes wrong, 0 never and 1 always. The default is nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Weather {

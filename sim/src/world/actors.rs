@@ -17,7 +17,7 @@ use super::no_folder;
 use crate::net::{ActorId, Net, Release};
 use crate::runner::SimRunner;
 use crate::tally::Event;
-use crate::weather::Weather;
+use crate::weather::{SLOWNESS, Weather};
 use crate::workload::Workload;
 
 /// How long a worker's lease lasts here.
@@ -73,7 +73,7 @@ impl Crowd {
             let skew_ms = random.below(2 * skew + 1) as i64 - skew as i64;
             let (slots, back_at) = (1 + random.below(4) as u32, Instant::now());
             let is_slow = weather.slow_workers > 0.0 && random.chance(weather.slow_workers);
-            let slowness = if is_slow { 10 } else { 1 };
+            let slowness = if is_slow { SLOWNESS } else { 1 };
             actors.push(Actor { id, name, kind, skew_ms, slots, slowness, lives: 0, life: None, back_at });
         }
         Self { net: net.clone(), workload: workload.clone(), actors, next_release: weather.mixed }

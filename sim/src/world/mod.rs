@@ -24,7 +24,7 @@ use crate::mutant::Mutant;
 use crate::net::{CallPlan, Net, Release};
 use crate::reference::Left;
 use crate::tally::{Event, Tally};
-use crate::weather::{Weather, slow_workers};
+use crate::weather::{SLOWNESS, Weather, slow_workers};
 use crate::workload::{Edition, Workload};
 
 /// Between two looks at the world.
@@ -207,8 +207,11 @@ impl World {
 
     fn check_patience(&mut self) {
         let last = self.net.watch(|watch| watch.last_commit()).max(self.script.last_step());
-        let is_silent = self.calm_since.is_some_and(|since| since.max(last.unwrap_or(since)).elapsed() > PATIENCE);
-        let is_over = is_silent || self.start.elapsed() > LONGEST;
+        // All of it may have to be done by slow workers.
+        let times = if self.setup.weather.slow_workers > 0.0 { SLOWNESS } else { 1 };
+        let is_silent =
+            self.calm_since.is_some_and(|since| since.max(last.unwrap_or(since)).elapsed() > PATIENCE * times);
+        let is_over = is_silent || self.start.elapsed() > LONGEST * times;
         if is_over {
             let waits_for = self.script.waits_for();
             let rule = if waits_for.is_some() { "L1" } else { "L2" };
