@@ -22,7 +22,7 @@ pub struct Message {
 impl Job {
     /// The messages of all tasks that are due. Rows are written one by one: after a failed write a task may be on record
     /// and the news that made it ready may not. Such a task waits until the news has come again, or it would run without
-    /// a part of its input.
+    /// a part of its input, or before what it comes after.
     pub fn due(&self) -> Vec<Message> {
         let mut messages = Vec::new();
         if self.meta.state == JobState::Paused {
@@ -30,7 +30,7 @@ impl Job {
         }
         for (index, book) in self.stages.iter().enumerate() {
             let due = book.out.values().filter(|task| task.phase == TaskPhase::Due);
-            let sendable = due.filter(|task| self.has_inputs(index, task));
+            let sendable = due.filter(|task| self.is_open(index) && self.has_inputs(index, task));
             messages.extend(sendable.map(|task| self.message_of(index, task)));
         }
         messages

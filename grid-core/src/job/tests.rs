@@ -6,7 +6,7 @@ mod copies;
 mod world;
 
 use super::*;
-use crate::ids::StageName;
+use crate::ids::{AttemptKey, StageName};
 use crate::pipeline::{ItemSource, List, ListItem, OnFailure};
 use crate::reason::Reason;
 use crate::units::Allowance;
@@ -231,6 +231,23 @@ fn after_orders_stages_without_data() {
     assert_eq!((world.job.state(), order), (JobState::Succeeded, ["a", "a", "b", "b"].map(String::from).to_vec()));
 }
 
+/// The row that hands out `b` is written, and that by which `a` is done is not.
+#[test]
+fn what_comes_after_a_stage_waits_until_the_news_of_its_end_has_come_again() {
+    let mut second = stage("b", numbers(1));
+    second.after = vec![name("a")];
+    let mut world = World::of(vec![stage("a", numbers(1)), second]);
+    world.dispatch(1);
+    let news = world.run_one(&name("a"), |_| Ok(()));
+    world.job.dispatch(world.now_ms, &Tuning::default(), 1);
+    world.save_only("STAGE#b/");
+    world.reload();
+    world.job.resend(&name("b"), AttemptKey { first: 0, attempt: 1 });
+    assert_eq!(world.send_due(), Vec::new());
+    assert_eq!(world.job.apply(&news, world.now_ms, &mut || 0.5), Applied::Counted);
+    assert_eq!(world.send_due().iter().map(|task| task.stage.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
 #[test]
 fn a_stage_without_items_is_done_and_an_all_over_it_still_runs() {
     let empty = ItemSource::List(List::Inline(Vec::<ListItem>::new()));
@@ -299,7 +316,7 @@ fn a_job_that_was_redriven_is_recalled_with_what_ran_again() {
 fn manifests_that_contradict_each_other_are_not_recalled() {
     let mut world = World::of(vec![stage("a", numbers(4))]);
     world.dispatch(1);
-    let whole = world.execute(&name("a"), crate::ids::AttemptKey { first: 0, attempt: 1 }, 4, |_| Ok(()));
+    let whole = world.execute(&name("a"), AttemptKey { first: 0, attempt: 1 }, 4, |_| Ok(()));
     let part = world.execute(&name("a"), crate::ids::AttemptKey { first: 2, attempt: 1 }, 1, |_| Ok(()));
     let outside = world.execute(&name("a"), crate::ids::AttemptKey { first: 4, attempt: 1 }, 1, |_| Ok(()));
     let mut recall = Recall::new(world.job.submission().clone(), &Default::default());

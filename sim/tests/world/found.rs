@@ -100,6 +100,12 @@ fn what_runs_again_does_not_exceed_the_window() {
     assert_eq!(run(as_found(30_120_333_956_622_805)).violations, Vec::<String>::new());
 }
 
+/// Of two rows the table took the one by which a stage is handed out, and not the one by which the stage before it is done.
+#[test]
+fn a_stage_is_not_sent_again_before_it_is_known_that_the_one_before_is_done() {
+    assert_eq!(run(Setup::of(30_120_427_120_498_412)).violations, Vec::<String>::new());
+}
+
 /// Of the rows of a redrive one failed, after those of what runs again, and before those of what reads it.
 #[test]
 fn what_was_left_out_runs_again_though_the_redrive_was_written_in_two_parts() {

@@ -126,7 +126,12 @@ fn whoever_is_killed_the_outputs_are_those_of_a_local_run() -> anyhow::Result<()
     let kills: u32 = std::env::var("GRIDMILL_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6);
     let seed: u64 = std::env::var("GRIDMILL_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let fleet = Fleet::new()?;
-    let pipeline = numbered(100 + 40 * kills, "sleep 0.1; echo $((GRIDMILL_KEY_ITEM * GRIDMILL_KEY_ITEM))");
+    let items = 100 + 40 * kills;
+    let work = numbered(items, "sleep 0.1; echo $((GRIDMILL_KEY_ITEM * GRIDMILL_KEY_ITEM))");
+    // The job lasts until all are killed who shall be.
+    let gate = fleet.path("gate");
+    let pipeline =
+        format!("{work}  last: {{list: [one], run: 'until [ -e {} ]; do sleep 0.1; done'}}\n", gate.display());
     fleet.write("p.yaml", &pipeline)?;
     let managers = RefCell::new(vec![fleet.manager("manager-0")?, fleet.manager("manager-1")?]);
     let mut workers = vec![fleet.worker("worker-0")?, fleet.worker("worker-1")?, fleet.worker("worker-2")?];
@@ -136,11 +141,8 @@ fn whoever_is_killed_the_outputs_are_those_of_a_local_run() -> anyhow::Result<()
     for _ in 0..kills {
         // Something must have happened since the last one.
         let last = managers.borrow().last().map(|manager| manager.address.clone()).context("there is one")?;
-        let is_over = |status: &Value| status["state"] != "running";
-        let status = until(&last, &job, |status| is_over(status) || stage(status, 0, "ok") > done)?;
-        if is_over(&status) {
-            break;
-        }
+        let has_moved = |ok: u64| ok > done || ok == u64::from(items);
+        let status = until(&last, &job, |status| has_moved(stage(status, 0, "ok")))?;
         done = stage(&status, 0, "ok");
         let victim = random.below(4);
         if victim != 0 {
@@ -154,6 +156,7 @@ fn whoever_is_killed_the_outputs_are_those_of_a_local_run() -> anyhow::Result<()
             managers.borrow_mut().push(fleet.manager(&format!("manager-{at}"))?);
         }
     }
+    fleet.write("gate", "")?;
     let addresses = || managers.borrow().iter().map(|manager| manager.address.clone()).collect();
     let end = fleet.end_of(&addresses, &job, MINUTES)?;
     assert_eq!(end["state"], "succeeded", "{end}");
