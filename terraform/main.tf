@@ -47,9 +47,10 @@ locals {
     GRIDMILL_ORPHAN_SECS       = var.workers.orphan_timeout_s
   }
 
+  # What reclaims would make late is bought on demand, whole jobs of it: with fewer there than on spot such jobs would wait for each other.
   markets = {
     spot      = { min_vcpus = var.workers.min_vcpus, max_vcpus = var.workers.max_vcpus }
-    on-demand = { min_vcpus = 0, max_vcpus = var.workers.on_demand_max_vcpus }
+    on-demand = { min_vcpus = 0, max_vcpus = coalesce(var.workers.on_demand_max_vcpus, var.workers.max_vcpus) }
   }
 
   # The fleet as the manager is told of it. A group that may have no machine is none, and without any people start workers.
@@ -58,7 +59,10 @@ locals {
   vcpus  = var.workers.vcpus_per_instance.min
   usd    = { for market, usd in var.workers.usd_per_vcpu_hour : market => format("%.6g", usd * local.vcpus) }
   groups = { for market, _ in local.fleet : market => module.workers.group_names[market] }
-  fleet_ways = length(local.fleet) == 0 ? {} : {
+  fleet_ways = length(local.fleet) == 0 ? {} : merge(local.fleet_basics, var.workers.daily_vcpu_hours == null ? {} : {
+    GRIDMILL_DAILY_MACHINE_HOURS = format("%.6g", var.workers.daily_vcpu_hours / local.vcpus)
+  })
+  fleet_basics = length(local.fleet) == 0 ? {} : {
     GRIDMILL_FLEET       = "aws"
     GRIDMILL_EVENT_QUEUE = module.queues.urls["events"]
     GRIDMILL_GROUPS = join(",", [for market in ["spot", "on-demand"] :
@@ -67,6 +71,7 @@ locals {
     # Receipts and budgets take the dearest for granted: nobody knows beforehand which items run on spot instances.
     GRIDMILL_USD_PER_SLOT_HOUR = format("%.6f", max([for market, _ in local.fleet : var.workers.usd_per_vcpu_hour[market]]...))
 
+    GRIDMILL_LATE_RISK     = format("%g", var.workers.late_risk)
     GRIDMILL_MACHINE_SLOTS = local.vcpus
     GRIDMILL_MIN_MACHINES  = ceil(var.workers.min_vcpus / local.vcpus)
     GRIDMILL_MAX_MACHINES  = max(1, floor(sum([for _, sizes in local.fleet : sizes.max_vcpus]) / local.vcpus))

@@ -181,13 +181,15 @@ variable "workers" {
   type = object({
     min_vcpus                 = optional(number, 0)
     max_vcpus                 = optional(number, 64)
-    on_demand_max_vcpus       = optional(number, 64)
+    on_demand_max_vcpus       = optional(number)
     vcpus_per_instance        = optional(object({ min = number, max = number }), { min = 2, max = 16 })
     memory_mib_per_instance   = optional(object({ min = number, max = optional(number) }), { min = 4096 })
     max_spot_price_percentage = optional(number, 100)
     root_gib                  = optional(number, 40)
     usd_per_vcpu_hour         = optional(object({ spot = number, on-demand = number }), { spot = 0.016, on-demand = 0.04 })
     spot_taken_per_hour       = optional(number, 0.03)
+    late_risk                 = optional(number, 0.02)
+    daily_vcpu_hours          = optional(number)
     drain_timeout_s           = optional(number, 300)
     orphan_timeout_s          = optional(number, 1800)
     max_lifetime_days         = optional(number, 0)
@@ -195,10 +197,10 @@ variable "workers" {
   })
   default     = {}
   nullable    = false
-  description = "The workers: a spot group of min_vcpus to max_vcpus and an on-demand group of 0 to on_demand_max_vcpus, which instances they take, what a vCPU-hour costs in each and how many spot instances of all are taken away in an hour (by which the manager buys), how long they may drain, after how long without task and manager they turn themselves off, and further settings of the program (GRIDMILL_..)."
+  description = "The workers: a spot group of min_vcpus to max_vcpus and an on-demand group of 0 to on_demand_max_vcpus (as many as max_vcpus unless said), which instances they take, what a vCPU-hour costs in each, how many spot instances of all are taken away in an hour and how likely a job may be late by that (by which the manager buys), after how many vCPU-hours of a day it asks for no more, how long they may drain, after how long without task and manager they turn themselves off, and further settings of the program (GRIDMILL_..)."
 
   validation {
-    condition     = var.workers.min_vcpus >= 0 && var.workers.min_vcpus <= var.workers.max_vcpus && var.workers.on_demand_max_vcpus >= 0
+    condition     = var.workers.min_vcpus >= 0 && var.workers.min_vcpus <= var.workers.max_vcpus && coalesce(var.workers.on_demand_max_vcpus, 0) >= 0
     error_message = "workers: 0 <= min_vcpus <= max_vcpus, and on_demand_max_vcpus is not negative."
   }
 
@@ -230,6 +232,16 @@ variable "workers" {
   validation {
     condition     = var.workers.usd_per_vcpu_hour.spot > 0 && var.workers.usd_per_vcpu_hour.on-demand > 0 && var.workers.spot_taken_per_hour >= 0 && var.workers.spot_taken_per_hour <= 1
     error_message = "workers.usd_per_vcpu_hour is positive, spot_taken_per_hour is 0 to 1."
+  }
+
+  validation {
+    condition     = var.workers.late_risk >= 0 && var.workers.late_risk <= 1
+    error_message = "workers.late_risk is a chance, 0 to 1: 0.02 is 2 %, and 1 buys the cheapest, always."
+  }
+
+  validation {
+    condition     = coalesce(var.workers.daily_vcpu_hours, 1) > 0
+    error_message = "workers.daily_vcpu_hours is positive, or null for no limit."
   }
 
   validation {

@@ -52,7 +52,7 @@ run "programs_are_told_where_the_grid_is" {
   assert {
     condition = alltrue([for line in [
       "GRIDMILL_FLEET=\"aws\"", "GRIDMILL_GROUPS=\"grid-workers-spot=0.032:0.03,grid-workers-on-demand=0.08\"", "GRIDMILL_MACHINE_SLOTS=\"2\"", "GRIDMILL_MIN_MACHINES=\"0\"", "GRIDMILL_MAX_MACHINES=\"64\"",
-      "GRIDMILL_USD_PER_SLOT_HOUR=\"0.040000\"",
+      "GRIDMILL_USD_PER_SLOT_HOUR=\"0.040000\"", "GRIDMILL_LATE_RISK=\"0.02\"",
     ] : strcontains(output.user_data["manager"], "\n${line}\n")])
     error_message = "the manager knows its groups, what they cost, and how large they may be"
   }
@@ -122,6 +122,48 @@ run "a_group_that_may_have_no_machine_is_none" {
     ] : strcontains(output.user_data["manager"], "\n${line}\n")])
     error_message = "the manager asks only where it can get something, and leaves the least that the group must have"
   }
+}
+
+run "as_many_may_stay_as_may_be_taken_away" {
+  variables {
+    workers = { max_vcpus = 512, vcpus_per_instance = { min = 4, max = 8 }, late_risk = 0.1, daily_vcpu_hours = 1000 }
+  }
+
+  assert {
+    condition     = alltrue([for line in ["GRIDMILL_MAX_MACHINES=\"256\"", "GRIDMILL_LATE_RISK=\"0.1\"", "GRIDMILL_DAILY_MACHINE_HOURS=\"250\""] : strcontains(output.user_data["manager"], "\n${line}\n")])
+    error_message = "the on-demand group grows with the spot group, and the manager is told what it may risk and spend"
+  }
+}
+
+run "nothing_is_spent_up_to_a_limit_unless_somebody_sets_one" {
+  assert {
+    condition     = !strcontains(output.user_data["manager"], "GRIDMILL_DAILY_MACHINE_HOURS")
+    error_message = "no limit is no setting"
+  }
+}
+
+run "a_risk_is_a_chance" {
+  command = plan
+  variables {
+    workers = { late_risk = 2 }
+  }
+  expect_failures = [var.workers]
+}
+
+run "a_day_has_hours" {
+  command = plan
+  variables {
+    workers = { daily_vcpu_hours = 0 }
+  }
+  expect_failures = [var.workers]
+}
+
+run "a_group_has_no_fewer_than_none" {
+  command = plan
+  variables {
+    workers = { on_demand_max_vcpus = -1 }
+  }
+  expect_failures = [var.workers]
 }
 
 run "workers_wait_for_several_signs" {

@@ -41,6 +41,13 @@ pub struct FleetSettings {
     /// How soon the last task of a job without a deadline shall have started, seconds; on this machine at once.
     #[arg(long, env = "GRIDMILL_DRAIN_TARGET_SECS", default_value_t = 900, value_name = "SECONDS")]
     pub drain_target_secs: u64,
+    /// A job that machines which are taken away would make late, more likely than this, is bought machines of a group that
+    /// stays, if one is named. 1: what is cheapest, always.
+    #[arg(long, env = "GRIDMILL_LATE_RISK", default_value_t = Params::default().late_risk, value_name = "CHANCE", value_parser = chance)]
+    pub late_risk: f64,
+    /// Machine-hours a day, counted from midnight UTC, after which no more machines are asked for; those that are there go on.
+    #[arg(long, env = "GRIDMILL_DAILY_MACHINE_HOURS", value_name = "HOURS", value_parser = hours)]
+    pub daily_machine_hours: Option<f64>,
 }
 
 /// Where workers come from.
@@ -92,7 +99,17 @@ impl FleetSettings {
     fn params(&self, groups: Vec<Group>) -> Params {
         let (slots, min_machines, max_machines) = (self.machine_slots, self.min_machines, self.max_machines);
         let drain_target = Some(Duration::from_secs(self.drain_target_secs));
-        Params { slots, min_machines, max_machines, groups, drain_target, ..Params::default() }
+        let (late_risk, daily_machine_hours) = (self.late_risk, self.daily_machine_hours);
+        Params {
+            slots,
+            min_machines,
+            max_machines,
+            groups,
+            drain_target,
+            late_risk,
+            daily_machine_hours,
+            ..Params::default()
+        }
     }
 
     fn processes(&self, grid: &Grid, place: impl Fn(&str) -> Option<String>) -> anyhow::Result<FleetConfig> {
@@ -161,6 +178,18 @@ fn group(text: &str) -> Result<Group, String> {
     Ok(Group { name: GroupName::new(name), usd_per_hour: number(usd)?, taken_per_hour: number(rate)? })
 }
 
+/// Reads a chance, from 0 to 1.
+fn chance(text: &str) -> Result<f64, String> {
+    let chance = text.parse().ok().filter(|chance| (0.0..=1.0).contains(chance));
+    chance.ok_or_else(|| format!("`{text}` is no chance: write a number from 0 to 1, such as 0.02"))
+}
+
+/// Reads hours, more than 0.
+fn hours(text: &str) -> Result<f64, String> {
+    let hours = text.parse().ok().filter(|hours: &f64| hours.is_finite() && *hours > 0.0);
+    hours.ok_or_else(|| format!("`{text}` is no number of hours above 0"))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -190,6 +219,21 @@ mod tests {
         assert_eq!([place(FLEET), place(GROUPS)], [AWS_FLEET, "a-spot=0.07:0.03,a-on-demand=0.17:0"]);
         for wrong in ["a", "=1", "a=", "a=-1", "a=1:x", "a=NaN"] {
             assert!(read(&["--groups", wrong]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_the_law_may_risk_and_spend_is_the_owners_choice() {
+        let params = |words: &[&str]| read(words).unwrap().params(Vec::new());
+        let of = |params: Params| (params.late_risk, params.daily_machine_hours);
+        assert_eq!(of(params(&[])), of(Params::default()));
+        assert_eq!(of(params(&["--late-risk", "0.1", "--daily-machine-hours", "48"])), (0.1, Some(48.0)));
+        assert_eq!([params(&["--late-risk", "0"]).late_risk, params(&["--late-risk", "1"]).late_risk], [0.0, 1.0]);
+        for wrong in ["-0.1", "1.1", "NaN", "2%", ""] {
+            assert!(read(&[&format!("--late-risk={wrong}")]).is_err(), "{wrong}");
+        }
+        for wrong in ["0", "-1", "inf", "NaN", "a"] {
+            assert!(read(&[&format!("--daily-machine-hours={wrong}")]).is_err(), "{wrong}");
         }
     }
 
