@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use check::golden;
 use grid_api::{
-    DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, RequestsReceipt, SlotTimeReceipt, StageReceipt,
-    StageStatus,
+    CopiesReceipt, DeadLetter, JobState, JobStatus, OperationReceipt, Receipt, RequestsReceipt, SlotTimeReceipt,
+    StageReceipt, StageStatus,
 };
 use grid_core::ids::{JobId, StageName};
 use grid_core::reason::{Failure, Reason};
@@ -51,6 +51,9 @@ fn a_receipt() {
         usd: None,
     };
     golden!("receipt.json").holds(&balanced, &["", "/stages/0"]);
+    let copies = Some(CopiesReceipt { started: 3, won: 1, lost_secs: 12.25 });
+    let copied = Receipt { stages: vec![StageReceipt { copies, ..stage("clean", None) }], ..balanced.clone() };
+    golden!("receipt-copies.json").holds(&copied, &["", "/stages/0", "/stages/0/copies"]);
     let faults = vec!["clean: 10 items, but 9 ended".into()];
     let message = Some("2 of 10 items of clean failed".to_owned());
     let state = JobState::Failed;

@@ -38,8 +38,8 @@ impl Leader {
     fn room(&self, now: Instant) -> Room {
         let slots = self.workers.slots(now);
         let copies: u32 = self.desks.values().map(|desk| desk.job().copies_out()).sum();
-        let out: usize = self.desks.values().map(|desk| desk.job().handed_out()).sum();
-        let taken = copies.saturating_add(u32::try_from(out).unwrap_or(u32::MAX));
+        let out = u32::try_from(self.handed_out()).unwrap_or(u32::MAX);
+        let taken = copies.saturating_add(out);
         let idle = if self.config.copy_after.is_some() { slots.saturating_sub(taken) } else { 0 };
         Room { slots, idle, copies, least_age: self.config.copy_after.unwrap_or_default() }
     }

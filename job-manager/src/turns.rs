@@ -94,7 +94,7 @@ impl Leader {
         let now_ms = self.grid.clock.now_ms();
         let left = self.keep_to_budgets(now_ms);
         let window = (slots * self.config.window_per_slot) as usize;
-        let out: usize = self.desks.values().map(|desk| desk.job().handed_out()).sum();
+        let out = self.handed_out();
         // Refilled in rounds, because every round is a durable write; never so late that a slot would wait.
         if window.saturating_sub(out) < slots as usize && out > 0 {
             return Ok(());
@@ -111,6 +111,11 @@ impl Leader {
         let tuning = Tuning { slots, ..self.config.tuning };
         self.hand_out(window.saturating_sub(out) as u64, &tuning, now_ms, &left);
         Ok(())
+    }
+
+    /// Tasks of all jobs that are out.
+    pub(crate) fn handed_out(&self) -> usize {
+        self.desks.values().map(|desk| desk.job().handed_out()).sum()
     }
 
     /// Nothing where slots have no price.

@@ -30,6 +30,28 @@ fn runs(task: &TaskMessage, age_secs: f64) -> RunningTask {
     }
 }
 
+/// A leader, and a job of which all tasks but one have ended; that one is the slow worker's.
+struct Straggling {
+    yard: Yard,
+    leader: Leader,
+    job: JobId,
+    slow: TaskMessage,
+}
+
+impl Straggling {
+    async fn begin() -> Self {
+        Self::of(SIX, ManagerConfig::default()).await
+    }
+
+    async fn of(pipeline: &str, config: ManagerConfig) -> Self {
+        let yard = Yard::new();
+        let leader = Leader::with(&yard.grid, config);
+        let job = yard.submit(pipeline).await;
+        let slow = yard.straggler(&job).await;
+        Self { yard, leader, job, slow }
+    }
+}
+
 impl Yard {
     /// Two workers with four slots each are in sight; the first one runs this.
     async fn beat(&self, sequence: u64, running: Vec<RunningTask>) {
@@ -55,14 +77,19 @@ impl Yard {
         sleep(A_MOMENT).await;
         last
     }
+
+    /// The copy that is handed out once a task has run for long.
+    async fn copy_of(&self, slow: &TaskMessage) -> TaskMessage {
+        self.beat(2, vec![runs(slow, 10.0)]).await;
+        let mut tasks = self.tasks().await;
+        assert_eq!(tasks.iter().map(|task| task.copy).collect::<Vec<_>>(), [1]);
+        tasks.remove(0)
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_straggler_gets_one_copy_and_the_receipt_says_what_became_of_it() {
-    let yard = Yard::new();
-    let leader = Leader::start(&yard.grid);
-    let job = yard.submit(SIX).await;
-    let slow = yard.straggler(&job).await;
+    let Straggling { yard, leader, job, slow } = Straggling::begin().await;
     yard.beat(2, vec![runs(&slow, 0.1)]).await;
     assert_eq!(yard.tasks().await, [], "it is not slow yet");
     yard.beat(3, vec![runs(&slow, 10.0)]).await;
@@ -82,10 +109,7 @@ async fn a_straggler_gets_one_copy_and_the_receipt_says_what_became_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_has_to_report_anything_for_a_task_to_become_a_straggler() {
-    let yard = Yard::new();
-    let leader = Leader::start(&yard.grid);
-    let job = yard.submit(SIX).await;
-    let slow = yard.straggler(&job).await;
+    let Straggling { yard, leader, slow, .. } = Straggling::begin().await;
     yard.beat(2, vec![runs(&slow, 0.1)]).await;
     sleep(Duration::from_secs(1)).await;
     assert_eq!(yard.tasks().await.iter().map(|task| task.copy).collect::<Vec<_>>(), [1]);
@@ -94,12 +118,8 @@ async fn nobody_has_to_report_anything_for_a_task_to_become_a_straggler() {
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_fails_first_is_the_one_attempt_that_failed() {
-    let yard = Yard::new();
-    let leader = Leader::start(&yard.grid);
-    let job = yard.submit(SIX).await;
-    let slow = yard.straggler(&job).await;
-    yard.beat(2, vec![runs(&slow, 10.0)]).await;
-    let copy = yard.tasks().await.remove(0);
+    let Straggling { yard, leader, job, slow } = Straggling::begin().await;
+    let copy = yard.copy_of(&slow).await;
     yard.end(&copy, Some(Reason::Exit)).await;
     yard.completed(&slow).await;
     assert_eq!(yard.run_to_end(&job).await, JobState::Failed);
@@ -110,10 +130,7 @@ async fn a_copy_that_fails_first_is_the_one_attempt_that_failed() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_leads_next_knows_of_the_copy() {
-    let yard = Yard::new();
-    let leader = Leader::start(&yard.grid);
-    let job = yard.submit(SIX).await;
-    let slow = yard.straggler(&job).await;
+    let Straggling { yard, leader, slow, .. } = Straggling::begin().await;
     yard.beat(2, vec![runs(&slow, 10.0)]).await;
     assert_eq!(yard.tasks().await.len(), 1);
     leader.stop().await;
@@ -130,10 +147,7 @@ async fn nothing_is_copied_where_that_is_not_wanted() {
     let waited_for = SIX.replace("retry:", "stragglers: wait, retry:");
     let never = ManagerConfig { copy_after: None, ..ManagerConfig::default() };
     for (pipeline, config) in [(waited_for.as_str(), ManagerConfig::default()), (SIX, never)] {
-        let yard = Yard::new();
-        let leader = Leader::with(&yard.grid, config);
-        let job = yard.submit(pipeline).await;
-        let slow = yard.straggler(&job).await;
+        let Straggling { yard, leader, slow, .. } = Straggling::of(pipeline, config).await;
         yard.beat(2, vec![runs(&slow, 60.0)]).await;
         assert_eq!(yard.tasks().await, []);
         leader.stop().await;
@@ -142,10 +156,7 @@ async fn nothing_is_copied_where_that_is_not_wanted() {
 
 #[tokio::test(start_paused = true)]
 async fn there_is_no_copy_without_another_worker_nor_of_one_that_does_not_say_how_long_it_runs() {
-    let yard = Yard::new();
-    let leader = Leader::start(&yard.grid);
-    let job = yard.submit(SIX).await;
-    let slow = yard.straggler(&job).await;
+    let Straggling { yard, leader, slow, .. } = Straggling::begin().await;
     let of_old = RunningTask { age_secs: None, ..runs(&slow, 0.0) };
     yard.beat(2, vec![of_old]).await;
     sleep(Duration::from_secs(5)).await;
@@ -161,12 +172,8 @@ async fn there_is_no_copy_without_another_worker_nor_of_one_that_does_not_say_ho
 
 #[tokio::test(start_paused = true)]
 async fn a_copy_that_nobody_takes_is_let_go() {
-    let yard = Yard::new();
-    let leader = Leader::start(&yard.grid);
-    let job = yard.submit(SIX).await;
-    let slow = yard.straggler(&job).await;
-    yard.beat(2, vec![runs(&slow, 10.0)]).await;
-    let copy = yard.tasks().await.remove(0);
+    let Straggling { yard, leader, job, slow } = Straggling::begin().await;
+    let copy = yard.copy_of(&slow).await;
     yard.grid.dead_tasks.send(&[to_ascii_json(&copy).unwrap()]).await.unwrap();
     for sequence in 3..20 {
         yard.beat(sequence, vec![runs(&slow, 20.0)]).await;
