@@ -46,7 +46,12 @@ impl Instance {
 
     /// It is taken away by the spot market in two minutes.
     pub fn is_reclaimed(&self) {
-        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(120);
+        self.is_reclaimed_in(120);
+    }
+
+    /// The same in so many seconds.
+    pub fn is_reclaimed_in(&self, secs: i64) {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(secs);
         self.is_told("spot/instance-action", &format!(r#"{{"action": "terminate", "time": "{at:.0}"}}"#));
     }
 

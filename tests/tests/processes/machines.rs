@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use gridmill_tests::fleet::{Daemon, Fleet, Instance, get};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{MINUTES, fetched, local, receipt, stage, submit, until};
 
@@ -14,6 +14,12 @@ const NOTICES: usize = 50;
 
 /// Workers at a time.
 const WORKERS: usize = 5;
+
+/// Machines at least that the law takes away beside running commands: `GRIDMILL_SCALE_INS` says how many.
+const SCALE_INS: usize = 20;
+
+/// Items of a wave that end soon.
+const WAVE: u32 = 60;
 
 /// Items that say when they begin and when they end, so that one that was ended in between is seen.
 fn told(fleet: &Fleet, items: u32, secs: &str) -> String {
@@ -30,6 +36,11 @@ fn told(fleet: &Fleet, items: u32, secs: &str) -> String {
 fn lines(fleet: &Fleet) -> anyhow::Result<(usize, usize)> {
     let count = |name: &str| std::fs::read(fleet.path(name)).map(|text| text.len() / 2);
     Ok((count("began")?, count("ended")?))
+}
+
+/// How many the environment asks for.
+fn number(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 struct Hired {
@@ -87,7 +98,7 @@ pub fn a_worker_says_whether_its_group_would_wait() -> anyhow::Result<()> {
 
 /// Spot notices come all the time, and every worker that gets one is replaced.
 pub fn spot_notices_under_load_end_no_command_and_change_no_byte() -> anyhow::Result<()> {
-    let notices = std::env::var("GRIDMILL_NOTICES").ok().and_then(|notices| notices.parse().ok()).unwrap_or(NOTICES);
+    let notices = number("GRIDMILL_NOTICES").unwrap_or(NOTICES);
     let fleet = Fleet::new()?;
     let items = 40 * notices as u32;
     let pipeline = told(&fleet, items, "0.4");
@@ -129,6 +140,19 @@ fn machines(manager: &str) -> anyhow::Result<u64> {
     Ok(count("machines") + count("coming"))
 }
 
+/// Waits until there are so few machines.
+fn shrinks_to(manager: &Daemon, most: u64) -> anyhow::Result<()> {
+    let give_up = std::time::Instant::now() + MINUTES;
+    loop {
+        let there = machines(&manager.address)?;
+        if there <= most {
+            return Ok(());
+        }
+        ensure!(std::time::Instant::now() < give_up, "{there} machines stay");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// From no worker to the end of a job and back to none, three times: none is started or ended by hand.
 pub fn processes_come_with_the_work_and_go_without_losing_any() -> anyhow::Result<()> {
     let fleet = Fleet::new()?;
@@ -143,10 +167,77 @@ pub fn processes_come_with_the_work_and_go_without_losing_any() -> anyhow::Resul
         items += 20 + round;
         assert_eq!((&end["state"], stage(&end, 0, "ok")), (&json!("succeeded"), u64::from(20 + round)), "{end}");
         assert_eq!(receipt(&manager.address, &job)?["balanced"], true);
-        while machines(&manager.address)? > 0 {
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        shrinks_to(&manager, 0)?;
         assert_eq!(lines(&fleet)?, (items as usize, items as usize), "begun and ended, each once");
     }
     Ok(())
+}
+
+/// A wave of work, of which one item lasts until its gate is opened; the others, for so long.
+fn wave(fleet: &Fleet, nth: usize, secs: &str) -> String {
+    let gate = fleet.path(&format!("gate-{nth}"));
+    let (began, ended) = (fleet.path("began"), fleet.path("ended"));
+    let held = format!(
+        "echo x >> {}; until [ -e {} ]; do sleep 0.1; done; echo held; echo x >> {}",
+        began.display(),
+        gate.display(),
+        ended.display()
+    );
+    // Other commands each time, since what an earlier job has made is not made again.
+    format!("{}  held: {{list: [one], run: '{held}'}}\n", told(fleet, WAVE, &format!("{secs}; : wave {nth}")))
+}
+
+/// Machines that the law has ended because they were idle, as the manager's log tells. One that is slow to come may be ended for
+/// that, too: it is not counted.
+fn scale_ins(fleet: &Fleet) -> anyhow::Result<usize> {
+    let log = std::fs::read_to_string(fleet.path("manager.log"))?;
+    let said = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let is_one = |fields: &Value| fields["message"] == "ending a machine" && fields["because"] == "Idle";
+    Ok(said.filter(|said| is_one(&said["fields"])).count())
+}
+
+/// Waves of work, one into the other: the machines of each go when it is over, beside an item that still runs and those of the
+/// next one.
+pub fn scale_ins_under_load_end_no_command_and_change_no_byte() -> anyhow::Result<()> {
+    let wanted = number("GRIDMILL_SCALE_INS").unwrap_or(SCALE_INS);
+    let fleet = Fleet::new()?;
+    let manager =
+        fleet.manager_with("manager", &["--fleet", "processes", "--max-machines", "12", "--machine-slots", "1"])?;
+    let mut jobs = Vec::new();
+    while scale_ins(&fleet)? < wanted {
+        ensure!(jobs.len() <= wanted, "a wave without a machine that goes");
+        jobs.push(surge(&fleet, &manager, jobs.len())?);
+    }
+    fleet.write(&format!("gate-{}", jobs.len() - 1), "")?;
+    for job in &jobs {
+        let end = fleet.end_of(&|| vec![manager.address.clone()], job, MINUTES)?;
+        assert_eq!((&end["state"], stage(&end, 0, "ok")), (&json!("succeeded"), u64::from(WAVE)), "{end}");
+        let receipt = receipt(&manager.address, job)?;
+        let failures = receipt["stages"].as_array().context("it has stages")?.iter().map(|stage| &stage["failures"]);
+        assert!(receipt["balanced"] == true && failures.into_iter().all(|failed| *failed == json!({})), "{receipt}");
+    }
+    let items = jobs.len() * (WAVE as usize + 1);
+    assert_eq!(lines(&fleet)?, (items, items), "begun and ended, each once");
+    for (nth, job) in jobs.iter().enumerate() {
+        fleet.write("p.yaml", wave(&fleet, nth, "0"))?;
+        assert_eq!(fetched(&fleet, &manager.address, job)?, local(&fleet, &[])?);
+        std::fs::remove_dir_all(fleet.path("there"))?;
+        std::fs::remove_dir_all(fleet.path("here"))?;
+    }
+    eprintln!("{} machines were taken away, {items} items in {} jobs", scale_ins(&fleet)?, jobs.len());
+    Ok(())
+}
+
+/// Submits a wave, lets what lasted of the one before end, and waits until the machines that only this one needed have gone.
+fn surge(fleet: &Fleet, manager: &Daemon, nth: usize) -> anyhow::Result<String> {
+    let job = submit(manager, &wave(fleet, nth, "0.7"))?;
+    until(&manager.address, &job, |status| stage(status, 0, "ok") > 0)?;
+    if nth > 0 {
+        fleet.write(&format!("gate-{}", nth - 1), "")?;
+    }
+    until(&manager.address, &job, |status| stage(status, 0, "ok") == u64::from(WAVE))?;
+    shrinks_to(manager, 1)?;
+    let status = until(&manager.address, &job, |_| true)?;
+    assert_eq!((stage(&status, 2, "running"), &status["state"]), (1, &json!("running")), "{status}");
+    Ok(job)
 }

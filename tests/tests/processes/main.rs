@@ -2,8 +2,10 @@
 //!
 //! Ignored unless asked for: `tests/servers` starts a server for them. By hand: build `gridmill`, `job-manager` and
 //! `grid-worker`, start a server, set `AWS_ENDPOINT_URL`, then `cargo test -p gridmill-tests --test processes -- --ignored`.
-//! `GRIDMILL_KILLS` says how many processes are killed in one job, `GRIDMILL_SEED` which.
+//! `GRIDMILL_KILLS` says how many processes are killed in one job, `GRIDMILL_SEED` which; `GRIDMILL_NOTICES` how many workers get
+//! a spot notice, `GRIDMILL_SCALE_INS` how many are taken away by the law.
 
+mod checkpoints;
 mod copies;
 mod machines;
 mod names;
@@ -20,10 +22,12 @@ use grid_core::random::Random;
 use gridmill_tests::fleet::{Daemon, Fleet, get, post, tree};
 use serde_json::{Value, json};
 
+use self::checkpoints::an_item_goes_on_from_its_checkpoint_on_another_worker;
 use self::copies::a_copy_ends_what_the_first_execution_never_does;
 use self::machines::{
     a_group_that_ends_an_instance_waits_for_its_worker, a_worker_says_whether_its_group_would_wait,
-    processes_come_with_the_work_and_go_without_losing_any, spot_notices_under_load_end_no_command_and_change_no_byte,
+    processes_come_with_the_work_and_go_without_losing_any, scale_ins_under_load_end_no_command_and_change_no_byte,
+    spot_notices_under_load_end_no_command_and_change_no_byte,
 };
 use self::names::files_of_awkward_names_arrive_as_they_are;
 use self::strangers::{
@@ -210,11 +214,13 @@ gridmill_tests::on_ministack! {
     a_job_that_is_cancelled_ends_and_the_next_one_runs
     what_failed_is_redriven_and_nothing_else_runs_again
     a_table_that_is_lost_is_made_again_and_the_job_goes_on
+    an_item_goes_on_from_its_checkpoint_on_another_worker
     a_copy_ends_what_the_first_execution_never_does
     a_group_that_ends_an_instance_waits_for_its_worker
     a_worker_says_whether_its_group_would_wait
     spot_notices_under_load_end_no_command_and_change_no_byte
     processes_come_with_the_work_and_go_without_losing_any
+    scale_ins_under_load_end_no_command_and_change_no_byte
     files_of_awkward_names_arrive_as_they_are
     a_stranger_reads_what_is_documented_and_delivers_twice
     the_aws_command_line_reads_what_is_documented_and_delivers_twice
