@@ -66,11 +66,16 @@ fn main() -> anyhow::Result<()> {
         return inner::be(&args.inner);
     }
     let folder = tempfile::tempdir_in(&args.dir)?;
-    let setting = Setting { gridmill: args.gridmill, rounds: args.rounds.max(1), folder };
+    let setting = Setting { gridmill: program(args.gridmill)?, rounds: args.rounds.max(1), folder };
     let goals = if args.goals.is_empty() { Goal::value_variants() } else { &args.goals };
     for goal in goals {
         println!("\n{} (load before: {})", goals::title(*goal), cost::load()?);
         goals::measure(*goal, &setting)?;
     }
     Ok(())
+}
+
+/// A path as it is from every folder, since each tool runs in its own; a bare name is looked for in PATH.
+fn program(path: PathBuf) -> std::io::Result<PathBuf> {
+    if path.components().count() > 1 { std::path::absolute(path) } else { Ok(path) }
 }

@@ -195,11 +195,9 @@ impl Leader {
         let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
         let mut over = Vec::new();
         for id in jobs {
-            match self.tend(&id, now, silent.as_ref()).await {
-                Ok(true) => over.push(id),
-                Ok(false) => {}
-                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
-                Err(error) => return Err(error),
+            let tended = self.tend(&id, now, silent.as_ref()).await;
+            if self.or_blame(&id, tended)? == Some(true) {
+                over.push(id);
             }
         }
         self.publish(now, !over.is_empty());
@@ -226,6 +224,18 @@ impl Leader {
         Ok(is_over)
     }
 
+    /// What was done for a job; `None` where it could not be, and that is the job's own fault.
+    pub(crate) fn or_blame<T>(&mut self, id: &JobId, done: Result<T, ManagerError>) -> Result<Option<T>, ManagerError> {
+        match done {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if error.remedy() == Remedy::Blame => {
+                self.blame(id, &error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// A job with which the leader cannot go on must not hold up the others.
     pub(crate) fn blame(&mut self, id: &JobId, error: &ManagerError) {
         let Some(desk) = self.desks.get_mut(id) else { return };
@@ -242,11 +252,8 @@ impl Leader {
         let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
         for id in jobs {
             let Some(desk) = self.desks.get_mut(&id) else { continue };
-            match desk.redrive(&self.grid).await {
-                Ok(()) => {}
-                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
-                Err(error) => return Err(error),
-            }
+            let redriven = desk.redrive(&self.grid).await;
+            self.or_blame(&id, redriven)?;
         }
         Ok(())
     }

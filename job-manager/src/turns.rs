@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use crate::ManagerError;
 use crate::desk::Desk;
-use crate::error::Remedy;
 use crate::leader::Leader;
 use crate::note::Note;
 use crate::roster::Roster;
@@ -102,11 +101,8 @@ impl Leader {
         let jobs: Vec<JobId> = self.desks.keys().cloned().collect();
         for id in jobs {
             let Some(desk) = self.desks.get_mut(&id) else { continue };
-            match desk.look_for_results(&self.grid).await {
-                Ok(()) => {}
-                Err(error) if error.remedy() == Remedy::Blame => self.blame(&id, &error),
-                Err(error) => return Err(error),
-            }
+            let looked = desk.look_for_results(&self.grid).await;
+            self.or_blame(&id, looked)?;
         }
         let tuning = Tuning { slots, ..self.config.tuning };
         self.hand_out(window.saturating_sub(out) as u64, &tuning, now_ms, &left);

@@ -1,19 +1,21 @@
-//! Starts the same program again and again at the cost of `posix_spawn`.
+//! Starts the same program again and again at less than the cost of `posix_spawn`.
 //!
-//! The standard library copies the whole environment into a tree and then into C strings for each start. Here what is
-//! the same for all starts is made once: the program with its arguments ([`Program`]) and the [`Environment`]; a start
-//! adds its own few variables. What a process gets is otherwise what `std::process::Command` gives it: no signal is
+//! The standard library copies the whole environment into a tree and then into C strings for each start, and libc makes a
+//! stack for each. Here what is the same for all starts is made once: the program with its arguments ([`Program`]), the
+//! [`Environment`] and, for each thread, the stack; a start adds its own few variables. What a process gets is otherwise what `std::process::Command` gives it: no signal is
 //! blocked, SIGPIPE is as by default, and nothing is open but its three streams and what was opened without
 //! `O_CLOEXEC`.
 //!
-//! The only crate of the workspace with unsafe code: the calls of libc's `spawn.h`, in `sys`.
+//! The only crate of the workspace with unsafe code: the calls of libc, in `sys` and `stack`.
 
 use std::ffi::{CString, NulError, OsStr, OsString};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+#[expect(unsafe_code, reason = "calls of libc, for which there is no safe crate")]
+mod stack;
 #[expect(unsafe_code, reason = "calls of libc, for which there is no safe crate")]
 mod sys;
 
@@ -45,6 +47,15 @@ pub struct Streams<'a> {
     pub stderr: BorrowedFd<'a>,
 }
 
+/// A process that was started. It must be waited for by its id.
+#[derive(Debug)]
+pub struct Process {
+    /// Its id, which is also that of its process group.
+    pub pid: u32,
+    /// Its pidfd: readable once it has ended.
+    pub exit: OwnedFd,
+}
+
 impl Program {
     /// A program that is a file, called by a name and with arguments, in a folder.
     ///
@@ -70,8 +81,7 @@ impl Program {
         Path::new(OsStr::from_bytes(self.path.to_bytes()))
     }
 
-    /// Starts it as the leader of a process group of its own, with `own` in place of variables of the same name, and
-    /// answers its process id. It must be waited for by that id.
+    /// Starts it as the leader of a process group of its own, with `own` in place of variables of the same name.
     ///
     /// # Errors
     ///
@@ -82,7 +92,7 @@ impl Program {
         environment: &Environment,
         own: impl IntoIterator<Item = (OsString, OsString)>,
         streams: Streams<'_>,
-    ) -> io::Result<u32> {
+    ) -> io::Result<Process> {
         let own = Environment::new(own)?;
         let shared = environment.variables.iter().filter(|shared| !own.has(name_of(shared)));
         let variables: Vec<_> = shared.chain(&own.variables).map(CString::as_c_str).collect();

@@ -7,8 +7,8 @@ use std::process::ExitStatus;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process_group, pidfd_open, waitpid};
-use spawn::Streams;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+use spawn::{Process, Streams};
 
 use super::switch::Switch;
 
@@ -70,11 +70,11 @@ pub(super) enum Wrote {
 }
 
 impl Running {
-    /// Starts a command with what `start` does, which answers its process id; it leads a process group of its own. Its
-    /// standard input is a pipe, or what is given.
+    /// Starts a command with what `start` does; it leads a process group of its own. Its standard input is a pipe, or what
+    /// is given.
     pub(super) fn start(
         given: Option<BorrowedFd<'_>>,
-        start: impl FnOnce(Streams<'_>) -> io::Result<u32>,
+        start: impl FnOnce(Streams<'_>) -> io::Result<Process>,
     ) -> io::Result<Self> {
         let theirs;
         let (input, stdin) = match given {
@@ -91,18 +91,10 @@ impl Running {
             rustix::io::ioctl_fionbio(ours, true)?;
         }
         let streams = Streams { stdin: input, stdout: output.as_fd(), stderr: errors.as_fd() };
-        let pid = started(start(streams)?)?;
-        match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(exit) => {
-                let (stdout, stderr) = (Some(stdout), Some(stderr));
-                Ok(Self { pid, exit, is_killed: false, is_reaped: false, stdin, stdout, stderr })
-            }
-            Err(error) => {
-                signal_group(pid, Signal::KILL);
-                wait(pid)?;
-                Err(error.into())
-            }
-        }
+        let Process { pid, exit } = start(streams)?;
+        let pid = Pid::from_raw(pid.cast_signed()).ok_or_else(|| io::Error::other("no process has this id"))?;
+        let (stdout, stderr) = (Some(stdout), Some(stderr));
+        Ok(Self { pid, exit, is_killed: false, is_reaped: false, stdin, stdout, stderr })
     }
 
     /// Its process id, which is also that of its process group.
@@ -250,11 +242,6 @@ pub(super) fn drain(
 
 fn may_try_again(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// The id of a process that was just started.
-fn started(pid: u32) -> io::Result<Pid> {
-    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no process has this id"))
 }
 
 /// Waits for the end of a process that nobody has waited for.

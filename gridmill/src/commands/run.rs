@@ -42,25 +42,23 @@ enum Begun {
 pub fn run(args: &RunArgs, console: Console) -> Outcome {
     let loaded = load::load(&args.pipeline, console)?;
     let out = OutFolder::open(&args.out)?;
-    let runtime = local::runtime()?;
-    let (state, grid) = runtime.block_on(async { StateDir::open(&args.state.state) })?;
-    logfile::start(state.path())?;
-    let run = Run { args, console, state: &state, grid };
-    let outcome = runtime.block_on(run.through(loaded, &out));
-    // Nothing that matters is left in its threads, and a read from standard input may never return.
-    runtime.shutdown_background();
-    outcome
+    with_grid(args, console, async |run| run.through(loaded, &out).await)
 }
 
 /// Runs a pipeline for so long, and lets finish what runs then; `None` when the user did not let it begin. `run` goes on with
 /// the job.
 pub fn pilot(args: &RunArgs, time: Duration, console: Console) -> Outcome<Option<JobId>> {
     let loaded = load::load(&args.pipeline, console)?;
+    with_grid(args, console, async |run| run.for_a_while(loaded, time).await)
+}
+
+/// Opens the state folder, and does something with the grid in it.
+fn with_grid<T>(args: &RunArgs, console: Console, work: impl AsyncFnOnce(Run<'_>) -> Outcome<T>) -> Outcome<T> {
     let runtime = local::runtime()?;
     let (state, grid) = runtime.block_on(async { StateDir::open(&args.state.state) })?;
     logfile::start(state.path())?;
-    let run = Run { args, console, state: &state, grid };
-    let outcome = runtime.block_on(run.for_a_while(loaded, time));
+    let outcome = runtime.block_on(work(Run { args, console, state: &state, grid }));
+    // Nothing that matters is left in its threads, and a read from standard input may never return.
     runtime.shutdown_background();
     outcome
 }
