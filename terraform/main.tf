@@ -42,9 +42,8 @@ locals {
   worker_ways = {
     GRIDMILL_LOG_FORMAT = "json"
     # Ahead of systemd, which kills what is stopped for longer.
-    GRIDMILL_DRAIN_SECS        = max(10, var.workers.drain_timeout_s - 20)
-    GRIDMILL_INSTANCE_METADATA = "169.254.169.254:80"
-    GRIDMILL_ORPHAN_SECS       = var.workers.orphan_timeout_s
+    GRIDMILL_DRAIN_SECS  = max(10, var.workers.drain_timeout_s - 20)
+    GRIDMILL_ORPHAN_SECS = var.workers.orphan_timeout_s
   }
 
   # What reclaims would make late is bought on demand, whole jobs of it: with fewer there than on spot such jobs would wait for each other.

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
             grid_worker::process::guard_main(&cookie);
             ExitCode::SUCCESS
         }
+        Some(Special::Metadata(settings)) => daemon::metadata::serve_metadata(&settings),
         None if cli.settings.check => daemon::check(&cli.settings),
         None => daemon::start(cli.settings),
     }

@@ -45,7 +45,7 @@ run "programs_are_told_where_the_grid_is" {
   }
 
   assert {
-    condition     = strcontains(output.user_data["spot"], "\nGRIDMILL_INSTANCE_METADATA=\"169.254.169.254:80\"\n") && strcontains(output.user_data["spot"], "\nGRIDMILL_ORPHAN_SECS=\"1800\"\n")
+    condition     = strcontains(output.user_data["spot"], "\nGRIDMILL_INSTANCE_METADATA=\"127.0.0.1:8471\"\n") && strcontains(output.user_data["spot"], "\nGRIDMILL_ORPHAN_SECS=\"1800\"\n")
     error_message = "a worker hears that its instance goes, and goes when nobody looks after it"
   }
 

@@ -124,6 +124,25 @@ run "instances_are_closed" {
   }
 }
 
+run "commands_have_no_way_to_the_role" {
+  module { source = "./modules/workers" }
+
+  assert {
+    condition     = alltrue([for script in output.user_data : strcontains(script, "\nIPAddressDeny=169.254.169.254 fd00:ec2::254\n") && strcontains(script, "\nProtectControlGroups=yes\n")])
+    error_message = "the worker's unit, and with it every command, has no way to the metadata, and none leaves the unit"
+  }
+
+  assert {
+    condition     = alltrue([for script in output.user_data : strcontains(script, "\nAWS_CONTAINER_CREDENTIALS_FULL_URI=\"http://127.0.0.1:8471/credentials\"\n") && strcontains(script, "\nExecStart=/opt/gridmill/grid-worker metadata --listen 127.0.0.1:8471\n")])
+    error_message = "the worker has its role from the service that may ask"
+  }
+
+  assert {
+    condition     = alltrue([for script in output.user_data : strcontains(script, "    umask 077\n    echo \"AWS_CONTAINER_AUTHORIZATION_TOKEN=") && strcontains(script, "\nUser=grid-metadata\n")])
+    error_message = "nobody else reads the secret, and the service is another user's"
+  }
+}
+
 run "private_workers_have_no_public_address" {
   module { source = "./modules/workers" }
 

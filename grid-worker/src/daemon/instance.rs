@@ -94,7 +94,7 @@ impl Instance {
     }
 
     /// A word of the metadata; `None` where there is no such word.
-    async fn read(&mut self, path: &str) -> io::Result<Option<String>> {
+    pub(super) async fn read(&mut self, path: &str) -> io::Result<Option<String>> {
         for _ in 0..2 {
             let token = match &self.token {
                 Some(token) => token.clone(),
@@ -156,7 +156,7 @@ fn parse(answer: &str) -> Option<(u16, String)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
 
@@ -168,16 +168,16 @@ mod tests {
 
     /// A service that stands in for that of EC2, version 2 only.
     #[derive(Clone)]
-    struct Stub {
+    pub struct Stub {
         words: Arc<Mutex<BTreeMap<&'static str, String>>>,
         /// Tokens given out; only the last one counts.
         tokens: Arc<Mutex<u32>>,
         asked: watch::Sender<u32>,
-        address: String,
+        pub address: String,
     }
 
     impl Stub {
-        async fn start() -> Self {
+        pub async fn start() -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap().to_string();
             let stub = Self { words: Arc::default(), tokens: Arc::default(), asked: watch::Sender::default(), address };
@@ -190,7 +190,7 @@ mod tests {
             stub
         }
 
-        fn says(&self, path: &'static str, word: impl Into<String>) {
+        pub fn says(&self, path: &'static str, word: impl Into<String>) {
             self.words.lock().unwrap().insert(path, word.into());
         }
 

@@ -3,6 +3,7 @@
 mod environment;
 mod instance;
 mod machine;
+pub mod metadata;
 mod scratch;
 pub mod settings;
 mod signals;

@@ -11,6 +11,8 @@ use grid_core::pipeline::DEFAULT_POOL;
 use infra::aws::WorkerSettings;
 use infra::aws::settings::{DEFAULT_HOOK, GROUP, HOOK};
 
+use super::metadata::MetadataSettings;
+
 /// Executes the tasks of a grid: takes them from a queue, runs their commands, and writes what they make to the bucket.
 ///
 /// Region, credentials and endpoint are those of the AWS SDK (`AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL`, roles of the
@@ -34,6 +36,8 @@ pub enum Special {
     /// Ends what a killed worker has left behind.
     #[command(hide = true)]
     Guard { cookie: String },
+    /// Stands before the instance's metadata, as another user, so that commands need no way to it.
+    Metadata(MetadataSettings),
 }
 
 /// What a worker is told.

@@ -25,6 +25,7 @@ locals {
       log_group_name  = aws_cloudwatch_log_group.this.name
       log_stream_name = "{instance_id}"
     }] } } } })
+    before = ""
     setup = trimspace(templatefile("${path.module}/../../templates/manager.sh.tftpl", {
       name       = var.name
       port       = var.port

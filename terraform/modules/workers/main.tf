@@ -14,16 +14,26 @@ locals {
   hook      = "drain"
   hook_wait = 120
 
+  # Before the instance's metadata stands a service, on this port of the loopback.
+  metadata = "127.0.0.1:8471"
+
   groups = { for market, _ in var.markets : market => "${var.name}-workers-${market}" }
   tags   = merge(var.tags, { Name = "${var.name}-worker", grid = var.name, component = "worker" })
 
   boot = { for market, group in local.groups : market => templatefile("${path.module}/../../templates/boot.sh.tftpl", {
-    program  = "grid-worker"
-    region   = local.region
-    bucket   = var.binary.bucket
-    key      = var.binary.key
-    sha256   = var.binary.sha256
-    settings = merge(var.settings, { AWS_REGION = local.region, GRIDMILL_GROUP = group, GRIDMILL_HOOK = local.hook })
+    program = "grid-worker"
+    region  = local.region
+    bucket  = var.binary.bucket
+    key     = var.binary.key
+    sha256  = var.binary.sha256
+    settings = merge(var.settings, {
+      AWS_REGION                         = local.region
+      AWS_CONTAINER_CREDENTIALS_FULL_URI = "http://${local.metadata}/credentials"
+      GRIDMILL_GROUP                     = group
+      GRIDMILL_HOOK                      = local.hook
+      GRIDMILL_INSTANCE_METADATA         = local.metadata
+    })
+    before = trimspace(templatefile("${path.module}/../../templates/metadata.sh.tftpl", { address = local.metadata }))
     unit = trimspace(templatefile("${path.module}/../../templates/grid-worker.service.tftpl", {
       drain_timeout_s = var.drain_timeout_s
     }))

@@ -79,9 +79,21 @@ def a_program_of_the_right_digest_is_installed_with_its_settings(script, program
     for line in ('GRIDMILL_BUCKET="gridmill-123456789012"', 'AWS_REGION="eu-central-1"'):
         expect(f"setting {line}", line in settings.splitlines(), True)
     started = [call for call in machine.calls("systemctl") if call.startswith("systemctl enable --now")]
-    expect("started", started[0], f"systemctl enable --now {program}.service")
+    first = {"grid-worker": ["gridmill-metadata"], "job-manager": []}[program] + [program]
+    expect("started", started[: len(first)], [f"systemctl enable --now {unit}.service" for unit in first])
     expect("turned off", machine.calls("systemctl").count("systemctl poweroff"), 0)
     return machine
+
+
+def every_worker_has_a_secret_of_its_own(script):
+    secrets = set()
+    for _ in range(2):
+        machine = a_program_of_the_right_digest_is_installed_with_its_settings(script, "grid-worker")
+        file = machine.root / "etc/gridmill/metadata.env"
+        expect("mode", oct(file.stat().st_mode & 0o777), "0o600")
+        expect("secret", bool(re.fullmatch("AWS_CONTAINER_AUTHORIZATION_TOKEN=[0-9a-f]{64}\n", file.read_text())), True)
+        secrets.add(file.read_text())
+    expect("secrets", len(secrets), 2)
 
 
 def a_log_that_cannot_be_shipped_ends_no_worker(script):
@@ -147,6 +159,7 @@ def main(folder, publish):
     for program, script in (("grid-worker", boot["minimal-spot"]), ("job-manager", boot["minimal-manager"])):
         a_program_of_the_right_digest_is_installed_with_its_settings(script, program)
         a_program_of_another_digest_turns_the_instance_off(script, program)
+    every_worker_has_a_secret_of_its_own(boot["minimal-spot"])
     a_log_that_cannot_be_shipped_ends_no_worker(boot["minimal-spot"])
     the_address_moves_last(boot["minimal-manager"])
     the_first_manager_makes_a_certificate_and_the_next_one_takes_it(boot["complete-manager"])

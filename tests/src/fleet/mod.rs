@@ -117,6 +117,25 @@ impl Fleet {
         Daemon::start(command.args(words), &self.path(name), "working")
     }
 
+    /// Starts the service that stands before an instance's metadata, and gives credentials for the secret.
+    pub fn metadata_of(&self, instance: &Instance, secret: &str) -> anyhow::Result<Daemon> {
+        let mut command = Command::new(self.programs.join("grid-worker"));
+        command.args(["metadata", "--listen", "127.0.0.1:0", "--from", &instance.address, "--log-format", "json"]);
+        command.env("AWS_CONTAINER_AUTHORIZATION_TOKEN", secret);
+        Daemon::start(&mut command, &self.path("metadata"), "listening")
+    }
+
+    /// Starts a worker that knows its instance by that service, and has no other credentials than it gives.
+    pub fn worker_behind(&self, name: &str, metadata: &Daemon, secret: &str) -> anyhow::Result<Daemon> {
+        let mut command = self.worker_command(&["--slots", "2", "--instance-metadata", &metadata.address]);
+        for own in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"] {
+            command.env_remove(own);
+        }
+        command.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://{}/credentials", metadata.address));
+        command.env("AWS_CONTAINER_AUTHORIZATION_TOKEN", secret).env("AWS_EC2_METADATA_DISABLED", "true");
+        Daemon::start(&mut command, &self.path(name), "working")
+    }
+
     /// What a worker on an instance of the group `workers` finds when it checks what it needs, which must be there.
     pub fn check_of_worker(&self, instance: &Instance) -> anyhow::Result<String> {
         let output = self.worker_command_on(instance, &["--check"]).output()?;

@@ -96,6 +96,34 @@ pub fn a_worker_says_whether_its_group_would_wait() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The worker has its role's credentials by a secret; a command has neither, and is told nothing else of the instance.
+pub fn a_worker_has_its_role_by_a_secret_that_no_command_knows() -> anyhow::Result<()> {
+    const SECRET: &str = "a-secret-that-was-made-when-the-instance-booted";
+    let fleet = Fleet::new()?;
+    let manager = fleet.manager("manager")?;
+    let instance = Instance::new("i-1")?;
+    instance.is_told("iam/security-credentials/", "worker-role");
+    let credentials = json!({"Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2025-01-01T00:00:00Z",
+        "AccessKeyId": "test", "SecretAccessKey": "test", "Token": "test", "Expiration": "2099-01-01T00:00:00Z"});
+    instance.is_told("iam/security-credentials/worker-role", &credentials.to_string());
+    let metadata = fleet.metadata_of(&instance, SECRET)?;
+    ensure!(
+        fleet.worker_behind("stranger", &metadata, "another-secret").is_err(),
+        "without the secret there is no role"
+    );
+    let _worker = fleet.worker_behind("worker", &metadata, SECRET)?;
+    let ask = "echo ${AWS_CONTAINER_AUTHORIZATION_TOKEN-none} ${AWS_CONTAINER_CREDENTIALS_FULL_URI-none}";
+    let job = submit(&manager, &super::numbered(1, ask))?;
+    let end = fleet.end_of(&|| vec![manager.address.clone()], &job, MINUTES)?;
+    assert_eq!(end["state"], "succeeded", "{end}");
+    let outputs = fetched(&fleet, &manager.address, &job)?;
+    assert_eq!(outputs.values().next().context("it has an output")?, b"none none\n");
+    let status = |path: &str| Ok::<u16, anyhow::Error>(get(&metadata.address, path)?.status);
+    assert_eq!(status("/credentials")?, 401);
+    assert_eq!(status("/latest/meta-data/iam/security-credentials/worker-role")?, 404);
+    Ok(())
+}
+
 /// Spot notices come all the time, and every worker that gets one is replaced.
 pub fn spot_notices_under_load_end_no_command_and_change_no_byte() -> anyhow::Result<()> {
     let notices = number("GRIDMILL_NOTICES").unwrap_or(NOTICES);

@@ -25,9 +25,9 @@ use serde_json::{Value, json};
 use self::checkpoints::an_item_goes_on_from_its_checkpoint_on_another_worker;
 use self::copies::a_copy_ends_what_the_first_execution_never_does;
 use self::machines::{
-    a_group_that_ends_an_instance_waits_for_its_worker, a_worker_says_whether_its_group_would_wait,
-    processes_come_with_the_work_and_go_without_losing_any, scale_ins_under_load_end_no_command_and_change_no_byte,
-    spot_notices_under_load_end_no_command_and_change_no_byte,
+    a_group_that_ends_an_instance_waits_for_its_worker, a_worker_has_its_role_by_a_secret_that_no_command_knows,
+    a_worker_says_whether_its_group_would_wait, processes_come_with_the_work_and_go_without_losing_any,
+    scale_ins_under_load_end_no_command_and_change_no_byte, spot_notices_under_load_end_no_command_and_change_no_byte,
 };
 use self::names::files_of_awkward_names_arrive_as_they_are;
 use self::strangers::{
@@ -217,6 +217,7 @@ gridmill_tests::on_ministack! {
     an_item_goes_on_from_its_checkpoint_on_another_worker
     a_copy_ends_what_the_first_execution_never_does
     a_group_that_ends_an_instance_waits_for_its_worker
+    a_worker_has_its_role_by_a_secret_that_no_command_knows
     a_worker_says_whether_its_group_would_wait
     spot_notices_under_load_end_no_command_and_change_no_byte
     processes_come_with_the_work_and_go_without_losing_any
