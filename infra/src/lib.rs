@@ -5,6 +5,7 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+pub mod back_end;
 pub mod clock;
 #[doc(hidden)]
 pub mod contract;
@@ -25,5 +26,6 @@ pub mod queue;
 pub mod requests;
 pub mod state;
 
+pub use back_end::{BackEnd, NotOpen};
 pub use error::{Error, ErrorKind, Result};
 pub use grid::Grid;

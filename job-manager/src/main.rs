@@ -10,7 +10,8 @@ use anyhow::Context;
 use clap::Parser;
 use grid_core::price::PriceList;
 use infra::aws::check;
-use infra::{Error, ErrorKind, Grid};
+use infra::clock::SystemClock;
+use infra::{BackEnd, Error, ErrorKind, Grid, NotOpen};
 use job_manager::http::{Api, Starting, router, serve};
 use job_manager::settings::Settings;
 use job_manager::{ManagerConfig, ManagerError, Progress, Role, manage, tokens};
@@ -47,16 +48,19 @@ async fn begin(settings: Settings) -> anyhow::Result<()> {
     let prices = Arc::new(settings.prices()?);
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
-    let (listener, address) = listen(&settings).await?;
     let starting = Starting::default();
+    let Some(()) = stop.run_until_cancelled(may_listen(&settings, &places, &starting)).await.transpose()? else {
+        return Ok(());
+    };
+    let (listener, address) = listen(&settings).await?;
     let serving = serve(listener, starting.router(), settings.limits(), stop.clone());
     let working = async {
-        let worked = tokio::select! {
-            () = stop.cancelled() => Ok(()),
-            opened = open(&settings, &places, &starting) => match opened {
-                Ok(grid) => manage_and_serve(&settings, &places, address, grid, &starting, (prices, &stop)).await,
-                Err(error) => Err(error),
-            },
+        let opened =
+            stop.run_until_cancelled(patiently("open the grid", &starting, || infra::aws::open(&places))).await;
+        let worked = match opened {
+            Some(Ok(grid)) => manage_and_serve(&settings, &places, address, grid, &starting, (prices, &stop)).await,
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
         };
         stop.cancel();
         worked
@@ -64,6 +68,30 @@ async fn begin(settings: Settings) -> anyhow::Result<()> {
     let ((), worked) = tokio::join!(serving, working);
     tracing::info!("stopped");
     worked
+}
+
+/// Waits until it is known that there is a token, where others than this machine could ask: before anybody can.
+async fn may_listen(settings: &Settings, places: &infra::aws::Settings, starting: &Starting) -> anyhow::Result<()> {
+    if settings.is_loopback() {
+        return Ok(());
+    }
+    let has_tokens = patiently("look for tokens", starting, || has_tokens(places)).await?;
+    anyhow::ensure!(
+        has_tokens,
+        "refusing to serve {} as long as there is no token: make one with `gridmill token create --scope admin`, or listen on \
+         127.0.0.1",
+        settings.listen
+    );
+    Ok(())
+}
+
+async fn has_tokens(places: &infra::aws::Settings) -> Result<bool, NotOpen> {
+    let state = infra::aws::open_state(places).await?;
+    let any = tokens::any(state.as_ref(), &SystemClock).await.map_err(|error| match error {
+        ManagerError::Store(error) => error,
+        other => Error::caused(ErrorKind::Invalid, "the rows of the tokens are damaged", other),
+    });
+    any.map_err(|error| NotOpen::by(BackEnd::State, error))
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -78,29 +106,8 @@ async fn listen(settings: &Settings) -> anyhow::Result<(TcpListener, SocketAddr)
     Ok((listener, address))
 }
 
-/// Opens the grid, as soon as it can be reached.
-async fn open(settings: &Settings, places: &infra::aws::Settings, starting: &Starting) -> anyhow::Result<Grid> {
-    let grid = patiently("open the grid", starting, || infra::aws::open(places)).await?;
-    if !settings.is_loopback() {
-        let any = || async {
-            tokens::any(&grid).await.map_err(|error| match error {
-                ManagerError::Store(error) => error,
-                other => Error::caused(ErrorKind::Invalid, "the rows of the tokens are damaged", other),
-            })
-        };
-        let has_tokens = patiently("look for tokens", starting, any).await?;
-        anyhow::ensure!(
-            has_tokens,
-            "refusing to serve {} as long as there is no token: make one with `gridmill token create --scope admin`, or \
-             listen on 127.0.0.1",
-            settings.listen
-        );
-    }
-    Ok(grid)
-}
-
 /// Tries again, later and later, what failed because something could not be reached.
-async fn patiently<T, F: Future<Output = infra::Result<T>>>(
+async fn patiently<T, F: Future<Output = Result<T, NotOpen>>>(
     what: &str,
     starting: &Starting,
     call: impl Fn() -> F,
@@ -109,7 +116,7 @@ async fn patiently<T, F: Future<Output = infra::Result<T>>>(
     loop {
         match call().await {
             Err(error) if error.is_transient() => {
-                starting.waits_for(format!("{}: {error}", error.kind));
+                starting.waits_for(&error);
                 let error = anyhow::Error::new(error);
                 tracing::warn!("failed to {what}, trying again in {:.1} s: {error:#}", wait.as_secs_f64());
                 sleep(wait).await;

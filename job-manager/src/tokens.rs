@@ -3,7 +3,8 @@
 use grid_api::{NewToken, Scope, Token};
 use grid_core::rows::{TOKENS, TokenRow};
 use infra::Grid;
-use infra::state::{Expect, RowKey, Write};
+use infra::clock::Clock;
+use infra::state::{Expect, RowKey, StateStore, Write};
 
 use crate::ManagerError;
 use crate::finish::rfc3339;
@@ -49,7 +50,7 @@ pub async fn create(grid: &Grid, request: TokenRequest) -> Result<NewToken, Mana
 
 /// All tokens that were not revoked, those that have expired included, by id.
 pub async fn list(grid: &Grid) -> Result<Vec<Token>, ManagerError> {
-    Ok(rows(grid).await?.into_iter().map(|(id, row)| shown(id, row)).collect())
+    Ok(rows(grid.state.as_ref()).await?.into_iter().map(|(id, row)| shown(id, row)).collect())
 }
 
 /// Makes a token worthless; `false` when there is none of that id.
@@ -74,19 +75,19 @@ pub async fn verify(grid: &Grid, text: &str) -> Result<Option<Token>, ManagerErr
 }
 
 /// Whether there is any token that can be used now.
-pub async fn any(grid: &Grid) -> Result<bool, ManagerError> {
-    let now_ms = grid.clock.now_ms();
-    Ok(rows(grid).await?.iter().any(|(_, row)| is_alive(row, now_ms)))
+pub async fn any(state: &dyn StateStore, clock: &dyn Clock) -> Result<bool, ManagerError> {
+    let now_ms = clock.now_ms();
+    Ok(rows(state).await?.iter().any(|(_, row)| is_alive(row, now_ms)))
 }
 
 /// The rows of all tokens, with their ids.
-async fn rows(grid: &Grid) -> Result<Vec<(String, TokenRow)>, ManagerError> {
+async fn rows(state: &dyn StateStore) -> Result<Vec<(String, TokenRow)>, ManagerError> {
     let read = |row: infra::state::Row| {
         let name = format!("row {TOKENS}/{}", row.key.sort);
         let token = serde_json::from_slice(&row.body).map_err(|error| ManagerError::damaged(name, error))?;
         Ok((row.key.sort, token))
     };
-    all_rows(grid.state.as_ref(), TOKENS).await?.into_iter().map(read).collect()
+    all_rows(state, TOKENS).await?.into_iter().map(read).collect()
 }
 
 fn is_alive(row: &TokenRow, now_ms: u64) -> bool {
@@ -136,7 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_is_known_by_its_secret_until_it_is_revoked() {
         let grid = infra::memory::grid();
-        assert!(!any(&grid).await.unwrap());
+        assert!(!any(grid.state.as_ref(), grid.clock.as_ref()).await.unwrap());
         let made = create(&grid, request()).await.unwrap();
         let expected = Token {
             id: made.token.id.clone(),
@@ -149,7 +150,7 @@ mod tests {
         assert_eq!(made.secret.len(), PREFIX.len() + 2 * ID_BYTES + 1 + 2 * SECRET_BYTES);
         assert_eq!(verify(&grid, &made.secret).await.unwrap(), Some(expected.clone()));
         assert_eq!(list(&grid).await.unwrap(), [expected]);
-        assert!(any(&grid).await.unwrap());
+        assert!(any(grid.state.as_ref(), grid.clock.as_ref()).await.unwrap());
         assert!(revoke(&grid, &made.token.id).await.unwrap());
         assert!(!revoke(&grid, &made.token.id).await.unwrap());
         assert_eq!(verify(&grid, &made.secret).await.unwrap(), None);
@@ -174,6 +175,6 @@ mod tests {
         assert!(verify(&grid, &made.secret).await.unwrap().is_some());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(verify(&grid, &made.secret).await.unwrap(), None);
-        assert!(!any(&grid).await.unwrap());
+        assert!(!any(grid.state.as_ref(), grid.clock.as_ref()).await.unwrap());
     }
 }

@@ -1,19 +1,19 @@
 //! Where a grid on AWS has its things. Region, endpoint and credentials are the SDK's own settings.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{BackEnd, Error, ErrorKind, Result};
 
 /// The bucket that holds the grid's objects.
-pub const BUCKET: &str = "GRIDMILL_BUCKET";
+pub const BUCKET: &str = BackEnd::Objects.setting();
 /// What the keys of the grid's objects begin with; may be missing.
 pub const PREFIX: &str = "GRIDMILL_PREFIX";
 /// The queue of task messages, by name or URL.
-pub const TASK_QUEUE: &str = "GRIDMILL_TASK_QUEUE";
+pub const TASK_QUEUE: &str = BackEnd::Tasks.setting();
 /// The queue of the task messages that were received too often, by name or URL.
-pub const DEAD_TASK_QUEUE: &str = "GRIDMILL_DEAD_TASK_QUEUE";
+pub const DEAD_TASK_QUEUE: &str = BackEnd::DeadTasks.setting();
 /// The queue of the workers' reports, by name or URL.
-pub const REPORT_QUEUE: &str = "GRIDMILL_REPORT_QUEUE";
+pub const REPORT_QUEUE: &str = BackEnd::Reports.setting();
 /// The table of rows.
-pub const TABLE: &str = "GRIDMILL_TABLE";
+pub const TABLE: &str = BackEnd::State.setting();
 /// The queues that pipelines may have events put on, separated by commas; `*` at the end stands for the rest. Without it
 /// there are none.
 pub const NOTIFY_QUEUES: &str = "GRIDMILL_NOTIFY_QUEUES";

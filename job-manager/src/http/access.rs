@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::problem::Refusal;
+use super::query;
 use crate::control::{ControlError, head};
 use crate::tokens;
 
@@ -52,7 +53,7 @@ impl FromRequestParts<Arc<Api>> for Reader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
-        caller(parts, api).await?.with(Scope::Read).map(Self)
+        admitted(parts, api, Scope::Read).await.map(Self)
     }
 }
 
@@ -63,7 +64,7 @@ impl FromRequestParts<Arc<Api>> for Admin {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
-        caller(parts, api).await?.with(Scope::Admin).map(Self)
+        admitted(parts, api, Scope::Admin).await.map(Self)
     }
 }
 
@@ -71,7 +72,7 @@ impl FromRequestParts<Arc<Api>> for Submitter {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Refusal> {
-        caller(parts, api).await?.with(Scope::Submit).map(Self)
+        admitted(parts, api, Scope::Submit).await.map(Self)
     }
 }
 
@@ -125,11 +126,23 @@ pub(super) fn is_job_id(text: &str) -> bool {
 
 /// The beginning of what a client sent, to be said back.
 pub(super) fn shortened(text: &str) -> String {
+    format!("`{}`", beginning(text))
+}
+
+/// The same without quotes.
+pub(super) fn beginning(text: &str) -> String {
     const SHOWN: usize = 64;
     match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("`{}..`", text[..end].escape_debug()),
-        None => format!("`{}`", text.escape_debug()),
+        Some((end, _)) => format!("{}..", text[..end].escape_debug()),
+        None => text.escape_debug().to_string(),
     }
+}
+
+/// Who asks, when that suffices and the query has what the route takes.
+async fn admitted(parts: &Parts, api: &Api, needed: Scope) -> Result<Caller, Refusal> {
+    let caller = caller(parts, api).await?.with(needed)?;
+    query::check(parts)?;
+    Ok(caller)
 }
 
 async fn caller(parts: &Parts, api: &Api) -> Result<Caller, Refusal> {
@@ -143,7 +156,7 @@ async fn caller(parts: &Parts, api: &Api) -> Result<Caller, Refusal> {
         return token.map(|token| Caller { scope: token.scope, tenant: token.tenant }).ok_or_else(unknown);
     }
     let Access::ThisMachine(names) = &api.access else { return Err(missing()) };
-    if tokens::any(&api.grid).await? {
+    if tokens::any(api.grid.state.as_ref(), api.grid.clock.as_ref()).await? {
         return Err(missing());
     }
     check_host(parts, names)?;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use grid_api::{BackEnd, Readiness};
+use grid_api::{BackEnd as Told, Readiness};
 use grid_core::rows::LEADER;
 use infra::state::RowKey;
-use infra::{ErrorKind, Grid};
+use infra::{BackEnd, ErrorKind, Grid};
 use tokio::sync::Mutex;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use super::Api;
@@ -70,20 +71,46 @@ async fn look(grid: &Grid) -> Readiness {
         timeout(PATIENCE, async { grid.reports.depth().await.map(drop) }),
         timeout(PATIENCE, async { grid.state.get(&leader).await.map(drop) }),
     );
-    let looks =
-        [("objects", objects), ("tasks", tasks), ("dead_tasks", dead_tasks), ("reports", reports), ("state", state)];
-    let back_ends: Vec<BackEnd> = looks.into_iter().map(|(name, answer)| back_end(name, answer)).collect();
+    let looks = [
+        (BackEnd::Objects, objects),
+        (BackEnd::Tasks, tasks),
+        (BackEnd::DeadTasks, dead_tasks),
+        (BackEnd::Reports, reports),
+        (BackEnd::State, state),
+    ];
+    let back_ends: Vec<Told> = looks.into_iter().map(|(back_end, answer)| judge(back_end, answer)).collect();
     Readiness { ready: back_ends.iter().all(|it| it.ready), back_ends }
 }
 
-fn back_end(name: &str, answer: Result<infra::Result<()>, tokio::time::error::Elapsed>) -> BackEnd {
-    let fault = match answer {
-        Ok(Ok(())) => None,
+fn judge(back_end: BackEnd, answer: Result<infra::Result<()>, Elapsed>) -> Told {
+    match answer {
+        Ok(Ok(())) => ready(back_end),
         Ok(Err(error)) => {
-            tracing::warn!(back_end = name, error = crate::error::with_causes(&error), "a back end is not ready");
-            Some(error.kind.to_string())
+            let error_words = crate::error::with_causes(&error);
+            tracing::warn!(back_end = back_end.name(), error = error_words, "a back end is not ready");
+            not_ready(back_end, error.kind)
         }
-        Err(_) => Some(ErrorKind::Unavailable.to_string()),
+        Err(_) => not_ready(back_end, ErrorKind::Unavailable),
+    }
+}
+
+/// A back end that answers.
+pub(super) fn ready(back_end: BackEnd) -> Told {
+    Told { name: back_end.name().to_owned(), ready: true, fault: None, detail: None }
+}
+
+/// A back end that does not. Who asks needs no token: settings are named, and not what they say.
+pub(super) fn not_ready(back_end: BackEnd, kind: ErrorKind) -> Told {
+    let (thing, service, setting) = (back_end.thing(), back_end.service(), back_end.setting());
+    let (what, remedy) = match kind {
+        ErrorKind::Unavailable => ("does not answer", "look at the network, and at AWS_ENDPOINT_URL where that is set"),
+        ErrorKind::Throttled => ("has more to do than it takes", "it goes on by itself"),
+        ErrorKind::Denied => ("refuses the manager's credentials", "grant their role what docs/OPERATIONS.md lists"),
+        ErrorKind::NotFound => ("is not there", "create it, or correct the setting"),
+        ErrorKind::Full => ("has no room left", "make room"),
+        ErrorKind::Conflict | ErrorKind::Invalid => ("cannot be used", "correct the setting"),
     };
-    BackEnd { name: name.to_owned(), ready: fault.is_none(), fault }
+    let detail =
+        format!("{thing} that {setting} names ({service}) {what}: {remedy}; `job-manager --check` looks closer");
+    Told { name: back_end.name().to_owned(), ready: false, fault: Some(kind.to_string()), detail: Some(detail) }
 }

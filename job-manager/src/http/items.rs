@@ -18,7 +18,6 @@ use crate::view::{self, ItemFilter, ItemPlace, JobView};
 
 /// Which items are listed.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ItemsQuery {
     /// Only those of this stage.
@@ -36,7 +35,6 @@ pub(super) struct ItemsQuery {
 
 /// Which dead letters are listed.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DeadQuery {
     /// Only those of this stage.
@@ -51,7 +49,6 @@ pub(super) struct DeadQuery {
 
 /// Which item is meant.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhyQuery {
     /// `STAGE/ITEM`: the item by its name, or `STAGE/#INDEX`.

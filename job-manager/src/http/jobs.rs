@@ -18,7 +18,6 @@ use crate::view::{Detail, JobFilter, JobView, list_jobs};
 
 /// Which jobs are listed.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// Only those in this state.

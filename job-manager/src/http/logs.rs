@@ -29,7 +29,6 @@ const LOOK_SHARE: u32 = 10;
 
 /// Whether more is wanted than what there is.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogsQuery {
     /// Goes on with what is written from now on, until the job has ended; empty lines say that the connection stands.

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use super::Api;
 use super::access::Reader;
-use super::document::Guarded;
+use super::document::{Asked, Guarded};
 use super::problem::Refusal;
 use crate::error::with_causes;
 use crate::{Progress, Role};
@@ -74,7 +74,7 @@ fn method_label(method: &Method) -> &'static str {
 
 /// Gives the metrics of this manager, as OpenMetrics text. The leader also tells of the jobs in its hands.
 #[utoipa::path(get, path = "/metrics", tag = "health", security(("token" = ["read"])), responses(
-    (status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"), Guarded))]
+    (status = 200, description = "OpenMetrics", body = String, content_type = "application/openmetrics-text"), Asked, Guarded))]
 pub(super) async fn metrics(Reader(caller): Reader, State(api): State<Arc<Api>>) -> Result<Response, Refusal> {
     if caller.tenant.is_some() {
         return Err(Refusal::forbidden("metrics are of all tenants together: take a token that is bound to none"));

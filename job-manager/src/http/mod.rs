@@ -21,6 +21,7 @@ mod metrics;
 pub mod multipart;
 mod outputs;
 mod page;
+mod parameters;
 mod pipelines;
 mod problem;
 mod query;

@@ -43,7 +43,6 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// Which part of the list is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct OutputsQuery {
     /// `next_cursor` of the page before.
@@ -56,7 +55,6 @@ pub(super) struct OutputsQuery {
 
 /// Where a file is, as its `href` says; without any of it the file is looked for by its path, which takes longer.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct OutputQuery {
     /// The stage.

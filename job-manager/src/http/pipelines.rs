@@ -24,7 +24,6 @@ const MAX_EVENTS: usize = 32;
 
 /// Which version is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct VersionQuery {
     /// Its number; the newest without it.

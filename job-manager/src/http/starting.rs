@@ -6,10 +6,15 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
-use grid_api::{BackEnd, Readiness};
+use grid_api::{BackEnd as Told, Readiness};
+use infra::{BackEnd, ErrorKind, NotOpen};
 use tower::ServiceExt;
 
+use super::health::{not_ready, ready};
 use super::problem::{Refusal, complete};
+
+/// What is wrong with which back end; none where not even a request could be made.
+type Faults = Vec<(Option<BackEnd>, ErrorKind)>;
 
 /// Serves what there is: at first only health, then everything.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +23,7 @@ pub struct Starting(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     router: OnceLock<Router>,
-    fault: Mutex<Option<String>>,
+    faults: Mutex<Option<Faults>>,
 }
 
 impl Starting {
@@ -28,8 +33,8 @@ impl Starting {
     }
 
     /// Says what is waited for, for whoever asks whether the manager is ready.
-    pub fn waits_for(&self, fault: String) {
-        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+    pub fn waits_for(&self, not_open: &NotOpen) {
+        *self.0.faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(not_open.faults().collect());
     }
 
     /// From now on, everything is served. Only the first call counts.
@@ -38,13 +43,32 @@ impl Starting {
     }
 
     fn readiness(&self) -> Readiness {
-        let fault = self.0.fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let fault = fault.unwrap_or_else(|| "is being opened".to_owned());
-        Readiness {
-            ready: false,
-            back_ends: vec![BackEnd { name: "grid".to_owned(), ready: false, fault: Some(fault) }],
-        }
+        let faults = self.0.faults.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let back_ends = match faults {
+            None => BackEnd::ALL.map(opening).to_vec(),
+            Some(faults) if faults.iter().any(|(back_end, _)| back_end.is_none()) => vec![no_credentials()],
+            Some(faults) => BackEnd::ALL.map(|back_end| look_up(back_end, &faults)).to_vec(),
+        };
+        Readiness { ready: false, back_ends }
     }
+}
+
+/// All back ends were asked: those without a fault have answered.
+fn look_up(back_end: BackEnd, faults: &Faults) -> Told {
+    let kind = faults.iter().find(|(faulty, _)| *faulty == Some(back_end)).map(|(_, kind)| *kind);
+    kind.map_or_else(|| ready(back_end), |kind| not_ready(back_end, kind))
+}
+
+fn opening(back_end: BackEnd) -> Told {
+    Told { name: back_end.name().to_owned(), ready: false, fault: Some("opening".to_owned()), detail: None }
+}
+
+/// Nothing can be asked without them.
+fn no_credentials() -> Told {
+    let detail = "the AWS SDK has no credentials, or no region, at the moment: see AWS_PROFILE, AWS_REGION and the role of \
+                  this machine; `job-manager --check` looks closer";
+    let fault = ErrorKind::Unavailable.to_string();
+    Told { name: "credentials".to_owned(), ready: false, fault: Some(fault), detail: Some(detail.to_owned()) }
 }
 
 async fn answer(State(starting): State<Starting>, request: Request) -> Response {

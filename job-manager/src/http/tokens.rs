@@ -23,7 +23,7 @@ const MAX_SECS: u64 = 100 * 365 * 86_400;
 
 /// Lists the tokens, those that have expired included; never their secrets.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens", security(("token" = ["admin"])),
-    responses((status = 200, description = "all of them", body = Page<Token>), Guarded))]
+    responses((status = 200, description = "all of them", body = Page<Token>), Asked, Guarded))]
 pub(super) async fn list(Admin(caller): Admin, State(api): State<Arc<Api>>) -> Result<Json<Page<Token>>, Refusal> {
     let mut entries = tokens::list(&api.grid).await?;
     // Tokens for all tenants are nobody's who acts for one.

@@ -10,13 +10,13 @@ use grid_core::ids::JobId;
 
 use super::Api;
 use super::access::{Caller, Reader};
-use super::document::Guarded;
+use super::document::{Asked, Guarded};
 use super::problem::Refusal;
 use crate::view;
 
 /// Lists the workers that were heard of lately. A tenant sees what runs there of its own jobs.
 #[utoipa::path(get, path = "/v1/workers", tag = "workers", security(("token" = ["read"])),
-    responses((status = 200, description = "all of them", body = Page<WorkerStatus>), Guarded))]
+    responses((status = 200, description = "all of them", body = Page<WorkerStatus>), Asked, Guarded))]
 pub(super) async fn workers(
     Reader(caller): Reader,
     State(api): State<Arc<Api>>,
@@ -30,7 +30,7 @@ pub(super) async fn workers(
 
 /// Lists the pools that have workers or a fleet, and what keeps them from growing.
 #[utoipa::path(get, path = "/v1/pools", tag = "workers", security(("token" = ["read"])),
-    responses((status = 200, description = "all of them", body = Page<PoolStatus>), Guarded))]
+    responses((status = 200, description = "all of them", body = Page<PoolStatus>), Asked, Guarded))]
 pub(super) async fn pools(_: Reader, State(api): State<Arc<Api>>) -> Result<Json<Page<PoolStatus>>, Refusal> {
     Ok(Json(Page { entries: view::pools(&api.grid).await?, next_cursor: None }))
 }

@@ -72,6 +72,16 @@ impl Fleet {
         Ok(std::fs::write(self.path(name), content)?)
     }
 
+    /// Runs a daemon that is expected to end by itself.
+    pub fn daemon_ends(&self, program: &str, words: &[&str]) -> anyhow::Result<Output> {
+        Ok(self.command(program).args(words).stdin(Stdio::null()).output()?)
+    }
+
+    /// Starts a manager with further variables, and waits until it listens.
+    pub fn manager_that_waits(&self, name: &str, env: &[(&str, &str)]) -> anyhow::Result<Daemon> {
+        Daemon::start(self.manager_command(name).envs(env.iter().copied()), &self.path(name), "listening")
+    }
+
     /// Starts a manager and waits until it is ready.
     pub fn manager(&self, name: &str) -> anyhow::Result<Daemon> {
         self.manager_with(name, &[])
@@ -79,9 +89,7 @@ impl Fleet {
 
     /// The same with further settings.
     pub fn manager_with(&self, name: &str, words: &[&str]) -> anyhow::Result<Daemon> {
-        let mut command = self.command("job-manager");
-        command.args(["--listen", "127.0.0.1:0", "--name", name, "--log-format", "json"]).args(words);
-        let manager = Daemon::start(&mut command, &self.path(name), "listening")?;
+        let manager = Daemon::start(self.manager_command(name).args(words), &self.path(name), "listening")?;
         // It listens before its back ends have answered, and says so to whoever asks for more.
         let give_up = Instant::now() + READY_WITHIN;
         loop {
@@ -142,6 +150,12 @@ impl Fleet {
         let said = String::from_utf8(output.stdout)?;
         ensure!(output.status.success(), "{}: {said}", output.status);
         Ok(said)
+    }
+
+    fn manager_command(&self, name: &str) -> Command {
+        let mut command = self.command("job-manager");
+        command.args(["--name", name, "--log-format", "json"]).env("GRIDMILL_LISTEN", "127.0.0.1:0");
+        command
     }
 
     fn worker_command_on(&self, instance: &Instance, words: &[&str]) -> Command {

@@ -7,6 +7,7 @@
 
 mod checkpoints;
 mod copies;
+mod doors;
 mod machines;
 mod names;
 mod strangers;
@@ -24,6 +25,9 @@ use serde_json::{Value, json};
 
 use self::checkpoints::an_item_goes_on_from_its_checkpoint_on_another_worker;
 use self::copies::a_copy_ends_what_the_first_execution_never_does;
+use self::doors::{
+    a_manager_says_which_back_end_it_waits_for, nobody_is_listened_to_beyond_this_machine_before_there_is_a_token,
+};
 use self::machines::{
     a_group_that_ends_an_instance_waits_for_its_worker, a_worker_has_its_role_by_a_secret_that_no_command_knows,
     a_worker_says_whether_its_group_would_wait, processes_come_with_the_work_and_go_without_losing_any,
@@ -215,6 +219,8 @@ gridmill_tests::on_ministack! {
     what_failed_is_redriven_and_nothing_else_runs_again
     a_table_that_is_lost_is_made_again_and_the_job_goes_on
     an_item_goes_on_from_its_checkpoint_on_another_worker
+    nobody_is_listened_to_beyond_this_machine_before_there_is_a_token
+    a_manager_says_which_back_end_it_waits_for
     a_copy_ends_what_the_first_execution_never_does
     a_group_that_ends_an_instance_waits_for_its_worker
     a_worker_has_its_role_by_a_secret_that_no_command_knows

@@ -99,8 +99,8 @@ async fn unreadable() -> Seen {
     for operation in operations() {
         if operation.has_places() {
             ask(&site, operation, "%ff").await;
-        } else if operation.has_query {
-            site.call(operation.method.clone(), &format!("{}?limit=x", operation.path)).await;
+        } else {
+            site.call(operation.method.clone(), &format!("{}?nobody_knows_this=x", operation.path)).await;
         }
     }
     for operation in operations().iter().filter(takes_json) {

@@ -18,8 +18,6 @@ pub struct Operation {
     pub scope: Option<Scope>,
     /// The status codes that it may answer.
     pub statuses: BTreeSet<u16>,
-    /// Whether it has parameters in the query.
-    pub has_query: bool,
     /// The media types of bodies that it takes.
     pub takes: BTreeSet<String>,
 }
@@ -41,10 +39,9 @@ pub fn operations() -> &'static [Operation] {
 fn operation(path: &str, method: &str, said: &Value) -> Operation {
     let scope = said.get("security").map(|it| serde_json::from_value(it[0]["token"][0].clone()).unwrap());
     let statuses = said["responses"].as_object().unwrap().keys().map(|status| status.parse().unwrap()).collect();
-    let has_query = said["parameters"].as_array().is_some_and(|all| all.iter().any(|it| it["in"] == "query"));
     let takes = said["requestBody"]["content"].as_object().map(|it| it.keys().cloned().collect()).unwrap_or_default();
     let method = method.to_uppercase().parse().unwrap();
-    Operation { method, path: path.to_owned(), scope, statuses, has_query, takes }
+    Operation { method, path: path.to_owned(), scope, statuses, takes }
 }
 
 /// The operation that a request means; none where the document has no such path, or not by that method.

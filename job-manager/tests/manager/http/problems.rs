@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Method;
+use grid_api::Scope;
 use grid_core::ids::JobId;
 use grid_core::rows::{JOBS, JobRow};
 use infra::faults::{FaultyState, StoreFaults};
@@ -11,6 +12,7 @@ use infra::state::{Expect, RowKey, Write};
 use serde_json::json;
 
 use super::moods::{Mood, Moods};
+use super::operations::operations;
 use super::site::{Site, TWO, request};
 
 #[tokio::test(start_paused = true)]
@@ -42,11 +44,40 @@ async fn queries_that_cannot_be_read_name_the_parameter() {
         (format!("/v1/jobs/{job}/items?cursor=0"), "query:cursor"),
         (format!("/v1/jobs/{job}/items?cursor=0.x"), "query:cursor"),
         (format!("/v1/jobs/{job}/dead?cursor=-"), "query:cursor"),
-        (format!("/v1/jobs/{job}/why"), "query"),
+        ("/v1/jobs?limit=1&limit=2".to_owned(), "query:limit"),
+        ("/v1/jobs?limit=1&%6cimit=1".to_owned(), "query:limit"),
+        (format!("/v1/jobs/{job}?limit"), "query:limit"),
+        (format!("/v1/jobs/{job}/outputs/work/1.txt?download=1"), "query:download"),
+        (format!("/v1/jobs/{job}/why"), "query:item"),
     ];
     for (path, pointer) in cases {
         let answer = site.get(&path).await;
         assert_eq!((answer.status.as_u16(), answer.pointers()), (400, vec![pointer.to_owned()]), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_route_refuses_parameters_that_it_does_not_have() {
+    let site = Site::new();
+    let admin = site.token(Scope::Admin, None).await;
+    for operation in operations().iter().filter(|it| it.scope.is_some()) {
+        let path = format!("{}?one=1&limit=1&one=2&limit=1&%00", operation.filled("x", "y"));
+        let request = request(operation.method.clone(), &path, Some(&admin)).body(Body::empty()).unwrap();
+        let answer = site.send(request).await;
+        let pointers = answer.pointers();
+        assert_eq!((answer.status.as_u16(), &pointers[0]), (400, &"query:\\0".to_owned()), "{}", operation.name());
+        assert!(pointers.contains(&"query:one".to_owned()), "{}", operation.name());
+        assert!(pointers.contains(&"query:limit".to_owned()), "{}", operation.name());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_no_token_hears_of_that_before_the_query_is_read() {
+    let site = Site::closed();
+    for operation in operations().iter().filter(|it| it.scope.is_some()) {
+        let path = format!("{}?one=1", operation.filled("x", "y"));
+        let answer = site.call(operation.method.clone(), &path).await;
+        assert_eq!(answer.problem().status, 401, "{}", operation.name());
     }
 }
 
@@ -87,6 +118,9 @@ async fn a_back_end_that_fails_is_named_as_such_and_told_in_our_words() {
     let readiness: grid_api::Readiness = ready.json();
     let down: Vec<&str> = readiness.back_ends.iter().filter(|it| !it.ready).map(|it| it.name.as_str()).collect();
     assert_eq!((readiness.ready, down), (false, vec!["state"]));
+    let state = readiness.back_ends.last().unwrap();
+    assert_eq!(state.fault.as_deref(), Some("unavailable"));
+    assert!(state.detail.as_ref().is_some_and(|detail| detail.contains("GRIDMILL_TABLE")), "{state:?}");
     assert_eq!(site.get("/healthz").await.status.as_u16(), 200);
 }
 
