@@ -114,7 +114,8 @@ async fn patiently<T, F: Future<Output = Result<T, NotOpen>>>(
 ) -> anyhow::Result<T> {
     let mut wait = FIRST_WAIT;
     loop {
-        match call().await {
+        // Asking all back ends at once makes a large future.
+        match Box::pin(call()).await {
             Err(error) if error.is_transient() => {
                 starting.waits_for(&error);
                 let error = anyhow::Error::new(error);
