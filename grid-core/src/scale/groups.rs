@@ -23,8 +23,9 @@ const TOO_MANY_FAILED: usize = 3;
 /// How long a group is left alone: this first, then twice as long each time ..
 const FIRST_HOLD: Duration = Duration::from_secs(60);
 
-/// .. up to this.
-const LONGEST_HOLD: Duration = Duration::from_secs(15 * 60);
+/// .. up to this: a try costs a call or two, and what is missed between the return of capacity and the next one makes jobs late
+/// (`bench/scaling`, drought: 4.5 % of them, 5.2 % with a quarter of an hour).
+const LONGEST_HOLD: Duration = Duration::from_secs(4 * 60);
 
 /// What is remembered of a group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn three_failures_of_five_hold_the_group_longer_each_time_up_to_a_quarter_of_an_hour() {
+    fn three_failures_of_five_hold_the_group_longer_each_time_up_to_four_minutes() {
         let mut group = GroupMemory::default();
         let mut now_ms = 1_000;
         let mut holds = Vec::new();
@@ -140,7 +141,7 @@ mod tests {
             }
             now_ms += 1;
         }
-        assert_eq!(holds, [60, 120, 240, 480, 900, 900, 900, 900]);
+        assert_eq!(holds, [60, 120, 240, 240, 240, 240, 240, 240]);
     }
 
     #[test]
