@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use crate::ManagerError;
 use crate::leader::Leader;
 
+/// An attempt, by its names.
+type Attempt = (JobId, StageName, AttemptKey);
+
 /// What is going on around the jobs.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
@@ -19,7 +22,7 @@ pub(crate) struct Surroundings {
     /// A task sent before this time, Unix milliseconds, and not heard of since, is silent.
     pub silent_before_ms: u64,
     /// What runs on the workers in sight.
-    pub running: BTreeSet<(JobId, StageName, AttemptKey)>,
+    pub running: BTreeSet<Attempt>,
 }
 
 impl Leader {
@@ -27,7 +30,9 @@ impl Leader {
     pub async fn look_around(&mut self, now: Instant) -> Result<Option<Surroundings>, ManagerError> {
         let quiet_since = self.quiet_since.take();
         self.note_deaths(now);
-        self.bury_dead_tasks().await?;
+        let running: BTreeSet<Attempt> =
+            self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();
+        self.bury_dead_tasks(&running).await?;
         if self.desks.is_empty() {
             return Ok(None);
         }
@@ -38,8 +43,6 @@ impl Leader {
                 return Ok(None);
             }
         };
-        let running: BTreeSet<(JobId, StageName, AttemptKey)> =
-            self.workers.running(now).map(|task| (task.job.clone(), task.stage.clone(), task.key)).collect();
         let patience = self.workers.task_patience(now);
         // Of an attempt with a copy two messages are in flight.
         let executions = self.workers.running(now).count() as u64;
@@ -68,8 +71,9 @@ impl Leader {
         }
     }
 
-    /// Tasks that the queue has given up, since their messages came again and again.
-    async fn bury_dead_tasks(&mut self) -> Result<(), ManagerError> {
+    /// Tasks that the queue has given up, since their messages came again and again. One that runs meanwhile is left to its worker: a
+    /// message may have been there twice, and come again to whoever had it in hand. Once nobody runs it any longer it is silent.
+    async fn bury_dead_tasks(&mut self, running: &BTreeSet<Attempt>) -> Result<(), ManagerError> {
         loop {
             let batch = self.grid.dead_tasks.receive(QUEUE_BATCH, self.config.report_lease, Duration::ZERO).await?;
             if batch.is_empty() {
@@ -78,6 +82,7 @@ impl Leader {
             for received in batch {
                 // A copy that nobody takes is let go: its attempt has a message of its own.
                 if let Ok(task @ TaskMessage { copy: 0, .. }) = serde_json::from_str(&received.body)
+                    && !running.contains(&(task.job.clone(), task.stage.clone(), task.key()))
                     && let Some(desk) = self.desks.get_mut(&task.job)
                 {
                     desk.queue_gave_up(&self.grid, &task.stage, task.key(), &mut self.random).await?;

@@ -144,6 +144,11 @@ impl Desk {
 
     pub fn hear_plan(&mut self, stage: &StageName, what: PlanWhat, now_ms: u64) {
         let job = &mut self.table.job;
+        if !job.state().is_under_way() {
+            // The rows of a round that has ended change no more: the next one plans again what this one did not.
+            self.planning.remove(stage);
+            return;
+        }
         match what {
             PlanWhat::Items { items, bytes, records, complete } => {
                 job.planned(stage, items, bytes, records, complete);

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use grid_core::ids::JobId;
 use grid_core::job::JobState;
-use grid_core::limits::QUEUE_BATCH;
+use grid_core::limits::{MAX_RECEIVES, QUEUE_BATCH};
 use grid_core::reason::Reason;
 use grid_core::rows::job_partition;
-use grid_core::wire::{Heartbeat, Report, RunningTask, TaskMessage};
+use grid_core::wire::{Heartbeat, Report, RunningTask, TaskMessage, to_ascii_json};
 use infra::state::RowKey;
 use job_manager::view;
 use tokio::time::sleep;
@@ -102,6 +102,30 @@ async fn a_task_that_twenty_drains_handed_back_is_run_all_the_same() {
     }
     assert_eq!(yard.died(&job).await, [] as [&str; 0]);
     assert_eq!(yard.run_to_end(&job).await, JobState::Succeeded);
+    manager.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_runs_is_not_sent_again_because_a_second_message_of_it_is_given_up() {
+    let yard = Yard::new();
+    yard.submit(ONE).await;
+    let manager = Manager::start(&yard.grid, "manager");
+    let (task, receipt) = yard.receive().await;
+    for answer in yard.grid.tasks.send(&[to_ascii_json(&task).unwrap()]).await.unwrap() {
+        answer.unwrap();
+    }
+    let mut again = 0;
+    for sequence in 1..=30 {
+        yard.grid.tasks.extend(std::slice::from_ref(&receipt), Duration::from_secs(10)).await.unwrap();
+        yard.beats(beat("w", sequence, 1.0, &[&task])).await;
+        sleep(Duration::from_secs(1)).await;
+        // Whoever has the task in hand lets its other message go.
+        again += yard.grid.tasks.receive(QUEUE_BATCH, Duration::ZERO, Duration::ZERO).await.unwrap().len();
+    }
+    assert_eq!(again, MAX_RECEIVES as usize);
+    yard.grid.tasks.delete(&[receipt]).await.unwrap();
+    sleep(SILENCE * 2).await;
+    assert_eq!(yard.tasks().await, [task], "nobody runs it any longer");
     manager.stop().await;
 }
 

@@ -175,10 +175,14 @@ impl Watch {
         }
     }
 
-    /// The rows of a job changed.
+    /// The rows of a job changed. One that runs again is held anew if it is: what stops it now was found out by whoever has just made it
+    /// run, and what the round before was held for is over.
     pub(super) fn note_wishes(&mut self, id: &JobId, now: &Job) {
         let Some(seen) = self.jobs.get_mut(id) else { return };
-        seen.held_since = is_held(now).then(|| seen.held_since.unwrap_or_else(Instant::now));
+        let had_wish = seen.job.as_ref().is_some_and(|before| before.wished_redrive().is_some());
+        let runs_again = had_wish && now.wished_redrive().is_none();
+        let since = seen.held_since.filter(|_| !runs_again);
+        seen.held_since = is_held(now).then(|| since.unwrap_or_else(Instant::now));
     }
 }
 

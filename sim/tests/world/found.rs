@@ -111,3 +111,24 @@ fn a_stage_is_not_sent_again_before_it_is_known_that_the_one_before_is_done() {
 fn what_was_left_out_runs_again_though_the_redrive_was_written_in_two_parts() {
     assert_eq!(run(Setup::of(657)).violations, Vec::<String>::new());
 }
+
+/// A planner was still at work when the job failed: what it found was written into the rows of a round that was over.
+#[test]
+fn a_plan_that_is_found_after_the_end_changes_nothing() {
+    assert_eq!(run(Setup::of(30_120_427_120_493_444)).violations, Vec::<String>::new());
+}
+
+/// An attempt has two messages, since the first was sent and its sender told that it was not. A slow worker executes it, and the other
+/// message comes to it again and again until the queue gives that up.
+#[test]
+fn what_runs_is_not_sent_again_because_a_second_message_of_it_is_given_up() {
+    for seed in [30_120_450_105_280_280, 30_120_450_105_280_702] {
+        assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+/// A round was held for one stage that failed, and the next, as soon as it began, for another: what the next has handed out is not late.
+#[test]
+fn what_a_round_has_handed_out_is_not_held_against_the_round_before() {
+    assert_eq!(run(Setup::of(30_120_510_335_486_386)).violations, Vec::<String>::new());
+}
