@@ -14,7 +14,7 @@ use infra::{ErrorKind, Grid};
 use crate::ManagerError;
 use crate::planning::regroup;
 use crate::redrive::meant;
-use crate::submit::{encode, read_row, tell_leader, write};
+use crate::submit::{encode, read_row, tell_leader};
 use crate::table::JobTable;
 
 /// Why a wish is not fulfilled.
@@ -171,7 +171,7 @@ async fn fulfil(grid: &Grid, job: &JobId, wish: Wish) -> Result<JobState, Contro
             if then.state == JobState::Cancelled && then.owed.is_none() {
                 return Ok(then.state);
             }
-            announce(grid, job).await?;
+            announce(grid, job, then.round).await?;
             return Ok(then.state);
         }
     }
@@ -211,16 +211,18 @@ async fn put_meta(grid: &Grid, job: &JobId, found: Option<FoundMeta>, meta: &Met
     is_written(grid, Write { key: meta_key(job), expect, epoch, body: Some(encode(meta)), expires_ms: None }).await
 }
 
-/// Writes the job's entry in the list of active jobs anew: by its version the leader sees that something was written.
-/// A hint makes it look there at once.
-pub(crate) async fn announce(grid: &Grid, job: &JobId) -> Result<(), ManagerError> {
+/// Writes the job's entry in the list of active jobs anew: by its version the leader sees that something was written. Its epoch is the
+/// round that the job is in: an entry that was taken off the list begins again at version 1, and whoever takes off that of a round that
+/// has ended, perhaps much later, must not take off that of the next. A hint makes the leader look there at once.
+pub(crate) async fn announce(grid: &Grid, job: &JobId, round: u32) -> Result<(), ManagerError> {
+    let key = RowKey { partition: ACTIVE.to_owned(), sort: job.as_str().to_owned() };
     for _ in 0..TRIES {
-        let found = read_row::<ActiveRow>(grid, ACTIVE, job.as_str()).await?;
-        let (expect, row) = match found {
-            Some((version, row)) => (Expect::Version(version), row),
-            None => (Expect::Absent, ActiveRow::default()),
+        let (expect, epoch, body) = match grid.state.get(&key).await? {
+            Some(row) => (Expect::Version(row.version), row.epoch, row.body),
+            None => (Expect::Absent, 0, encode(&ActiveRow::default())),
         };
-        if is_written(grid, write(ACTIVE, job.as_str(), expect, &row)).await? {
+        let epoch = epoch.max(u64::from(round));
+        if is_written(grid, Write { key: key.clone(), expect, epoch, body: Some(body), expires_ms: None }).await? {
             tell_leader(grid, job).await;
             return Ok(());
         }

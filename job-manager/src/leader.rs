@@ -205,7 +205,7 @@ impl Leader {
         let told_patience = if over.is_empty() { self.config.flush } else { Duration::ZERO };
         for id in over {
             let Some(desk) = self.desks.remove(&id) else { continue };
-            deactivate(&self.grid, &id, desk.listed).await?;
+            deactivate(&self.grid, &id, desk.listed, desk.job().round()).await?;
         }
         self.told.delete(&self.grid, now, told_patience).await;
         Ok(())

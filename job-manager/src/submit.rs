@@ -99,7 +99,7 @@ async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result
         let job = JobTable::load(grid, &row.job).await?.job;
         return match (job.state(), retry) {
             (JobState::Running | JobState::Paused | JobState::Committing, _) => {
-                announce(grid, &row.job).await?;
+                announce(grid, &row.job, job.round()).await?;
                 Ok(Submitted::Resumed(row.job))
             }
             (JobState::Failed, _) => {
@@ -221,11 +221,12 @@ pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("our own types have string keys and finite numbers")
 }
 
-/// Takes a job off the list of those that somebody has to look after, unless its entry was written anew since it had
-/// this version: then somebody wants it looked after again.
-pub(crate) async fn deactivate(grid: &Grid, job: &JobId, version: u64) -> Result<(), ManagerError> {
+/// Takes a job off the list of those that somebody has to look after when a round of it has ended, unless its entry was written anew
+/// since it had this version, or for a later round: then somebody wants it looked after again.
+pub(crate) async fn deactivate(grid: &Grid, job: &JobId, version: u64, round: u32) -> Result<(), ManagerError> {
     let key = RowKey { partition: ACTIVE.to_owned(), sort: job.as_str().to_owned() };
-    let removal = Write { key, expect: Expect::Version(version), epoch: 0, body: None, expires_ms: None };
+    let (expect, epoch) = (Expect::Version(version), u64::from(round));
+    let removal = Write { key, expect, epoch, body: None, expires_ms: None };
     for answer in grid.state.write(vec![removal]).await? {
         match answer {
             Ok(_) => {}
@@ -266,5 +267,20 @@ mod tests {
         assert_eq!(submitted.elapsed(), Duration::ZERO);
         stop.cancel();
         leader.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_entry_is_not_taken_off_the_list_by_the_end_of_the_round_before() {
+        let (grid, job) = (infra::memory::grid(), JobId::new("job"));
+        let key = RowKey { partition: ACTIVE.to_owned(), sort: job.as_str().to_owned() };
+        announce(&grid, &job, 0).await.unwrap();
+        deactivate(&grid, &job, 1, 0).await.unwrap();
+        assert_eq!(grid.state.get(&key).await.unwrap(), None);
+        announce(&grid, &job, 1).await.unwrap();
+        // Late, and once more: the new entry has the version of the old one.
+        deactivate(&grid, &job, 1, 0).await.unwrap();
+        assert!(grid.state.get(&key).await.unwrap().is_some());
+        deactivate(&grid, &job, 1, 1).await.unwrap();
+        assert_eq!(grid.state.get(&key).await.unwrap(), None);
     }
 }

@@ -111,13 +111,20 @@ impl Job {
 
     fn was_done_without(&self, index: usize, item: ItemIndex) -> bool {
         self.readers_of(index, item).into_iter().any(|(reader, item)| {
-            let outcomes = &self.stages[reader].outcomes;
             let is_each = matches!(self.spec(reader).items, ItemSource::Each(_));
-            if outcomes.skipped.contains(item) || is_each {
+            if is_each || self.was_left_out(reader, item) {
                 return self.was_done_without(reader, item);
             }
-            outcomes.contains(item) || self.is_out(reader, item)
+            self.stages[reader].outcomes.contains(item) || self.is_out(reader, item)
         })
+    }
+
+    /// Whether an item that gathers was left out for want of anything to read. One that had something did run, and a rule of its own
+    /// said that it be left out: that has counted on doing without what was given up on, as a result does.
+    fn was_left_out(&self, index: usize, item: ItemIndex) -> bool {
+        let book = &self.stages[index];
+        let had_input = book.gather.as_ref().is_some_and(|gather| gather.has_input(item));
+        book.outcomes.skipped.contains(item) && !had_input
     }
 
     /// The items that read the output of an item.

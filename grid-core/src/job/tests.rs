@@ -7,10 +7,10 @@ mod world;
 
 use super::*;
 use crate::ids::{AttemptKey, StageName};
-use crate::pipeline::{ItemSource, List, ListItem, OnFailure};
+use crate::pipeline::{ItemSource, List, ListItem, OnFailure, RetryRule, RetryThen, RetryWhen};
 use crate::reason::Reason;
 use crate::units::Allowance;
-use world::{World, all, each, numbers, stage};
+use world::{World, all, each, group, numbers, stage};
 
 fn name(name: &str) -> StageName {
     StageName::new(name)
@@ -134,6 +134,57 @@ fn what_was_done_without_a_dead_letter_is_not_undone() {
     let mut world = World::of(vec![tolerant, stage("b", each(&["a"])), stage("sum", all(&["b"], None))]);
     world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
     assert_eq!(world.job.state(), JobState::Succeeded);
+    assert_eq!(world.job.redrivable(), []);
+}
+
+/// Of `b` one item fails and the others are out. When `a`, which it comes after, runs again in part, they go on: they have the room of
+/// the leader's window, and `a` would wait for it.
+#[test]
+fn what_was_out_in_a_round_before_goes_on_though_what_it_comes_after_runs_again() {
+    let mut tolerant = stage("a", numbers(4));
+    (tolerant.retry.attempts, tolerant.skip) = (1, Allowance::Items(1));
+    let mut later = stage("b", numbers(4));
+    (later.after, later.retry.attempts, later.on_failure) = (vec![name("a")], 1, OnFailure::Cancel);
+    let mut world = World::of(vec![tolerant, later]);
+    loop {
+        let messages = world.dispatch(4);
+        if messages.iter().any(|message| message.stage == name("b")) {
+            break;
+        }
+        for message in messages {
+            world.run_one(&message.stage, |item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+        }
+    }
+    world.run_one(&name("b"), |_| Err(Reason::Exit));
+    world.settle();
+    assert_eq!(world.job.state(), JobState::Failed);
+    let left: Vec<AttemptKey> = world.job.out().map(|(_, task)| task.key()).collect();
+    world.redrive(Redrive::default());
+    world.save();
+    world.reload();
+    left.iter().for_each(|key| world.job.not_found(&name("b"), *key));
+    let sent: Vec<AttemptKey> = world.send_due().iter().map(|message| message.key()).collect();
+    assert_eq!((sent.is_empty(), sent), (false, left));
+}
+
+/// The group of items 1 and 4 runs without item 1, and a rule of its own leaves it out.
+#[test]
+fn what_left_itself_out_without_a_dead_letter_is_not_undone() {
+    let mut tolerant = stage("a", numbers(6));
+    (tolerant.retry.attempts, tolerant.skip) = (1, Allowance::Items(1));
+    let mut choosy = stage("g", group(&["a"]));
+    choosy.retry.rules = vec![RetryRule { when: RetryWhen::default(), then: RetryThen::Skip, memory_factor: None }];
+    let mut world = World::of(vec![tolerant, choosy]);
+    while !world.job.state().is_final() {
+        for message in world.dispatch(4) {
+            let fails = |item| if item == 1 { Err(Reason::Exit) } else { Ok(()) };
+            let manifest = world.execute(&message.stage, message.key(), message.count, fails);
+            world.commit(manifest.clone());
+            assert_eq!(world.job.apply(&manifest, world.now_ms, &mut || 0.5), Applied::Counted);
+        }
+        world.settle();
+    }
+    assert_eq!((world.job.dead(&name("a")), world.job.skipped(&name("g"))), (vec![1], vec![1]));
     assert_eq!(world.job.redrivable(), []);
 }
 

@@ -132,3 +132,25 @@ fn what_runs_is_not_sent_again_because_a_second_message_of_it_is_given_up() {
 fn what_a_round_has_handed_out_is_not_held_against_the_round_before() {
     assert_eq!(run(Setup::of(30_120_510_335_486_386)).violations, Vec::<String>::new());
 }
+
+/// A group ran without what was given up on, and a rule of its own left it out. When what was given up on ran again, so did the group, once
+/// more as its first attempt.
+#[test]
+fn what_left_itself_out_does_not_run_again_as_the_attempt_that_it_was() {
+    assert_eq!(run(Setup::of(30_120_520_032_719_507)).violations, Vec::<String>::new());
+}
+
+/// A job was taken off the list of active ones twice, the second time when it ran again and was on the list anew.
+#[test]
+fn a_job_that_runs_again_stays_on_the_list() {
+    assert_eq!(run(Setup::of(30_120_520_032_720_702)).violations, Vec::<String>::new());
+}
+
+/// Tasks of a stage that comes after another were out when their round was stopped. In the next the stage before ran again in part: they
+/// waited for it, and it waited for the room in the window that they had.
+#[test]
+fn what_was_out_in_a_round_before_does_not_wait_for_what_waits_for_its_room() {
+    for seed in [30_120_530_518_474_831, 30_120_530_518_479_870, 30_120_530_518_482_004] {
+        assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+    }
+}
