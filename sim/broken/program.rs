@@ -4,9 +4,10 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use grid_core::broken;
 use gridmill_sim::seeds::{note_panics, run};
+use gridmill_sim::weather::Climate;
 use gridmill_sim::world::Setup;
 
 /// Breaks one rule after the other.
@@ -33,11 +34,12 @@ fn main() -> ExitCode {
     std::thread::scope(|scope| {
         for _ in 0..args.threads {
             scope.spawn(|| {
-                while let Some(&&(name, within, _)) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(&&(name, within, climate, _)) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let climate = Climate::from_str(climate, false).ok();
                     broken::set(name);
                     let (mut caught, mut first) = (0_u64, None);
                     for seed in 0..args.seeds.unwrap_or(within) {
-                        if let Some(violation) = run(Setup::of(seed)).violations.into_iter().next() {
+                        if let Some(violation) = run(Setup::in_climate(climate, seed)).violations.into_iter().next() {
                             caught += 1;
                             first.get_or_insert((seed, violation));
                             if args.seeds.is_none() {
@@ -57,7 +59,8 @@ fn main() -> ExitCode {
         }
     });
     broken::set("");
-    let is_well = (0..20).all(|seed| run(Setup::of(seed)).violations.is_empty());
+    let is_fine = |climate| (0..20).all(|seed| run(Setup::in_climate(climate, seed)).violations.is_empty());
+    let is_well = is_fine(None) && Climate::all().iter().all(|climate| is_fine(Some(*climate)));
     println!("{} rules, {} live; the code itself {}", rules.len(), lives.load(Ordering::Relaxed), if is_well { "is well" } else { "IS CAUGHT" });
     if is_well && lives.into_inner() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

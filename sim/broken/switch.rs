@@ -1,10 +1,10 @@
-//! Which rule is broken; only in the copy of the sources that `tests/broken` makes.
+//! Which rule is broken; only in the copy of the sources that `tests/simulate` makes.
 
 use std::cell::Cell;
 
-/// Every rule: its name, the seeds within which it is caught, and what is wrong.
-pub const ALL: &[(&str, u64, &str)] = &[
-    // (name, seeds, what)
+/// Every rule: its name, the seeds within which it is caught, the climate of these seeds, and what is wrong.
+pub const ALL: &[(&str, u64, &str, &str)] = &[
+    // (name, seeds, climate, what)
 ];
 
 thread_local! {

@@ -1,7 +1,7 @@
 //! Rules that are broken on purpose: a copy of the sources in which every rule of `sim/broken/` can be broken, one at a time.
 //!
 //! What is wrong deep inside a rule cannot be made between the code and its back ends, as a [`mutant`](crate::mutant) is. So the
-//! code itself is changed, but never here: in a copy, which is built and run by `tests/broken`. A change whose place is not found
+//! code itself is changed, but never here: in a copy, which is built and run by `tests/simulate`. A change whose place is not found
 //! is an error, so that no rule is thought to be tested when the code has moved on.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+
+use crate::weather::Climate;
 
 /// A rule that is broken.
 #[derive(Debug, PartialEq)]
@@ -17,6 +20,8 @@ struct Break {
     name: String,
     what: String,
     within: u64,
+    /// The climate in which it is looked for; empty for any weather.
+    climate: String,
     changes: Vec<Change>,
 }
 
@@ -83,11 +88,15 @@ fn read_all(folder: &Path) -> Result<Vec<Break>> {
     paths.iter().map(read).collect()
 }
 
-/// A line that says what is wrong, `within SEEDS`, and for each change its file, what stands there, and what is to.
+/// A line that says what is wrong, `within SEEDS` or `within SEEDS of CLIMATE`, and for each change its file, what stands there, and
+/// what is to.
 fn parse(name: String, text: &str) -> Result<Break> {
     let (head, rest) = text.split_once("\n\n").context("there is no empty line after the head")?;
     let (what, within) = head.rsplit_once('\n').context("the head has two lines")?;
-    let within = within.strip_prefix("within ").context("the last line of the head is `within SEEDS`")?.parse()?;
+    let within = within.strip_prefix("within ").context("the last line of the head is `within SEEDS`")?;
+    let (within, climate) = within.split_once(" of ").unwrap_or((within, ""));
+    let is_known = climate.is_empty() || Climate::from_str(climate, false).is_ok();
+    ensure!(is_known, "there is no climate {climate}");
     let mut changes = Vec::new();
     for block in rest.split_inclusive(END) {
         let (file, block) = block.trim_start().split_once('\n').context("a change begins with its file")?;
@@ -97,7 +106,7 @@ fn parse(name: String, text: &str) -> Result<Break> {
         changes.push(Change { file: file.to_owned(), old: old.to_owned(), new: new.to_owned() });
     }
     ensure!(!changes.is_empty(), "it changes nothing");
-    Ok(Break { name, what: what.to_owned(), within, changes })
+    Ok(Break { name, what: what.to_owned(), within: within.parse()?, climate: climate.to_owned(), changes })
 }
 
 fn read_tree(root: &Path, below: &Path, leave: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
@@ -130,8 +139,8 @@ fn apply(rule: &Break, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
 /// Adds what says which rule is broken, and the program that breaks one after the other.
 fn add_switch(breaks: &[Break], files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
     let mut list = String::new();
-    for Break { name, what, within, .. } in breaks {
-        _ = writeln!(list, "    ({name:?}, {within}, {what:?}),");
+    for Break { name, within, climate, what, .. } in breaks {
+        _ = writeln!(list, "    ({name:?}, {within}, {climate:?}, {what:?}),");
     }
     let lib = files.get_mut(Path::new("grid-core/src/lib.rs")).context("there is no grid-core")?;
     lib.extend_from_slice(b"\npub mod broken;\n");
@@ -140,7 +149,7 @@ fn add_switch(breaks: &[Break], files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Resul
         found.with_context(|| format!("there is no sim/broken/{name}"))
     };
     let mut switch = String::from_utf8(take(files, "switch.rs")?)?;
-    switch = switch.replace("    // (name, seeds, what)\n", &list);
+    switch = switch.replace("    // (name, seeds, climate, what)\n", &list);
     let program = take(files, "program.rs")?;
     files.insert("grid-core/src/broken.rs".into(), switch.into_bytes());
     files.insert("sim/src/bin/broken.rs".into(), program);
@@ -175,8 +184,7 @@ fn set_version(files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
 mod tests {
     use super::*;
 
-    const TEXT: &str =
-        "One is two.\nwithin 7\n\na/b.rs\n<<<<\n    one\n====\n    two\n>>>>\n\nc.rs\n<<<<\nx\n====\n>>>>\n";
+    const TEXT: &str = "One is two.\nwithin 7 of torn-rows\n\na/b.rs\n<<<<\n    one\n====\n    two\n>>>>\n\nc.rs\n<<<<\nx\n====\n>>>>\n";
 
     fn files(b: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         [("a/b.rs", b), ("c.rs", "x\ny\n")].map(|(path, text)| (path.into(), text.as_bytes().to_vec())).into()
@@ -185,7 +193,8 @@ mod tests {
     #[test]
     fn a_rule_is_broken_at_its_places() {
         let rule = parse("two".into(), TEXT).expect("it is written well");
-        assert_eq!((rule.what.as_str(), rule.within, rule.changes.len()), ("One is two.", 7, 2));
+        assert_eq!((rule.what.as_str(), rule.within, rule.climate.as_str()), ("One is two.", 7, "torn-rows"));
+        assert_eq!(rule.changes.len(), 2);
         let mut tree = files("zero\n    one\n");
         apply(&rule, &mut tree).expect("the places are there");
         let mut expected = files("zero\n    two\n");

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use gridmill_sim::broken;
 use gridmill_sim::seeds::{Seeds, note_panics, run};
+use gridmill_sim::weather::Climate;
 use gridmill_sim::world::Setup;
 
 /// Runs the grid in a world in which everything fails, by seeds.
@@ -27,6 +28,9 @@ struct Args {
     /// So many seeds.
     #[arg(long, default_value_t = 1_000)]
     seeds: u64,
+    /// In a climate in which one thing goes wrong, and often.
+    #[arg(long, value_enum)]
+    climate: Option<Climate>,
     /// So many side by side.
     #[arg(long, default_value_t = cores())]
     threads: usize,
@@ -38,13 +42,16 @@ struct Args {
     break_into: Option<PathBuf>,
 }
 
+/// What runs the same seeds again, or one of them.
+const RUN: &str = "cargo run --profile sim -p gridmill-sim --";
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(folder) = &args.break_into {
         return break_into(folder);
     }
     match args.seed {
-        Some(seed) => one(seed, args.trace),
+        Some(seed) => one(args.climate, seed, args.trace),
         None => many(&args),
     }
 }
@@ -64,9 +71,9 @@ fn break_into(folder: &Path) -> ExitCode {
 }
 
 #[allow(clippy::print_stdout, reason = "a trace is what was asked for")]
-fn one(seed: u64, is_readable: bool) -> ExitCode {
+fn one(climate: Option<Climate>, seed: u64, is_readable: bool) -> ExitCode {
     note_panics();
-    let setup = Setup { is_readable, ..Setup::of(seed) };
+    let setup = Setup { is_readable, ..Setup::in_climate(climate, seed) };
     if is_readable {
         println!("{}{:#?}", setup.workload.pipeline(), setup.weather);
     }
@@ -79,18 +86,21 @@ fn one(seed: u64, is_readable: bool) -> ExitCode {
 #[allow(clippy::print_stdout, reason = "the summary is what was asked for")]
 fn many(args: &Args) -> ExitCode {
     let first = if args.fresh { unseen() } else { args.from };
-    println!("{} seeds from {first}", args.seeds);
+    let climate = args.climate.and_then(|climate| climate.to_possible_value());
+    let climate = climate.map_or_else(String::new, |climate| format!(" --climate {}", climate.get_name()));
+    println!("{RUN}{climate} --from {first} --seeds {}", args.seeds);
     let seeds = Seeds { first, count: args.seeds, threads: args.threads, twice: Some(args.twice) };
-    let summary = seeds.run(Setup::of, |outcome| println!("{outcome}"));
+    let summary = seeds.run(|seed| Setup::in_climate(args.climate, seed), |outcome| println!("{outcome}"));
     let per_sec = args.seeds as f64 / summary.took.as_secs_f64();
     println!("{}", summary.tally);
     println!("{} seeds in {:.1} s, {per_sec:.1} a second", args.seeds, summary.took.as_secs_f64());
     println!("{} failed, {} of {} strayed", summary.failed.len(), summary.strayed.len(), summary.replayed);
     if let Some(first) = summary.failed.first() {
-        println!("see the first with: cargo run --profile sim -p gridmill-sim -- --trace --seed {}", first.seed);
+        println!("see the first with: {RUN}{climate} --trace --seed {}", first.seed);
     }
     // Fewer seeds may miss what is rare.
-    let missing = if args.seeds >= 1_000 { summary.tally.missing() } else { Vec::new() };
+    let has_all = args.seeds >= 1_000 && args.climate.is_none();
+    let missing = if has_all { summary.tally.missing() } else { Vec::new() };
     if !missing.is_empty() {
         println!("never happened, and so was not tested: {missing:?}");
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use grid_core::random::Random;
 use infra::queue::QueueFaults;
 
@@ -171,6 +172,43 @@ impl Weather {
 pub fn slow_workers(seed: u64) -> f64 {
     let mut random = Random::from_seed(seed ^ 0x0510_3e55);
     if random.chance(0.25) { 0.3 + 0.4 * random.unit() } else { 0.0 }
+}
+
+/// A weather that is all but never drawn, and that some faults need: one thing goes wrong, and often, for minutes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Climate {
+    /// Half of the workers are slow, so that others execute copies, and all of them are taken away by and by.
+    Stragglers,
+    /// Workers die under what they execute, and are not always heard before.
+    Deaths,
+    /// Of rows that are written together some are not.
+    TornRows,
+}
+
+impl Climate {
+    /// Every climate.
+    pub fn all() -> &'static [Self] {
+        Self::value_variants()
+    }
+
+    /// The weather of a seed.
+    pub fn weather(self, seed: u64) -> Weather {
+        let mut random = Random::from_seed(seed ^ 0x00c1_1a7e);
+        let strength = random.unit();
+        let lasts = Duration::from_secs(300);
+        match self {
+            Self::Stragglers => {
+                let spot = 0.002 + 0.02 * strength;
+                Weather { slow_workers: 0.5, spot, lasts, ..Weather::calm() }
+            }
+            Self::Deaths => {
+                let kill_worker = 0.01 + 0.08 * strength;
+                let (call_lost, answer_lost, sluggish) = (0.2, 0.2, random.unit());
+                Weather { kill_worker, call_lost, answer_lost, sluggish, lasts, ..Weather::calm() }
+            }
+            Self::TornRows => Weather { torn_write: strength, lasts, ..Weather::calm() },
+        }
+    }
 }
 
 fn queue(random: &mut Random, share: f64) -> QueueFaults {

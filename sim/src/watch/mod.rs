@@ -189,6 +189,9 @@ impl Watch {
             let what = format!("{stage} {key} was executed {times} times, and nothing went wrong");
             self.violated("E1", what);
         }
+        if let Some((stage, key)) = self.taken_and_executed() {
+            self.violated("E1", format!("{stage} {key} was executed, and was taken from an earlier job"));
+        }
         if self.tally.of(Event::SentAgain) > 0 || (weather.is_calm() && self.tally.of(Event::Resend) > 0) {
             self.violated("E2", "a task was sent again, and nothing was lost");
         }
@@ -196,6 +199,16 @@ impl Watch {
             self.violated("E2", "the lead was taken from a manager that kept it");
         }
         self.check_requests(weather);
+    }
+
+    /// An attempt that was executed, though an earlier job had what it makes.
+    fn taken_and_executed(&self) -> Option<(StageName, AttemptKey)> {
+        let is_taken = |(job, stage, key): &Attempt| {
+            let manifest = self.jobs.get(job).and_then(|seen| seen.stages.get(stage)?.manifests.get(key));
+            manifest.is_some_and(|manifest| manifest.reused_from.is_some())
+        };
+        let mut executed = self.executions.keys().map(|(attempt, _)| attempt);
+        executed.find(|attempt| is_taken(attempt)).map(|(_, stage, key)| (stage.clone(), *key))
     }
 
     /// What a task costs at most (E3): of writes of objects its outputs, its manifest and its list of inputs, and of messages its

@@ -24,7 +24,7 @@ use crate::mutant::Mutant;
 use crate::net::{CallPlan, Net, Release};
 use crate::reference::Left;
 use crate::tally::{Event, Tally};
-use crate::weather::{SLOWNESS, Weather, slow_workers};
+use crate::weather::{Climate, SLOWNESS, Weather, slow_workers};
 use crate::workload::{Edition, Workload};
 
 /// Between two looks at the world.
@@ -84,6 +84,15 @@ impl Setup {
         let weather = Weather { slow_workers: slow_workers(seed), ..weather };
         let workload = Workload::draw(random.next_u64());
         Self { weather, has_wishes: true, ..Self::calm(seed, workload) }
+    }
+
+    /// The run of a seed in another climate, if there is one.
+    pub fn in_climate(climate: Option<Climate>, seed: u64) -> Self {
+        let setup = Self::of(seed);
+        match climate {
+            None => setup,
+            Some(climate) => Self { weather: climate.weather(seed), ..setup },
+        }
     }
 
     /// A run in which nothing goes wrong, and nobody wishes anything.

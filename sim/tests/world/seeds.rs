@@ -3,10 +3,14 @@
 
 use gridmill_sim::seeds::Seeds;
 use gridmill_sim::tally::Event;
+use gridmill_sim::weather::Climate;
 use gridmill_sim::world::Setup;
 
 /// Each of them is run twice.
 const REPLAYED: u64 = 200;
+
+/// Seeds of every climate.
+const OF_CLIMATE: u64 = 100;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
@@ -30,6 +34,16 @@ fn whatever_happens_every_item_is_committed_once_and_every_job_ends() {
             "what never happens is not tested:\n{}",
             summary.tally
         );
+    }
+}
+
+#[test]
+fn so_they_do_where_one_thing_goes_wrong_again_and_again() {
+    for climate in Climate::all() {
+        let seeds = Seeds { first: 0, count: OF_CLIMATE, threads: 2, twice: None };
+        let summary = seeds.run(|seed| Setup::in_climate(Some(*climate), seed), |outcome| eprintln!("{outcome}"));
+        let failed: Vec<u64> = summary.failed.iter().map(|outcome| outcome.seed).collect();
+        assert_eq!(failed, Vec::<u64>::new(), "in the climate {climate:?}");
     }
 }
 
