@@ -169,16 +169,36 @@ impl Watch {
         if is_stopping && self.recorded_at(task).is_some_and(|recorded| recorded <= since) {
             return;
         }
-        if since + HEARS_WITHIN < Instant::now() && self.is_well_since(actor, since) {
+        if self.could_know(actor, since) {
             let what = format!("{} {} was sent long after its job was held", task.stage, task.key());
             self.violated("E4", what);
         }
+    }
+
+    /// A message says in which round it was sent: in none to come, and in none of which its sender has long known that it is over.
+    pub(super) fn check_round(&mut self, actor: ActorId, task: &TaskMessage) {
+        let Some(seen) = self.jobs.get(&task.job) else { return };
+        let (round, since) = (seen.round(), seen.round_since);
+        let is_late = task.round < round && self.could_know(actor, since);
+        if task.round > round || is_late {
+            let what =
+                format!("{} {} was sent in round {}, and it is round {round}", task.stage, task.key(), task.round);
+            self.violated("S16", what);
+        }
+    }
+
+    /// Whether what was so since then has been heard of by an actor.
+    fn could_know(&self, actor: ActorId, since: Instant) -> bool {
+        since + HEARS_WITHIN < Instant::now() && self.is_well_since(actor, since)
     }
 
     /// The rows of a job changed. One that runs again is held anew if it is: what stops it now was found out by whoever has just made it
     /// run, and what the round before was held for is over.
     pub(super) fn note_wishes(&mut self, id: &JobId, now: &Job) {
         let Some(seen) = self.jobs.get_mut(id) else { return };
+        if now.round() != seen.round() {
+            seen.round_since = Instant::now();
+        }
         let had_wish = seen.job.as_ref().is_some_and(|before| before.wished_redrive().is_some());
         let runs_again = had_wish && now.wished_redrive().is_none();
         let since = seen.held_since.filter(|_| !runs_again);

@@ -103,6 +103,7 @@ impl Watch {
     }
 
     fn sent_task(&mut self, actor: ActorId, task: &TaskMessage) {
+        self.check_round(actor, task);
         if task.copy > 0 {
             return self.sent_copy(task);
         }

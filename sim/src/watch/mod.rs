@@ -91,6 +91,8 @@ struct SeenJob {
     stages: BTreeMap<StageName, SeenStage>,
     /// Since when nothing of it may be handed out.
     held_since: Option<Instant>,
+    /// Since when its rows say that the round runs which runs now.
+    round_since: Instant,
     /// Since when workers can know of its rounds that they were stopped.
     stopped: BTreeMap<u32, Instant>,
     /// The parameters with which items run again that were given up on.

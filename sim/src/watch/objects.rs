@@ -122,6 +122,7 @@ impl Watch {
                     job: None,
                     stages: Default::default(),
                     held_since: None,
+                    round_since: Instant::now(),
                     stopped: Default::default(),
                     revived: Default::default(),
                 };
