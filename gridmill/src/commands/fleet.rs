@@ -31,7 +31,12 @@ pub fn workers(args: &FleetArgs, console: Console) -> Outcome {
             Column::Text("seen"),
             Column::Text("running"),
         ];
-        show(console, &columns, rows, "no worker has been heard of lately")
+        show(
+            console,
+            &columns,
+            rows,
+            "no worker has been heard of lately; one that has just begun is listed after some seconds",
+        )
     })
 }
 

@@ -31,7 +31,9 @@ pub fn redrive(args: &RedriveArgs, console: Console) -> Outcome {
         let items = place.redrive(&job, &wish).await?;
         match (console.json, &place) {
             (true, _) => console.document(&Answer { job, items })?,
-            (false, _) if items == 0 => console.say(format!("job {job} has no such dead items: nothing runs again")),
+            (false, _) if items == 0 => console.say(format!(
+                "job {job}: nothing runs again: it has no such dead items, or they are ones that later stages have done without"
+            )),
             (false, Place::There(_)) => console.say(format!("job {job}: {} again", runs(items))),
             (false, Place::Here(_)) => {
                 console.say(format!("job {job}: {} when the same pipeline is run again", runs(items)));

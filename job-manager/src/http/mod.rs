@@ -25,6 +25,7 @@ mod parameters;
 mod pipelines;
 mod problem;
 mod query;
+mod rest;
 mod serve;
 mod starting;
 mod starts;

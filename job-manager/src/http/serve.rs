@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -16,6 +17,8 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use super::rest;
 
 /// What a client may keep waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,7 @@ const AFTER_FAULT: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, then until the answers in hand are given, or their time is up.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let router = router.layer(from_fn(rest::take_in));
     let (graceful, places) = (GracefulShutdown::new(), Arc::new(Semaphore::new(limits.connections)));
     loop {
         let accepted = tokio::select! {

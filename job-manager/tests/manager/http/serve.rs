@@ -109,6 +109,30 @@ async fn a_body_that_arrives_slowly_but_steadily_is_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_request_is_heard_to_its_end_and_the_next_one_follows_on_its_connection() {
+    let server = Server::of(Site::new().router).await;
+    for refused in ["POST /v1/nothing", "POST /v1/jobs/x/cancel", "DELETE /v1/jobs", "GET /healthz"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!("{refused} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let next = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(format!("{{   }}{next}").as_bytes()).await.unwrap();
+        let heard = hear(&mut stream).await;
+        assert_eq!(heard.matches("HTTP/1.1 ").count(), 2, "{refused}: {heard}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_body_that_is_refused_is_not_waited_for() {
+    let server = Server::of(Site::new().router).await;
+    let heard = server.say("POST /v1/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n").await;
+    assert!(heard.starts_with("HTTP/1.1 404"), "{heard}");
+    server.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn more_connections_than_there_are_places_wait() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let server = Server::start(Site::new().router, limits, CancellationToken::new()).await;
