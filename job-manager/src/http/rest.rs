@@ -14,8 +14,7 @@ use axum::response::Response;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 
-/// Longest body that is taken in for nothing: what a client sends at once.
-const MAX_BYTES: u64 = 64 << 10;
+use super::MAX_JSON_BYTES;
 
 /// Around every route: when it has answered, what it has left of a short body is read.
 pub(super) async fn take_in(request: Request, next: Next) -> Response {
@@ -32,10 +31,10 @@ pub(super) async fn take_in(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a body is short and comes without being asked for.
+/// Whether a body is no longer than the documents that we take, and comes without being asked for.
 fn is_short(headers: &HeaderMap) -> bool {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| (1..=MAX_BYTES).contains(&length)) && !headers.contains_key(EXPECT)
+    length.is_some_and(|length| (1..=MAX_JSON_BYTES as u64).contains(&length)) && !headers.contains_key(EXPECT)
 }
 
 /// A body of which something may be left when its reader has gone; nothing after its end, or its fault.
