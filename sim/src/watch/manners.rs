@@ -12,11 +12,13 @@ use grid_core::layout;
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS};
 use grid_core::pipeline::OnFailure;
 use grid_core::reason::Reason;
+use grid_core::rows::ACTIVE;
 use grid_core::wire::{Manifest, TaskMessage};
 use infra::Result;
+use infra::state::{RowKey, Write};
 use tokio::time::Instant;
 
-use super::{Attempt, SeenJob, Watch, ended};
+use super::{Attempt, Hold, SeenJob, Watch, ended};
 use crate::net::ActorId;
 use crate::tally::Event;
 
@@ -161,15 +163,16 @@ impl Watch {
     }
 
     /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before a stage failed that stops
-    /// the rest may have to be sent after, since nobody but its rows knows of it.
+    /// the rest may have to be sent after, since nobody but its rows knows of it. A leader hears of a wish by a second write of whoever
+    /// wishes, who may take long over it.
     pub(super) fn check_wanted(&mut self, actor: ActorId, task: &TaskMessage) {
         let Some(seen) = self.jobs.get(&task.job) else { return };
-        let Some(since) = seen.held_since else { return };
+        let Some(Hold { since, by, is_told }) = seen.held else { return };
         let is_stopping = seen.job.as_ref().is_some_and(|job| job.state() == JobState::Running);
         if is_stopping && self.recorded_at(task).is_some_and(|recorded| recorded <= since) {
             return;
         }
-        if self.could_know(actor, since) {
+        if self.could_know(actor, since) && (is_told || self.is_well_since(by, since)) {
             let what = format!("{} {} was sent long after its job was held", task.stage, task.key());
             self.violated("E4", what);
         }
@@ -194,15 +197,28 @@ impl Watch {
 
     /// The rows of a job changed. One that runs again is held anew if it is: what stops it now was found out by whoever has just made it
     /// run, and what the round before was held for is over.
-    pub(super) fn note_wishes(&mut self, id: &JobId, now: &Job) {
+    pub(super) fn note_wishes(&mut self, actor: ActorId, id: &JobId, now: &Job) {
         let Some(seen) = self.jobs.get_mut(id) else { return };
         if now.round() != seen.round() {
             seen.round_since = Instant::now();
         }
         let had_wish = seen.job.as_ref().is_some_and(|before| before.wished_redrive().is_some());
         let runs_again = had_wish && now.wished_redrive().is_none();
-        let since = seen.held_since.filter(|_| !runs_again);
-        seen.held_since = is_held(now).then(|| since.unwrap_or_else(Instant::now));
+        let hold = seen.held.filter(|_| !runs_again);
+        seen.held =
+            is_held(now).then(|| hold.unwrap_or_else(|| Hold { since: Instant::now(), by: actor, is_told: false }));
+    }
+
+    /// Whoever has a wish written into a job's rows tells the leader by the job's entry in the list of active ones.
+    pub(super) fn note_told(&mut self, actor: ActorId, write: &Write) {
+        let RowKey { partition, sort } = &write.key;
+        if partition != ACTIVE || write.body.is_none() {
+            return;
+        }
+        let hold = self.jobs.get_mut(&JobId::new(sort)).and_then(|seen| seen.held.as_mut());
+        if let Some(hold) = hold.filter(|hold| hold.by == actor && !hold.is_told) {
+            *hold = Hold { since: Instant::now(), is_told: true, ..*hold };
+        }
     }
 }
 

@@ -74,6 +74,17 @@ type Attempt = (JobId, StageName, AttemptKey);
 /// An attempt in a round: one whose message a stopped round has taken away is sent again in the next, and rightly so.
 type Sent = (Attempt, u32);
 
+/// Why nothing of a job may be handed out.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    /// Since the leader was told of it, or before that since it is in the rows.
+    since: Instant,
+    /// Who has written so.
+    by: ActorId,
+    /// Whether they have told the leader.
+    is_told: bool,
+}
+
 /// A row as it is now.
 #[derive(Clone, Debug)]
 struct Seen {
@@ -89,8 +100,8 @@ struct SeenJob {
     /// As its rows had it after the last write; none before the first.
     job: Option<Job>,
     stages: BTreeMap<StageName, SeenStage>,
-    /// Since when nothing of it may be handed out.
-    held_since: Option<Instant>,
+    /// Set while nothing of it may be handed out.
+    held: Option<Hold>,
     /// Since when its rows say that the round runs which runs now.
     round_since: Instant,
     /// Since when workers can know of its rounds that they were stopped.

@@ -121,7 +121,7 @@ impl Watch {
                     submission,
                     job: None,
                     stages: Default::default(),
-                    held_since: None,
+                    held: None,
                     round_since: Instant::now(),
                     stopped: Default::default(),
                     revived: Default::default(),

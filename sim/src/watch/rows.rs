@@ -26,7 +26,7 @@ impl Watch {
                 jobs.push(job);
             }
         }
-        jobs.iter().for_each(|job| self.check_job(job));
+        jobs.iter().for_each(|job| self.check_job(actor, job));
     }
 
     /// Rows were written together, or not.
@@ -46,7 +46,10 @@ impl Watch {
         match answer {
             Err(error) if error.kind == ErrorKind::Conflict => self.tally.note(Event::RowRefused),
             Err(_) => {}
-            Ok(version) => self.wrote(write, *version),
+            Ok(version) => {
+                self.wrote(write, *version);
+                self.note_told(actor, write);
+            }
         }
     }
 
@@ -117,7 +120,7 @@ impl Watch {
         }
     }
 
-    fn check_job(&mut self, id: &JobId) {
+    fn check_job(&mut self, actor: ActorId, id: &JobId) {
         let rows = self.rows_of(id);
         let Some(seen) = self.jobs.get_mut(id) else {
             return self.violated("S5", format!("rows were written of {id}, of which there is no submission"));
@@ -132,7 +135,7 @@ impl Watch {
             }
             seen.stages.entry(stage.clone()).or_default().recorded.entry(task.key()).or_insert_with(Instant::now);
         }
-        self.note_wishes(id, &now);
+        self.note_wishes(actor, id, &now);
         let before = self.jobs.get_mut(id).and_then(|seen| seen.job.take());
         self.note_revived(id, before.as_ref(), &now);
         let faults = self.faults(id, before.as_ref(), &now);

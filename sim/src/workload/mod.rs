@@ -142,10 +142,22 @@ impl StagePlan {
 
 /// The numbers in some text; lines that are none are headers.
 pub fn parse(text: &[u8]) -> Vec<u64> {
-    String::from_utf8_lossy(text).lines().filter_map(|line| line.parse().ok()).collect()
+    text.split(|byte| *byte == b'\n').filter_map(number).collect()
+}
+
+fn number(line: &[u8]) -> Option<u64> {
+    // Most of a long line is zeros, and most of all text is long lines.
+    let digits = line.iter().position(|byte| *byte != b'0').unwrap_or(line.len().saturating_sub(1));
+    str::from_utf8(&line[digits..]).ok()?.parse().ok()
 }
 
 /// Numbers as text, with so many digits at least.
 pub fn write(numbers: &[u64], digits: usize) -> String {
-    numbers.iter().map(|number| format!("{number:0digits$}\n")).collect()
+    let mut text = String::with_capacity(numbers.len() * (digits + 1));
+    for number in numbers.iter().map(u64::to_string) {
+        text.push_str(&"0".repeat(digits.saturating_sub(number.len())));
+        text.push_str(&number);
+        text.push('\n');
+    }
+    text
 }

@@ -154,3 +154,9 @@ fn what_was_out_in_a_round_before_does_not_wait_for_what_waits_for_its_room() {
         assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
     }
 }
+
+/// A job was paused in its row, and whoever paused it took seven seconds to tell the leader.
+#[test]
+fn a_wish_that_nobody_was_told_of_yet_binds_nobody() {
+    assert_eq!(run(Setup::of(30_120_614_438_112_145)).violations, Vec::<String>::new());
+}
