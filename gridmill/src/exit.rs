@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use grid_api::{JobState, JobStatus};
 use grid_worker::WorkerError;
-use infra::ErrorKind;
+use infra::{ErrorKind, NotOpen};
 use job_manager::ManagerError;
 use job_manager::view::outputs::{NameFault, WalkError};
 
@@ -143,6 +143,12 @@ impl From<infra::Error> for Fault {
             Some(help) => fault.help(help),
             None => fault,
         }
+    }
+}
+
+impl From<NotOpen> for Fault {
+    fn from(error: NotOpen) -> Self {
+        infra::Error::from(error).into()
     }
 }
 

@@ -33,19 +33,24 @@ async fn main() -> ExitCode {
         let checked = check::write_check(check::Role::Manager, |name| settings.place(name), &mut out).await;
         return checked.map_or(ExitCode::FAILURE, ExitCode::from);
     }
-    match begin(settings).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let (error, status) = match read(&settings) {
+        Ok((places, prices)) => match begin(settings, places, prices).await {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(error) => (error, ExitCode::FAILURE),
+        },
+        Err(error) => (error, ExitCode::from(2)),
+    };
+    eprintln!("error: {error:#}");
+    status
 }
 
-async fn begin(settings: Settings) -> anyhow::Result<()> {
+/// Starts the log, and reads what the settings name.
+fn read(settings: &Settings) -> anyhow::Result<(infra::aws::Settings, Arc<PriceList>)> {
     settings.log.start()?;
-    let places = settings.grid()?;
-    let prices = Arc::new(settings.prices()?);
+    Ok((settings.grid()?, Arc::new(settings.prices()?)))
+}
+
+async fn begin(settings: Settings, places: infra::aws::Settings, prices: Arc<PriceList>) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
     let starting = Starting::default();

@@ -49,11 +49,12 @@ impl Leader {
         let is_quiet = depth.waiting == 0 && depth.in_flight <= executions;
         self.quiet_since = is_quiet.then(|| quiet_since.unwrap_or(now));
         // What ran when it was last told of may have ended, and something else be in flight in its place: whoever has that says so
-        // with the next heartbeat.
+        // with the next heartbeat that arrives.
         let told_within = self.workers.longest_interval(now).mul_f64(1.5);
+        let is_told = |since| now.duration_since(since) >= told_within && self.workers.have_told_since(since, now);
         Ok(Some(Surroundings {
             // Repair must not double the load: nothing is sent again while messages may still be on their way.
-            is_caught_up: self.quiet_since.is_some_and(|since| now.duration_since(since) >= told_within),
+            is_caught_up: self.quiet_since.is_some_and(is_told),
             silent_before_ms: self.grid.clock.now_ms().saturating_sub(patience.as_millis() as u64),
             running,
         }))

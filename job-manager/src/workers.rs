@@ -121,6 +121,13 @@ impl Workers {
         self.live(now).map(Heartbeat::interval).max().unwrap_or_default()
     }
 
+    /// Whether each worker in sight on which something ran when it said something last has said that since.
+    pub fn have_told_since(&self, since: Instant, now: Instant) -> bool {
+        let patience = self.patience;
+        let in_sight = self.seen.values().filter(|seen| seen.is_in_sight(patience, now));
+        in_sight.filter(|seen| !seen.row.heartbeat.running.is_empty()).all(|seen| seen.at >= since)
+    }
+
     /// What the workers in sight said last.
     pub fn live(&self, now: Instant) -> impl Iterator<Item = &Heartbeat> {
         let patience = self.patience;
@@ -141,6 +148,8 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use grid_core::ids::{AttemptKey, JobId, StageName};
+
     use super::*;
 
     fn heartbeat(worker: &str, machine: &str, slots: u32) -> Heartbeat {
@@ -169,5 +178,28 @@ mod tests {
         assert_eq!(workers.slots(now), 2, "no capacity any more, even before anybody looks for the silent");
         assert_eq!(workers.take_silent(now), [heartbeat("a", "i-1", 2)]);
         assert_eq!(workers.live(now).map(|beat| beat.worker.as_str()).collect::<Vec<_>>(), ["c"]);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn only_who_was_busy_and_is_in_sight_has_to_tell() {
+        let (mut workers, begin) = (Workers::new(Duration::from_secs(60)), Instant::now());
+        let task = RunningTask {
+            job: JobId::new("j1"),
+            stage: StageName::new("s"),
+            key: AttemptKey { first: 0, attempt: 1 },
+            copy: 0,
+            age_secs: None,
+            items_done: 0,
+            progress: None,
+            status: None,
+        };
+        workers.saw(Heartbeat { running: vec![task], ..heartbeat("busy", "i-1", 2) }, begin, 7);
+        workers.saw(heartbeat("idle", "i-1", 2), begin, 7);
+        assert!(workers.have_told_since(begin, begin));
+        let later = begin + Duration::from_secs(10);
+        assert!(!workers.have_told_since(later, later), "what ran there may have ended, and something else run");
+        let silent = begin + Duration::from_secs(200);
+        assert!(workers.have_told_since(later, silent), "of those that fell silent nobody waits to hear");
+        workers.saw(heartbeat("busy", "i-1", 2), later, 8);
+        assert!(workers.have_told_since(later, later));
     }
 }

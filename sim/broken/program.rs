@@ -13,9 +13,15 @@ use gridmill_sim::world::Setup;
 /// Breaks one rule after the other.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only this rule.
+    /// Only these rules.
     #[arg(long)]
-    only: Option<String>,
+    only: Vec<String>,
+    /// In this climate, whatever they say.
+    #[arg(long, value_enum)]
+    climate: Option<Climate>,
+    /// Within so many seeds, whatever they say.
+    #[arg(long, conflicts_with = "seeds")]
+    within: Option<u64>,
     /// So many seeds of each, all of them, instead of those until it is caught.
     #[arg(long)]
     seeds: Option<u64>,
@@ -28,17 +34,17 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     note_panics();
-    let is_wanted = |name: &str| args.only.as_ref().is_none_or(|only| only == name);
+    let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let rules: Vec<_> = broken::ALL.iter().filter(|(name, ..)| is_wanted(name)).collect();
     let (next, lives) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..args.threads {
             scope.spawn(|| {
                 while let Some(&&(name, within, climate, _)) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let climate = Climate::from_str(climate, false).ok();
+                    let climate = args.climate.or_else(|| Climate::from_str(climate, false).ok());
                     broken::set(name);
                     let (mut caught, mut first) = (0_u64, None);
-                    for seed in 0..args.seeds.unwrap_or(within) {
+                    for seed in 0..args.seeds.or(args.within).unwrap_or(within) {
                         if let Some(violation) = run(Setup::in_climate(climate, seed)).violations.into_iter().next() {
                             caught += 1;
                             first.get_or_insert((seed, violation));

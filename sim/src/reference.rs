@@ -10,7 +10,7 @@ use grid_core::wire::{Manifest, OutputRef};
 use infra::Grid;
 use infra::outputs::OutputReader;
 
-use crate::workload::{self, Source, Temper, Workload};
+use crate::workload::{self, Source, Split, Temper, Workload};
 
 /// Everything that a job left.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Left {
 pub struct Tries {
     /// Failures.
     pub failures: u32,
+    /// Those in its last set of attempts.
+    pub of_last_set: u32,
     /// Sets of attempts.
     pub sets: u32,
 }
@@ -59,6 +61,7 @@ impl Left {
         let mut faults = Vec::new();
         for stage in 0..workload.stages.len() {
             faults.extend(self.value_faults(workload, stage));
+            faults.extend(self.count_fault(workload, stage));
             for item in 0..self.items(stage) {
                 faults.extend(self.outcome_fault(workload, stage, item, why));
                 faults.extend(self.tries_fault(workload, stage, item, why, tries));
@@ -188,7 +191,7 @@ impl Left {
         match &workload.stages[stage].source {
             Source::Range(_) => Some((workload.value_at(stage, item) + 1).to_string()),
             Source::List(_) => Some(format!("v{}", workload.value_at(stage, item))),
-            Source::Matrix(_, b) if by == "a" => Some((item / b).to_string()),
+            Source::Matrix(_, b) if by == "a" => Some((workload.value_at(stage, item) / b).to_string()),
             Source::Matrix(_, b) => Some((item % b).to_string()),
             Source::Each(_) => self.key(workload, *self.read_by(workload, stage).get(item as usize)?, by),
             Source::Group(_, own) => {
@@ -237,9 +240,80 @@ impl Left {
             return if temper == Temper::Needless || !has_input || gathers { None } else { wrong("was left out") };
         }
         match self.job.state() {
+            JobState::Failed if self.is_owed(workload, (stage, item)) => {
+                Some(format!("S18: item {item} of {name} has no end, and nothing of the rest was to stop"))
+            }
             JobState::Failed | JobState::Cancelled => None,
             state => wrong(&format!("has no end in a job that is {}", state.as_str())),
         }
+    }
+
+    fn has_failed(&self, workload: &Workload, stage: usize) -> bool {
+        self.job.dead(&self.name(stage)).len() > workload.stages[stage].skip_limit as usize
+    }
+
+    fn is_done(&self, stage: usize) -> bool {
+        let view = &self.job.view()[stage];
+        view.planned && view.ok + view.skipped + view.dead == view.items
+    }
+
+    /// Whether a job that failed should have gone on with an item: no failed stage stops the rest, and it needs nothing of one that
+    /// failed.
+    fn is_owed(&self, workload: &Workload, (stage, item): Place) -> bool {
+        let goes_on = |stage: usize| workload.stages[stage].on_failure == "continue";
+        let plan = &workload.stages[stage];
+        let is_closed = |before: &usize| !self.is_done(*before) || self.has_failed(workload, *before);
+        let mut failed = (0..workload.stages.len()).filter(|stage| self.has_failed(workload, *stage));
+        if failed.any(|stage| !goes_on(stage)) || plan.after.iter().any(is_closed) {
+            return false;
+        }
+        let has_ended = |(stage, item): Place| {
+            let name = self.name(stage);
+            self.is_ok((stage, item)) || self.job.dead(&name).contains(&item) || self.job.skipped(&name).contains(&item)
+        };
+        match &plan.source {
+            Source::Range(_) | Source::Matrix(..) | Source::List(_) | Source::Split(_) => true,
+            Source::Each(_) => self.read_by(workload, stage).get(item as usize).is_some_and(|up| has_ended(*up)),
+            Source::Group(..) | Source::All(..) => !self.needs_failed(workload, stage) && self.is_fed(workload, stage),
+        }
+    }
+
+    /// Whether everything that a stage reads has ended.
+    fn is_fed(&self, workload: &Workload, stage: usize) -> bool {
+        workload.stages[stage].upstream().iter().all(|up| self.is_done(*up))
+    }
+
+    /// Whether a stage that this one reads, directly or through others, has failed.
+    fn needs_failed(&self, workload: &Workload, stage: usize) -> bool {
+        let mut up = workload.stages[stage].upstream().iter();
+        up.any(|up| self.has_failed(workload, *up) || self.needs_failed(workload, *up))
+    }
+
+    /// Whether a stage that is planned has as many items as the pipeline says.
+    fn count_fault(&self, workload: &Workload, stage: usize) -> Option<String> {
+        let plan = &workload.stages[stage];
+        let (items, read) = (self.items(stage), self.read_by(workload, stage).len() as u32);
+        let expected = match &plan.source {
+            Source::Range(count) | Source::List(count) => count - workload.first_value(*count),
+            Source::Matrix(a, b) => (a - workload.first_value(*a)) * b,
+            // As few as can be: an empty file may have an item, or none.
+            Source::Split(Split::Files(count)) => {
+                let files = workload.files.iter().filter(|file| !file.is_empty()).count() as u32;
+                items.max(files.div_ceil(*count))
+            }
+            Source::Split(Split::Lines(count)) => {
+                items.max(workload.files.iter().map(|file| (file.len() as u32).div_ceil(*count)).sum())
+            }
+            Source::Split(Split::Even(_) | Split::Bytes(_)) => items,
+            Source::Each(_) => read,
+            Source::Group(_, by) => match self.groups(workload, stage, by).len() as u32 {
+                0 => items,
+                groups => groups,
+            },
+            Source::All(_, fan_in) => combiners(read, *fan_in),
+        };
+        let is_other = self.job.view()[stage].planned && items != expected;
+        is_other.then(|| format!("S10: {} has {items} items, not {expected}", plan.name))
     }
 
     /// Whether an item had as many attempts as its stage says.
@@ -255,9 +329,9 @@ impl Left {
         if plan.per_bundle || workload.temper(stage, item, false) != Temper::Sour {
             return None;
         }
-        let Tries { failures, sets } = tries(&name, item);
+        let Tries { failures, of_last_set, sets } = tries(&name, item);
         let is_dead = self.job.dead(&name).contains(&item) && !is_excused(why(&name, item), item);
-        let is_enough = !is_dead || failures >= plan.attempts;
+        let is_enough = !is_dead || of_last_set >= plan.attempts;
         if failures <= plan.attempts * sets && is_enough {
             return None;
         }
@@ -273,6 +347,19 @@ impl Left {
             (JobState::Failed, None) => Some(format!("S6: the job failed, and no stage did: {:?}", self.job.message())),
             (JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => None,
             (state, _) => Some(format!("L1: the job is {}: {:?}", state.as_str(), self.job.message())),
+        }
+    }
+}
+
+/// How many combiners there are over so much.
+fn combiners(read: u32, fan_in: Option<u32>) -> u32 {
+    let Some(fan_in) = fan_in else { return 1 };
+    let (mut width, mut all) = (read.max(1), 0);
+    loop {
+        width = width.div_ceil(fan_in);
+        all += width;
+        if width == 1 {
+            return all;
         }
     }
 }

@@ -38,22 +38,24 @@ pub struct SimRunner {
 /// An execution under way; over when this is dropped, also when it is cut short.
 struct Execution {
     net: Arc<Net>,
+    actor: ActorId,
     worker: WorkerId,
     message: TaskMessage,
     started_ms: u64,
 }
 
 impl Execution {
-    fn begin(runner: &SimRunner, message: &TaskMessage) -> Self {
-        let (net, worker, started_ms) = (runner.net.clone(), runner.name.clone(), runner.clock.now_ms());
-        net.watch(|watch| watch.saw_execution(runner.actor, &worker, message, started_ms));
-        Self { net, worker, message: message.clone(), started_ms }
+    fn begin(runner: &SimRunner, task: &TaskRun) -> Self {
+        let (net, actor, message) = (runner.net.clone(), runner.actor, task.message.clone());
+        let (worker, started_ms) = (runner.name.clone(), runner.clock.now_ms());
+        net.watch(|watch| watch.saw_execution(actor, (&worker, started_ms), &message, &task.submission.params));
+        Self { net, actor, worker, message, started_ms }
     }
 }
 
 impl Drop for Execution {
     fn drop(&mut self) {
-        self.net.watch(|watch| watch.saw_execution_end(&self.worker, &self.message, self.started_ms));
+        self.net.watch(|watch| watch.saw_execution_end(self.actor, (&self.worker, self.started_ms), &self.message));
     }
 }
 
@@ -63,7 +65,7 @@ type Ended = Result<Vec<u64>, Failure>;
 #[async_trait]
 impl Runner for SimRunner {
     async fn run(&self, task: TaskRun) -> TaskRan {
-        let _execution = Execution::begin(self, &task.message);
+        let _execution = Execution::begin(self, &task);
         let started = Instant::now();
         let mut work = Work::of(self, task);
         let mut ran =

@@ -183,6 +183,10 @@ pub enum Climate {
     Deaths,
     /// Of rows that are written together some are not.
     TornRows,
+    /// Calls take effect long after their callers have given up.
+    LateCalls,
+    /// The queues refuse single messages of those that are sent together.
+    Refusals,
 }
 
 impl Climate {
@@ -207,6 +211,12 @@ impl Climate {
                 Weather { kill_worker, call_lost, answer_lost, sluggish, lasts, ..Weather::calm() }
             }
             Self::TornRows => Weather { torn_write: strength, lasts, ..Weather::calm() },
+            Self::LateCalls => Weather { late: 0.02 + 0.3 * strength, lasts, ..Weather::calm() },
+            Self::Refusals => {
+                let of = |seed| QueueFaults { seed, fail_entry: 0.1 + 0.4 * strength, ..QueueFaults::default() };
+                let queues = [of(random.next_u64()), QueueFaults::default(), of(random.next_u64())];
+                Weather { queues, lasts, ..Weather::calm() }
+            }
         }
     }
 }

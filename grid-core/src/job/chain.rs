@@ -122,22 +122,22 @@ impl Job {
     }
 
     /// The items of an `each` stage are those of its upstream stages, one stage after the other: the place of a stage's
-    /// items is known once all stages before it are planned.
+    /// items is known once all stages before it are planned. What is new is brought up to date: it may have ended before anybody knew
+    /// that it is there.
     fn plan_each(&mut self, index: usize) {
         let mut items = 0;
         let mut complete = true;
-        for (position, up) in self.upstream_of(index).into_iter().enumerate() {
+        for up in self.upstream_of(index) {
             if !complete {
                 break;
             }
-            let outputs = self.outputs(up);
-            if position >= self.stages[index].linked {
-                self.stages[index].linked = position + 1;
-                self.link_each(index, items, outputs);
-            }
-            items += outputs.count;
+            let Members { stage, first, count } = self.outputs(up);
+            let linked = self.stages[index].linked.saturating_sub(items).min(count);
+            self.link_each(index, items + linked, Members { stage, first: first + linked, count: count - linked });
+            items += count;
             complete = self.stages[up].planned.complete;
         }
+        self.stages[index].linked = items;
         let planned = &mut self.stages[index].planned;
         if (planned.items, planned.complete) != (items, complete) {
             (planned.items, planned.complete) = (items, complete);

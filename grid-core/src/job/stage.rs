@@ -165,8 +165,8 @@ pub(super) struct StageBook {
     pub gather: Option<Gather>,
     /// Set where an earlier job may have results. Not written down: it is looked for again.
     pub found: Option<Found>,
-    /// For `each` with several stages: how many of them are linked in. Derived.
-    pub linked: usize,
+    /// For `each`: how many of its items are linked to those that they are made of. Derived.
+    pub linked: ItemIndex,
     /// Whether the stage's own row changed.
     pub dirty: bool,
     /// Shards that changed.

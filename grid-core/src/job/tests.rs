@@ -188,6 +188,42 @@ fn what_left_itself_out_without_a_dead_letter_is_not_undone() {
     assert_eq!(world.job.redrivable(), []);
 }
 
+/// Three groups of one item, the first of which has failed before anybody told which groups there are.
+fn world_with_an_empty_group() -> World {
+    let mut tolerant = stage("a", numbers(3));
+    (tolerant.retry.attempts, tolerant.skip) = (1, Allowance::Items(1));
+    let near = stage("c", each(&["b"]));
+    let mut world = World::of(vec![tolerant, stage("b", group(&["a"])), near, stage("d", each(&["c"]))]);
+    world.hand_out(1);
+    world.run_one(&name("a"), |_| Err(Reason::Exit));
+    world.save();
+    world.plan();
+    world
+}
+
+fn assert_left_out_to_the_end(mut world: World) {
+    for stage in ["b", "c", "d"] {
+        assert_eq!(world.job.skipped(&name(stage)), [0], "{stage}");
+    }
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![2, 2, 2, 2]));
+}
+
+#[test]
+fn what_is_far_behind_an_empty_group_is_left_out_though_the_group_came_late() {
+    assert_left_out_to_the_end(world_with_an_empty_group());
+}
+
+/// The table took the row that says which groups are left out, and not the one that says how many there are.
+#[test]
+fn what_is_behind_an_empty_group_is_left_out_though_its_plan_was_not_written() {
+    let mut world = world_with_an_empty_group();
+    world.save_only("STAGE#b/SHARD");
+    world.reload();
+    world.plan();
+    assert_left_out_to_the_end(world);
+}
+
 #[test]
 fn after_drain_nothing_new_begins() {
     let mut drained = stage("a", numbers(100));

@@ -14,8 +14,14 @@ use super::environment::{RUN, TASK_NONCE};
 /// How long we wait for a killed process to go: one that hangs in the kernel cannot be waited for.
 const KILL_PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
+/// Between two looks at a process that is just being executed, or is on its way out.
+const NEXT_LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
 /// How long a zombie is left to whoever may want to wait for it.
 const ZOMBIE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The flag of a thread of the kernel: `include/linux/sched.h`.
+const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// Children of ours that are waited for elsewhere; one list for the process, whose children they are.
 static WAITED_FOR: Mutex<BTreeMap<RawPid, Keep>> = Mutex::new(BTreeMap::new());
@@ -63,11 +69,11 @@ pub(super) fn become_subreaper() -> rustix::io::Result<()> {
 
 /// Kills and reaps the orphans that carry `cookie`, until there are none.
 pub(super) fn sweep(cookie: &str, whose: Whose<'_>) {
-    loop {
+    // The kernel's list may lack one when another is reaped while it is read (`children` in proc(5)).
+    let mut looks = 2;
+    while looks > 0 {
         let ours: Vec<Pid> = adopted().into_iter().filter(|pid| carries(*pid, cookie, whose)).collect();
-        if ours.is_empty() {
-            return;
-        }
+        looks = if ours.is_empty() { looks - 1 } else { 2 };
         for pid in &ours {
             // Ours and not waited for: the id cannot have passed to another process.
             let _ = kill_process(*pid, Signal::KILL);
@@ -80,9 +86,7 @@ pub(super) fn sweep(cookie: &str, whose: Whose<'_>) {
 
 /// Whether the environment of a process has the runner's cookie, and the task's number when one is asked for.
 pub(super) fn carries(pid: Pid, cookie: &str, whose: Whose<'_>) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
-        return false;
-    };
+    let Some(environment) = environment(pid) else { return false };
     let has = |name: &str, value: &str| {
         environment.split(|byte| *byte == 0).any(|variable| {
             variable.strip_prefix(name.as_bytes()).and_then(|v| v.strip_prefix(b"=")) == Some(value.as_bytes())
@@ -93,6 +97,33 @@ pub(super) fn carries(pid: Pid, cookie: &str, whose: Whose<'_>) -> bool {
             Whose::Task(nonce) => has(TASK_NONCE, nonce),
             Whose::Runner => true,
         }
+}
+
+/// The environment of a process, as far as we may see it. While a program is put in the place of another there is none, and none any more
+/// once it is on its way out, which may take long where pages have to come from a slow disk: that is waited for.
+fn environment(pid: Pid) -> Option<Vec<u8>> {
+    let until = Instant::now() + Duration::from_secs(KILL_PATIENCE.tv_sec.unsigned_abs());
+    loop {
+        let before = place_of_environment(pid)?;
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        // One without any variable has a place for them all the same, at another address for every program.
+        let is_its_own = before != 0 && place_of_environment(pid)? == before;
+        if !environment.is_empty() || is_its_own || Instant::now() >= until {
+            return Some(environment);
+        }
+        let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&NEXT_LOOK));
+    }
+}
+
+/// Where a process has its environment, 0 if nowhere, by proc_pid_stat(5). None for one that has ended, and for threads of the kernel.
+fn place_of_environment(pid: Pid) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // From the third field on, which is the state; flags are the 9th, where the environment is says the 50th.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let (state, flags, place) = (fields.first()?, fields.get(6)?, fields.get(47)?);
+    let is_kernels = flags.parse::<u32>().ok()? & PF_KTHREAD != 0;
+    if is_kernels || matches!(*state, "Z" | "X") { None } else { place.parse().ok() }
 }
 
 /// Children of the main thread that nobody holds: what a subreaper inherits falls to its first thread, while commands

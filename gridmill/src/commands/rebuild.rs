@@ -42,7 +42,7 @@ fn here(args: &RebuildArgs, console: Console) -> Outcome<Rebuilt> {
 fn elsewhere(args: &RebuildArgs, console: Console) -> Outcome<Rebuilt> {
     let settings = infra::aws::Settings::from_vars(|name| env::var(name).ok()).map_err(Fault::usage)?;
     local::runtime()?.block_on(async {
-        let grid = infra::aws::open(&settings).await.map_err(infra::Error::from)?;
+        let grid = infra::aws::open(&settings).await?;
         work(&grid, args, POLL, console).await
     })
 }

@@ -110,7 +110,7 @@ impl Keeper {
                             to then";
                 let settings = Settings::from_vars(|name| env::var(name).ok());
                 let settings = settings.map_err(|error| Fault::usage(error).help(help))?;
-                Ok(Self::Table(Box::new(infra::aws::open(&settings).await.map_err(infra::Error::from)?)))
+                Ok(Self::Table(Box::new(infra::aws::open(&settings).await?)))
             }
         }
     }

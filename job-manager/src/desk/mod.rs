@@ -11,6 +11,7 @@ use grid_core::copies::ItemTimes;
 use grid_core::ids::{JobId, StageName};
 use grid_core::items::plan::Group;
 use grid_core::job::{Applied, Job};
+use grid_core::layout;
 use grid_core::random::Random;
 use grid_core::spending::Spending;
 use grid_core::wire::Manifest;
@@ -20,8 +21,10 @@ use tokio::time::Instant;
 
 use crate::ManagerError;
 use crate::notices::{Notices, refused_queue};
+use crate::objects::{create_once, read_manifest};
 use crate::redrive::redrive;
 use crate::reuse::Reuse;
+use crate::submit::encode;
 use crate::table::JobTable;
 use crate::turns::Bill;
 
@@ -200,6 +203,16 @@ impl Desk {
             self.hear_again(receipt);
         }
         applied == Applied::Counted
+    }
+
+    /// Commits an attempt of which no worker will report anything, unless somebody came first, and takes in the manifest that stands.
+    async fn commit(&mut self, grid: &Grid, manifest: &Manifest, random: &mut Random) -> Result<(), ManagerError> {
+        let Manifest { job, stage, .. } = manifest;
+        create_once(grid, &layout::manifest(job, stage, manifest.key()), encode(manifest)).await?;
+        if let Some(stands) = read_manifest(grid, job, stage, manifest.key()).await? {
+            self.hear_manifest(&stands, None, grid.clock.now_ms(), random);
+        }
+        Ok(())
     }
 
     /// A report says what was heard before: it is deleted once that is in the rows.

@@ -2,7 +2,6 @@
 
 use grid_core::ids::{AttemptKey, StageName, WorkerId};
 use grid_core::job::TaskPhase;
-use grid_core::layout;
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS};
 use grid_core::pipeline::ItemSource;
 use grid_core::random::Random;
@@ -14,9 +13,8 @@ use tokio::time::Instant;
 
 use super::Desk;
 use crate::ManagerError;
-use crate::objects::{create_once, read_manifest};
+use crate::objects::read_manifest;
 use crate::reconcile::Surroundings;
-use crate::submit::encode;
 
 impl Desk {
     /// Gives up what kills its workers. Looks for the manifests of tasks of which nothing is known, and of those that are silent; where there is none,
@@ -115,11 +113,7 @@ impl Desk {
     ) -> Result<(), ManagerError> {
         let bytes_in = self.bytes_in(grid, stage, key).await?;
         let Some(lost) = self.job().lost_manifest(stage, key, bytes_in, why) else { return Ok(()) };
-        create_once(grid, &layout::manifest(&lost.job, stage, key), encode(&lost)).await?;
-        if let Some(manifest) = read_manifest(grid, &lost.job, stage, key).await? {
-            self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
-        }
-        Ok(())
+        self.commit(grid, &lost, random).await
     }
 
     /// Bytes of the job's input in a task that is out: they count as read, whoever gives up on them.

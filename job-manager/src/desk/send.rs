@@ -1,7 +1,6 @@
 //! What is due: taken from earlier jobs, or sent.
 
 use grid_core::job::Message;
-use grid_core::layout;
 use grid_core::limits::QUEUE_BATCH;
 use grid_core::random::Random;
 use grid_core::wire::to_ascii_json;
@@ -9,7 +8,7 @@ use infra::Grid;
 
 use super::Desk;
 use crate::ManagerError;
-use crate::objects::{create_once, read_manifest};
+use crate::objects::create_once;
 use crate::submit::encode;
 
 impl Desk {
@@ -20,12 +19,8 @@ impl Desk {
         }
         for message in self.table.job.due() {
             let Some(manifest) = self.reuse.manifest(grid, &self.table.job, &message.task).await? else { continue };
-            let key = message.task.key();
-            create_once(grid, &layout::manifest(&manifest.job, &manifest.stage, key), encode(&manifest)).await?;
-            if let Some(manifest) = read_manifest(grid, &manifest.job, &manifest.stage, key).await? {
-                self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
-                self.is_eager = true;
-            }
+            self.commit(grid, &manifest, random).await?;
+            self.is_eager = true;
         }
         Ok(())
     }

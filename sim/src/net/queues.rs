@@ -161,7 +161,7 @@ impl TaskQueue for QueueLink {
         self.link
             .call(async move {
                 let done = net.queue(name).extend(&receipts, lease).await;
-                net.watch(|watch| watch.saw_extend(actor, name, &done));
+                net.watch(|watch| watch.saw_extend(actor, name, (&receipts, lease), &done));
                 done
             })
             .await

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use grid_core::limits::WIRE_VERSION;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::QueueName;
@@ -20,13 +21,16 @@ pub enum Release {
 impl Release {
     /// What a message says that is sent.
     pub(super) fn says(self, queue: QueueName, body: &str) -> String {
-        match (self, serde_json::from_str(body)) {
-            (Self::Next, Ok(Value::Object(mut task))) if queue == QueueName::Tasks => {
+        if self == Self::This {
+            return body.to_owned();
+        }
+        match serde_json::from_str(body) {
+            Ok(Value::Object(mut task)) if queue == QueueName::Tasks => {
                 task.insert("v".to_owned(), json!(WIRE_VERSION + 1));
                 task.insert("a_later_word".to_owned(), json!({"of": "the next release"}));
                 Value::Object(task).to_string()
             }
-            (Self::Next, Ok(Value::Object(mut report))) => {
+            Ok(Value::Object(mut report)) => {
                 // The one entry says what kind of report it is.
                 for kind in report.values_mut().filter_map(Value::as_object_mut) {
                     kind.insert("a_later_word".to_owned(), json!({"of": "the next release"}));
@@ -39,8 +43,11 @@ impl Release {
 
     /// What is heard of a message: the next release knows both versions.
     pub(super) fn hears(self, body: &str) -> String {
-        match (self, serde_json::from_str(body)) {
-            (Self::Next, Ok(Value::Object(mut message))) => {
+        if self == Self::This {
+            return body.to_owned();
+        }
+        match serde_json::from_str(body) {
+            Ok(Value::Object(mut message)) => {
                 if message.get("v") == Some(&json!(WIRE_VERSION + 1)) {
                     message.insert("v".to_owned(), json!(WIRE_VERSION));
                 }
@@ -67,6 +74,10 @@ impl Release {
 
 /// Whether a message is for a later release alone.
 pub(super) fn is_newer(body: &str) -> bool {
-    let version = |message: Value| message.get("v")?.as_u64();
-    serde_json::from_str(body).ok().and_then(version).is_some_and(|version| version > u64::from(WIRE_VERSION))
+    serde_json::from_str::<Versioned>(body).is_ok_and(|message| message.v > u64::from(WIRE_VERSION))
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    v: u64,
 }

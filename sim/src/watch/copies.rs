@@ -7,6 +7,7 @@ use grid_core::copies::MAX_COPIES;
 use grid_core::wire::{Manifest, TaskMessage};
 
 use super::{Attempt, Sent, Watch};
+use crate::net::ActorId;
 use crate::tally::Event;
 
 /// The copies of an attempt in a round that were sent, by their numbers.
@@ -14,7 +15,7 @@ pub(super) type Copies = BTreeSet<u32>;
 
 impl Watch {
     /// The message of a copy was sent.
-    pub(super) fn sent_copy(&mut self, task: &TaskMessage) {
+    pub(super) fn sent_copy(&mut self, actor: ActorId, task: &TaskMessage) {
         let attempt: Attempt = (task.job.clone(), task.stage.clone(), task.key());
         let name = format!("copy {} of {} {}", task.copy, task.stage, task.key());
         // In a new round what executes may be that of the round before, which nobody was told to end.
@@ -31,6 +32,9 @@ impl Watch {
             self.violated("E6", format!("{name} is one too many"));
         }
         let is_new = self.copies.entry((attempt, task.round)).or_default().insert(task.copy);
+        if is_new {
+            self.check_copy_wanted(actor, task);
+        }
         self.tally.note(if is_new { Event::Copied } else { Event::Resend });
     }
 

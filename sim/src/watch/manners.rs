@@ -3,30 +3,35 @@
 //!
 //! An actor is judged by what it could know: only while its calls go well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use grid_core::ids::{ItemIndex, JobId, WorkerId};
-use grid_core::job::{Job, JobState};
+use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName, WorkerId};
+use grid_core::job::{Job, JobState, Redrive};
 use grid_core::layout;
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS};
-use grid_core::pipeline::OnFailure;
+use grid_core::pipeline::{ItemSource, OnFailure, Stage};
 use grid_core::reason::Reason;
 use grid_core::rows::ACTIVE;
 use grid_core::wire::{Manifest, TaskMessage};
 use infra::Result;
+use infra::queue::{Receipt, Received};
 use infra::state::{RowKey, Write};
 use tokio::time::Instant;
 
 use super::{Attempt, Hold, SeenJob, Watch, ended};
 use crate::net::ActorId;
 use crate::tally::Event;
+use crate::world::LEASE;
 
 /// Within this a leader whose calls go well has heard what was wished of a job.
 const HEARS_WITHIN: Duration = Duration::from_secs(6);
 
 /// Within this a worker whose calls go well has seen that a job is over.
 const SEES_WITHIN: Duration = Duration::from_secs(5);
+
+/// Within this a worker whose calls go well has ended what it executes of a job that is over.
+const ENDS_WITHIN: Duration = Duration::from_secs(12);
 
 /// Workers that an item may kill when it is alone in its task, for every set of attempts that it is given: as many as may die, and
 /// one for every message of it that was sent, or doubled, before anybody could say that it runs.
@@ -70,7 +75,13 @@ impl Watch {
     }
 
     /// An execution began.
-    pub fn saw_execution(&mut self, actor: ActorId, worker: &WorkerId, message: &TaskMessage, started_ms: u64) {
+    pub fn saw_execution(
+        &mut self,
+        actor: ActorId,
+        (worker, started_ms): (&WorkerId, u64),
+        message: &TaskMessage,
+        params: &BTreeMap<String, String>,
+    ) {
         self.tally.note(Event::Execution);
         let attempt: Attempt = (message.job.clone(), message.stage.clone(), message.key());
         self.note(actor, "executes", &format!("{} {}", message.stage, message.key()), b"", &message.count);
@@ -89,12 +100,28 @@ impl Watch {
             let what = format!("{} {} was executed long after its round was stopped", attempt.1, attempt.2);
             self.violated("E4", what);
         }
-        self.running.insert((worker.clone(), attempt, started_ms));
+        let said = message.params.iter().find(|(name, value)| params.get(*name) != Some(*value));
+        if let Some((name, value)) = said {
+            let what = format!("{} {} is executed without {name} = {value}", attempt.1, attempt.2);
+            self.violated("S17", what);
+        }
+        let execution = (worker.clone(), attempt, started_ms);
+        self.begun.insert(execution.clone(), message.copy);
+        self.running.insert(execution);
     }
 
-    /// An execution is over, whichever way.
-    pub fn saw_execution_end(&mut self, worker: &WorkerId, message: &TaskMessage, started_ms: u64) {
-        self.running.remove(&(worker.clone(), (message.job.clone(), message.stage.clone(), message.key()), started_ms));
+    /// An execution is over, whichever way: soon after its round was stopped.
+    pub fn saw_execution_end(&mut self, actor: ActorId, (worker, started_ms): (&WorkerId, u64), message: &TaskMessage) {
+        let attempt: Attempt = (message.job.clone(), message.stage.clone(), message.key());
+        self.running.remove(&(worker.clone(), attempt, started_ms));
+        let stopped = self.jobs.get(&message.job).and_then(|seen| seen.stopped.get(&message.round).copied());
+        if let Some(since) = stopped
+            && since + ENDS_WITHIN < Instant::now()
+            && self.is_well_since(actor, since)
+        {
+            let what = format!("{} {} was executed long after its round was stopped", message.stage, message.key());
+            self.violated("E4", what);
+        }
     }
 
     /// An item killed its worker.
@@ -123,12 +150,31 @@ impl Watch {
             match id {
                 Some(id) if is_taken => {
                     self.tally.note(Event::Told);
-                    self.told.insert(id);
+                    if !self.is_of_commit(&id) {
+                        self.violated("S13", format!("others were told of {id}, which commits nothing"));
+                    }
+                    if !self.told.insert(id.clone()) {
+                        self.told_twice.get_or_insert(id);
+                    }
                 }
                 Some(_) => {}
                 None => self.violated("S13", "others were told something that has no id"),
             }
         }
+    }
+
+    /// Whether an event names an attempt that has committed something.
+    fn is_of_commit(&self, id: &str) -> bool {
+        let mut parts = id.split('/');
+        let (Some(job), Some(stage), Some(key)) = (parts.next(), parts.next(), parts.next()) else { return false };
+        let Some((Ok(first), Ok(attempt))) =
+            key.split_once('.').map(|(first, attempt)| (first.parse(), attempt.parse()))
+        else {
+            return false;
+        };
+        let stage = self.jobs.get(&JobId::new(job)).and_then(|seen| seen.stages.get(&StageName::new(stage)));
+        let manifest = stage.and_then(|stage| stage.manifests.get(&AttemptKey { first, attempt }));
+        manifest.is_some_and(|manifest| !manifest.committed().is_empty())
     }
 
     pub(super) fn is_told(
@@ -148,6 +194,13 @@ impl Watch {
             let what = format!("{} {} was committed while it was executed", attempt.1, attempt.2);
             self.violated("S11", what);
         }
+        let execution = (manifest.worker.clone(), attempt.clone(), manifest.started_ms);
+        let is_managers = manifest.worker.as_str() == "manager";
+        if !is_managers && self.begun.get(&execution) != Some(&manifest.copy) {
+            let what =
+                format!("{} {} was committed by copy {}, which nobody executed", attempt.1, attempt.2, manifest.copy);
+            self.violated("S11", what);
+        }
         if manifest.failed.iter().any(|failed| failed.failure.reason == Reason::DiskFull) {
             self.violated("S15", format!("a full disk is held against items of {} {}", attempt.1, attempt.2));
         }
@@ -162,16 +215,24 @@ impl Watch {
         }
     }
 
-    /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before a stage failed that stops
-    /// the rest may have to be sent after, since nobody but its rows knows of it. A leader hears of a wish by a second write of whoever
+    /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before it can be known that a stage
+    /// has failed that stops the rest may have to be sent after, since nobody but its rows knows of it; they may be written late. A leader hears of a wish by a second write of whoever
     /// wishes, who may take long over it.
     pub(super) fn check_wanted(&mut self, actor: ActorId, task: &TaskMessage) {
         let Some(seen) = self.jobs.get(&task.job) else { return };
-        let Some(Hold { since, by, is_told }) = seen.held else { return };
+        let Some(Hold { since, .. }) = seen.held else { return };
         let is_stopping = seen.job.as_ref().is_some_and(|job| job.state() == JobState::Running);
-        if is_stopping && self.recorded_at(task).is_some_and(|recorded| recorded <= since) {
+        let was_before = |(at, by): (Instant, ActorId)| at <= since + HEARS_WITHIN || !self.is_well_since(by, since);
+        if is_stopping && self.recorded(task).is_some_and(was_before) {
             return;
         }
+        self.check_copy_wanted(actor, task);
+    }
+
+    /// As [`Watch::check_wanted`], of a copy: nobody needs it who knows that the job is held.
+    pub(super) fn check_copy_wanted(&mut self, actor: ActorId, task: &TaskMessage) {
+        let held = self.jobs.get(&task.job).and_then(|seen| seen.held);
+        let Some(Hold { since, by, is_told }) = held else { return };
         if self.could_know(actor, since) && (is_told || self.is_well_since(by, since)) {
             let what = format!("{} {} was sent long after its job was held", task.stage, task.key());
             self.violated("E4", what);
@@ -204,6 +265,9 @@ impl Watch {
         }
         let had_wish = seen.job.as_ref().is_some_and(|before| before.wished_redrive().is_some());
         let runs_again = had_wish && now.wished_redrive().is_none();
+        if runs_again {
+            seen.taken_up = Instant::now();
+        }
         let hold = seen.held.filter(|_| !runs_again);
         seen.held =
             is_held(now).then(|| hold.unwrap_or_else(|| Hold { since: Instant::now(), by: actor, is_told: false }));
@@ -220,6 +284,111 @@ impl Watch {
             *hold = Hold { since: Instant::now(), is_told: true, ..*hold };
         }
     }
+}
+
+/// What workers leave behind when they go, and the list of active jobs.
+impl Watch {
+    /// A worker is told to go.
+    pub fn told_to_go(&mut self, actor: ActorId) {
+        self.going.entry(actor).or_insert_with(Instant::now);
+    }
+
+    /// Another life of an actor begins. What it asked of the queue in the last one may still bring something: to nobody.
+    pub fn begins(&mut self, actor: ActorId) {
+        self.begun_at.insert(actor, Instant::now());
+        self.going.remove(&actor);
+        self.leases.retain(|(of, _), _| *of != actor);
+    }
+
+    /// A task was received: whoever had the same message has it no more.
+    pub(super) fn leased(&mut self, actor: ActorId, received: &Received) {
+        self.leases.retain(|_, body| *body != received.body);
+        if self.begun_at.get(&actor).is_some_and(|begun| begun.elapsed() >= LEASE) {
+            self.leases.insert((actor, received.receipt.clone()), received.body.clone());
+        }
+    }
+
+    /// Leases were extended, or ended: at once by whoever goes, and after a while by whoever stays.
+    pub(super) fn gave_back(&mut self, actor: ActorId, receipts: &[Receipt], lease: Duration) {
+        let is_put_off = lease > LEASE && !self.going.contains_key(&actor);
+        if lease.is_zero() || is_put_off {
+            receipts.iter().for_each(|receipt| _ = self.leases.remove(&(actor, receipt.clone())));
+        }
+    }
+
+    /// A worker has gone as it was told: whatever it had and nobody has done is there for others at once (E7).
+    pub fn has_gone(&mut self, actor: ActorId) {
+        let Some(since) = self.going.get(&actor).copied() else { return };
+        let of_it = self.leases.iter().filter(|((of, _), _)| *of == actor);
+        let tasks: Vec<TaskMessage> = of_it.filter_map(|(_, body)| serde_json::from_str(body).ok()).collect();
+        let is_open =
+            |task: &&TaskMessage| !self.is_settled(&((task.job.clone(), task.stage.clone(), task.key()), task.round));
+        let left = tasks.iter().find(is_open).filter(|_| self.is_well_since(actor, since));
+        if let Some(task) = left {
+            self.violated("E7", format!("a worker has gone with the lease of {} {}", task.stage, task.key()));
+        }
+    }
+
+    /// A job's entry in the list of active ones: it stays as long as the round runs for which it was written.
+    pub(super) fn check_listed(&mut self, write: &Write) {
+        let RowKey { partition, sort } = &write.key;
+        let Some(seen) = self.jobs.get_mut(&JobId::new(sort)).filter(|_| partition == ACTIVE) else { return };
+        if write.body.is_some() {
+            seen.listed = Some(seen.round());
+            return;
+        }
+        let runs = seen.job.as_ref().is_some_and(|job| job.state().is_under_way());
+        if runs && seen.listed == Some(seen.round()) {
+            self.violated("S16", format!("{sort} was taken off the list of active jobs, and runs"));
+        }
+    }
+
+    /// A wish that items run again was fulfilled: those run that were meant, and no others. What something may have been made without
+    /// need not.
+    pub(super) fn check_redrive(&mut self, id: &JobId, before: Option<&Job>, now: &Job, wish: &Redrive) {
+        let mut faults = Vec::new();
+        let is_fulfilled = now.wished_redrive().is_none() && now.state() == JobState::Running;
+        for stage in &now.submission().pipeline.stages {
+            let is_meant = |item: &ItemIndex| {
+                let reason = self.last_failure(id, &stage.name, *item).and_then(|last| reason_of(last, *item));
+                wish.filter.as_ref().is_none_or(|filter| means(&filter.to_string(), &stage.name, reason))
+            };
+            let (was, dead) = (before.map(|job| job.dead(&stage.name)).unwrap_or_default(), now.dead(&stage.name));
+            let unmeant = was.iter().filter(|item| !dead.contains(item)).find(|item| !is_meant(item));
+            faults.extend(unmeant.map(|item| format!("item {item} of {} runs again, and was not meant", stage.name)));
+            // What was out when the round before was stopped may have ended since.
+            let at_wish = self.jobs.get(id).and_then(|seen| seen.dead_at_wish.get(&stage.name)).into_iter().flatten();
+            if is_fulfilled && !is_gathered(now, &stage.name) {
+                let left = at_wish.filter(|item| dead.contains(item)).find(|item| is_meant(item));
+                faults.extend(left.map(|item| format!("item {item} of {} was to run again", stage.name)));
+            }
+        }
+        faults.into_iter().for_each(|what| self.violated("S17", what));
+    }
+}
+
+/// Why an item failed, by the manifest that says so.
+fn reason_of(manifest: &Manifest, item: ItemIndex) -> Option<Reason> {
+    let of_item = manifest.failed.iter().find(|failed| (failed.first..failed.first + failed.count).contains(&item));
+    of_item.map(|failed| failed.failure.reason)
+}
+
+/// What the filters mean that people use here.
+fn means(filter: &str, stage: &StageName, reason: Option<Reason>) -> bool {
+    match filter.split_once('=') {
+        Some(("stage", name)) => stage.as_str() == name,
+        Some(("reason", name)) => reason.is_some_and(|reason| serde_json::json!(reason) == name),
+        Some(_) | None => false,
+    }
+}
+
+/// Whether something puts together what a stage makes, directly or through others.
+fn is_gathered(job: &Job, stage: &StageName) -> bool {
+    let stages = &job.submission().pipeline.stages;
+    let gathers = |stage: &Stage| matches!(stage.items, ItemSource::Group { .. } | ItemSource::All { .. });
+    let is_own = stages.iter().any(|own| own.name == *stage && gathers(own));
+    let mut readers = stages.iter().filter(|reader| reader.items.upstream().contains(stage));
+    is_own || readers.any(|reader| is_gathered(job, &reader.name))
 }
 
 /// Whether nothing of a job is to be handed out.

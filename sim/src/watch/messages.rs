@@ -6,6 +6,7 @@ use grid_core::layout;
 use grid_core::wire::{Completion, Report, TaskInputs, TaskMessage};
 use infra::queue::{Depth, Receipt, Received};
 use infra::{ErrorKind, Result};
+use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Sent, Watch, ended};
@@ -39,6 +40,7 @@ impl Watch {
         for received in done.iter().flatten() {
             self.note(actor, "receives", &received.receipt.0, received.body.as_bytes(), &received.receives);
             if queue == QueueName::Tasks {
+                self.leased(actor, received);
                 if received.receives > 1 {
                     self.tally.note(Event::Redelivery);
                 }
@@ -49,7 +51,8 @@ impl Watch {
             if queue == QueueName::DeadTasks {
                 self.tally.note(Event::DeadTask);
             }
-            self.receipts.insert((queue, received.receipt.clone()), received.body.clone());
+            let heard = (received.body.clone(), Instant::now());
+            self.receipts.insert((queue, received.receipt.clone()), heard);
         }
     }
 
@@ -63,25 +66,33 @@ impl Watch {
     ) {
         for receipt in receipts {
             self.note(actor, "delete", &receipt.0, b"", &ended(done));
+            self.leases.remove(&(actor, receipt.clone()));
         }
         let Ok(answers) = done else { return };
-        let deleted: Vec<String> = (receipts.iter().zip(answers))
+        let deleted: Vec<(String, Instant)> = (receipts.iter().zip(answers))
             .filter(|(_, answer)| answer.is_ok())
             .filter_map(|(receipt, _)| self.receipts.get(&(queue, receipt.clone())).cloned())
             .collect();
-        for body in deleted {
+        for (body, heard_at) in deleted {
             match queue {
                 QueueName::Tasks => self.deleted_task(actor, &body),
                 // That a message is dead tells nothing of its task.
                 QueueName::DeadTasks => {}
-                QueueName::Reports => self.deleted_report(&body),
+                QueueName::Reports => self.deleted_report(&body, heard_at),
             }
         }
     }
 
     /// Leases were extended.
-    pub fn saw_extend(&mut self, actor: ActorId, queue: QueueName, done: &Result<Vec<Result<()>>>) {
+    pub fn saw_extend(
+        &mut self,
+        actor: ActorId,
+        queue: QueueName,
+        (receipts, lease): (&[Receipt], Duration),
+        done: &Result<Vec<Result<()>>>,
+    ) {
         self.note(actor, "extend", queue.as_str(), b"", &ended(done));
+        self.gave_back(actor, receipts, lease);
         for answer in done.iter().flatten() {
             if matches!(answer, Err(error) if error.kind == ErrorKind::NotFound) {
                 self.tally.note(Event::LeaseLost);
@@ -105,7 +116,7 @@ impl Watch {
     fn sent_task(&mut self, actor: ActorId, task: &TaskMessage) {
         self.check_round(actor, task);
         if task.copy > 0 {
-            return self.sent_copy(task);
+            return self.sent_copy(actor, task);
         }
         let attempt = (task.job.clone(), task.stage.clone(), task.key());
         self.mail.entry(attempt.clone()).or_default().sends += 1;
@@ -120,12 +131,16 @@ impl Watch {
             self.tally.note(Event::Retry);
         }
         let name = format!("{} {}", task.stage, task.key());
-        if self.recorded_at(task).is_none() {
+        if self.recorded(task).is_none() {
             self.violated("S3", format!("{name} was sent before it was recorded"));
         }
         if let Some((item, name)) = self.unset(task) {
             self.violated("S17", format!("item {item} of {} runs again without the parameter {name}", task.stage));
         }
+        if let Some(what) = self.has_other_memory(task) {
+            self.violated("S17", what);
+        }
+        self.check_pause(task);
         if let Some(lacking) = self.lacking(task).or_else(|| self.comes_after(task)) {
             self.violated("S3", format!("{name} was sent before {lacking}"));
         }
@@ -139,6 +154,35 @@ impl Watch {
             let (name, _) = set.find(|(name, value)| task.params.get(*name) != Some(*value))?;
             Some((item, name.clone()))
         })
+    }
+
+    /// An item of a task that does not have the memory that it is to have: twice as much for every time that it wanted more.
+    fn has_other_memory(&self, task: &TaskMessage) -> Option<String> {
+        let hungers = &self.jobs.get(&task.job)?.stages.get(&task.stage)?.hungers;
+        (task.first..task.first + task.count).find_map(|item| {
+            let factor = 2_f64.powi(hungers.get(&item).copied().unwrap_or(0));
+            let is_other = (task.memory_factor - factor).abs() > 1e-9;
+            is_other.then(|| {
+                format!("item {item} of {} has {} times its memory, not {factor}", task.stage, task.memory_factor)
+            })
+        })
+    }
+
+    /// An item that failed is tried again no sooner than its stage says.
+    fn check_pause(&mut self, task: &TaskMessage) {
+        let Some(seen) = self.jobs.get(&task.job) else { return };
+        let (Some(stage), Some(spec)) = (seen.stages.get(&task.stage), seen.submission.pipeline.stage(&task.stage))
+        else {
+            return;
+        };
+        let backoff = &spec.retry.backoff;
+        // By clocks that count milliseconds.
+        let pause = backoff.initial.mul_f64(1.0 - backoff.jitter).saturating_sub(Duration::from_millis(2));
+        let is_too_soon = |item: &ItemIndex| stage.failed_at.get(item).is_some_and(|at| at.elapsed() < pause);
+        if let Some(item) = (task.first..task.first + task.count).find(is_too_soon) {
+            let what = format!("item {item} of {} was tried again as {} within {pause:?}", task.stage, task.key());
+            self.too_soon.get_or_insert(what);
+        }
     }
 
     /// A stage that the task's comes after, and that is not done.
@@ -212,8 +256,8 @@ impl Watch {
         }
     }
 
-    /// When a task was first recorded as out.
-    pub(super) fn recorded_at(&self, task: &TaskMessage) -> Option<Instant> {
+    /// When a task was first recorded as out, and by whom.
+    pub(super) fn recorded(&self, task: &TaskMessage) -> Option<(Instant, ActorId)> {
         self.jobs.get(&task.job)?.stages.get(&task.stage)?.recorded.get(&task.key()).copied()
     }
 
@@ -238,15 +282,17 @@ impl Watch {
         is_committed || seen.stopped.contains_key(round)
     }
 
-    fn deleted_report(&mut self, body: &str) {
+    fn deleted_report(&mut self, body: &str, heard_at: Instant) {
         let Ok(Report::Completed(Completion { job, stage, key, .. })) = serde_json::from_str::<Report>(body) else {
             return;
         };
-        let Some(job) = self.jobs.get(&job).and_then(|seen| seen.job.as_ref()) else { return };
+        let Some(seen) = self.jobs.get(&job) else { return };
+        let Some(job) = &seen.job else { return };
         let is_out = job.out().any(|(of, task)| *of == stage && task.key() == key);
-        // The leader takes a job for over until it hears of the redrive, and then looks up whatever is out.
-        let is_revived = job.wished_redrive().is_some();
-        if is_out && job.state().is_under_way() && !is_revived {
+        // The leader takes a job for over until it hears of the redrive, and then looks up whatever is out. What it heard until then it
+        // may delete later.
+        let was_over = job.wished_redrive().is_some() || heard_at < seen.taken_up;
+        if is_out && job.state().is_under_way() && !was_over {
             self.violated("S9", format!("the report of {stage} {key} was deleted, and no row holds its news"));
         }
     }

@@ -43,7 +43,7 @@ pub struct Watch {
     jobs: BTreeMap<JobId, SeenJob>,
     submissions: BTreeMap<String, BTreeSet<JobId>>,
     /// What was received.
-    receipts: BTreeMap<(QueueName, Receipt), String>,
+    receipts: BTreeMap<(QueueName, Receipt), (String, Instant)>,
     depths: BTreeMap<QueueName, Depth>,
     sent: BTreeSet<Sent>,
     /// Those that were not settled when that was last looked at.
@@ -58,8 +58,20 @@ pub struct Watch {
     well_since: BTreeMap<ActorId, Instant>,
     /// Events that others were told of, by their ids.
     told: BTreeSet<String>,
+    /// One of which others were told twice.
+    told_twice: Option<String>,
+    /// An item that was tried again sooner than its stage says, by clocks that may be wrong.
+    too_soon: Option<String>,
     /// Executions under way: worker, attempt, and when they began by the worker's clock.
-    running: BTreeSet<(WorkerId, Attempt, u64)>,
+    running: BTreeSet<Execution>,
+    /// Executions that ever began, and of which copy.
+    begun: BTreeMap<Execution, u32>,
+    /// Leases of tasks that workers have, and the messages.
+    leases: BTreeMap<(ActorId, Receipt), String>,
+    /// When the lives of actors began.
+    begun_at: BTreeMap<ActorId, Instant>,
+    /// Workers that were told to go, and when.
+    going: BTreeMap<ActorId, Instant>,
     /// Workers that an item killed when it was alone in its task.
     kills: BTreeMap<(JobId, StageName, ItemIndex), u32>,
     /// Who has reported which attempts.
@@ -73,6 +85,9 @@ type Attempt = (JobId, StageName, AttemptKey);
 
 /// An attempt in a round: one whose message a stopped round has taken away is sent again in the next, and rightly so.
 type Sent = (Attempt, u32);
+
+/// An execution: its worker, the attempt, and when it began by the worker's clock.
+type Execution = (WorkerId, Attempt, u64);
 
 /// Why nothing of a job may be handed out.
 #[derive(Clone, Copy, Debug)]
@@ -104,8 +119,14 @@ struct SeenJob {
     held: Option<Hold>,
     /// Since when its rows say that the round runs which runs now.
     round_since: Instant,
+    /// When a leader took it up for that round: what it had heard before, it looks up.
+    taken_up: Instant,
+    /// The round that ran when its entry in the list of active jobs was written last.
+    listed: Option<u32>,
     /// Since when workers can know of its rounds that they were stopped.
     stopped: BTreeMap<u32, Instant>,
+    /// The items that were given up on when it was wished last that such items run again.
+    dead_at_wish: BTreeMap<StageName, Vec<ItemIndex>>,
     /// The parameters with which items run again that were given up on.
     revived: BTreeMap<(StageName, ItemIndex), BTreeMap<String, String>>,
 }
@@ -119,8 +140,23 @@ struct SeenStage {
     failed: BTreeSet<ItemIndex>,
     /// How often an item failed that was to blame for it alone, by its own doing.
     own_failures: BTreeMap<ItemIndex, u32>,
-    /// Attempts that were once recorded as out, and since when.
-    recorded: BTreeMap<AttemptKey, Instant>,
+    /// How many of these there were when it was given another set of attempts.
+    failures_before: BTreeMap<ItemIndex, u32>,
+    /// How often an item wanted more memory, in this set of attempts.
+    hungers: BTreeMap<ItemIndex, i32>,
+    /// When an item failed by its own doing last, in this set of attempts.
+    failed_at: BTreeMap<ItemIndex, Instant>,
+    /// Attempts that were once recorded as out, since when and by whom.
+    recorded: BTreeMap<AttemptKey, (Instant, ActorId)>,
+}
+
+impl SeenStage {
+    /// An item is given another set of attempts.
+    fn begin_anew(&mut self, item: ItemIndex) {
+        self.failures_before.insert(item, self.own_failures.get(&item).copied().unwrap_or(0));
+        self.hungers.remove(&item);
+        self.failed_at.remove(&item);
+    }
 }
 
 impl SeenJob {
@@ -153,7 +189,13 @@ impl Watch {
             mail: BTreeMap::new(),
             well_since: BTreeMap::new(),
             told: BTreeSet::new(),
+            told_twice: None,
+            too_soon: None,
             running: BTreeSet::new(),
+            begun: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            begun_at: BTreeMap::new(),
+            going: BTreeMap::new(),
             kills: BTreeMap::new(),
             reported: BTreeSet::new(),
             of_tenants: BTreeMap::new(),
@@ -192,8 +234,16 @@ impl Watch {
     /// Good repair hides faults: where nothing went wrong, nothing is done twice (E1), and where nothing was lost without
     /// its sender being told, nothing is sent again for want of news (E2).
     pub fn check_thrift(&mut self, weather: &Weather) {
+        if weather.skew.is_zero()
+            && let Some(what) = self.too_soon.take()
+        {
+            self.violated("S19", what);
+        }
         if self.tally.of(Event::Poison) > 0 || !weather.is_gentle() {
             return;
+        }
+        if let Some(id) = self.told_twice.take() {
+            self.violated("E1", format!("others were told of {id} twice, and nothing went wrong"));
         }
         let is_too_often = |(sent, times): &(&Sent, &u64)| **times > self.permitted(sent);
         if let Some((((_, stage, key), _), times)) = self.executions.iter().find(is_too_often)

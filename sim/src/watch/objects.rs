@@ -123,7 +123,10 @@ impl Watch {
                     stages: Default::default(),
                     held: None,
                     round_since: Instant::now(),
+                    taken_up: Instant::now(),
+                    listed: None,
                     stopped: Default::default(),
+                    dead_at_wish: Default::default(),
                     revived: Default::default(),
                 };
                 self.jobs.insert(JobId::new(job), seen);
@@ -185,7 +188,14 @@ impl Watch {
             }
         }
         for failed in &manifest.failed {
-            seen.failed.extend(failed.first..failed.first + failed.count);
+            let items = failed.first..failed.first + failed.count;
+            seen.failed.extend(items.clone());
+            if failed.failure.reason == Reason::Oom {
+                items.for_each(|item| *seen.hungers.entry(item).or_default() += 1);
+            }
+            if failed.count == 1 && matches!(failed.failure.reason, Reason::Exit | Reason::Oom) {
+                seen.failed_at.insert(failed.first, Instant::now());
+            }
             if failed.count == 1 && failed.failure.reason == Reason::Exit {
                 *seen.own_failures.entry(failed.first).or_default() += 1;
             }

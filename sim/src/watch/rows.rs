@@ -4,6 +4,7 @@ use grid_api::Receipt;
 use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::job::{Ending, Job, JobState, StoredRow};
 use grid_core::layout;
+use grid_core::pipeline::OnFailure;
 use grid_core::rows::{JOBS, JobRow, LEADER, LeaderRow, SubmissionRow};
 use grid_core::wire::Manifest;
 use infra::state::{RowKey, Write};
@@ -49,6 +50,7 @@ impl Watch {
             Ok(version) => {
                 self.wrote(write, *version);
                 self.note_told(actor, write);
+                self.check_listed(write);
             }
         }
     }
@@ -133,7 +135,8 @@ impl Watch {
             if task.resends > 0 {
                 self.tally.note(Event::SentAgain);
             }
-            seen.stages.entry(stage.clone()).or_default().recorded.entry(task.key()).or_insert_with(Instant::now);
+            let recorded = &mut seen.stages.entry(stage.clone()).or_default().recorded;
+            recorded.entry(task.key()).or_insert_with(|| (Instant::now(), actor));
         }
         self.note_wishes(actor, id, &now);
         let before = self.jobs.get_mut(id).and_then(|seen| seen.job.take());
@@ -147,12 +150,20 @@ impl Watch {
 
     /// Items that were given up on and are not any more run again, with the parameters that were wished.
     fn note_revived(&mut self, id: &JobId, before: Option<&Job>, now: &Job) {
-        let Some(before) = before else { return };
-        let (Some(wish), Some(seen)) = (before.wished_redrive(), self.jobs.get_mut(id)) else { return };
+        let is_new = now.wished_redrive().is_some() && before.is_none_or(|before| before.round() != now.round());
+        if let Some(seen) = self.jobs.get_mut(id).filter(|_| is_new) {
+            let names = now.submission().pipeline.stages.iter().map(|stage| stage.name.clone());
+            seen.dead_at_wish = names.map(|name| (name.clone(), now.dead(&name))).collect();
+        }
+        let Some(wish) = before.and_then(Job::wished_redrive) else { return };
+        self.check_redrive(id, before, now, wish);
+        let Some(seen) = self.jobs.get_mut(id) else { return };
         for stage in &now.submission().pipeline.stages {
             let dead = now.dead(&stage.name);
-            for item in before.dead(&stage.name).into_iter().filter(|item| !dead.contains(item)) {
+            let was_dead = before.map(|before| before.dead(&stage.name)).unwrap_or_default();
+            for item in was_dead.into_iter().filter(|item| !dead.contains(item)) {
                 seen.revived.insert((stage.name.clone(), item), wish.params.clone());
+                seen.stages.entry(stage.name.clone()).or_default().begin_anew(item);
             }
         }
     }
@@ -173,6 +184,9 @@ impl Watch {
         let was = before.map_or(JobState::Running, Job::state);
         if was != now.state() && !is_legal(was, now) {
             faults.push(("S5", format!("the job went from {} to {}", was.as_str(), now.state().as_str())));
+        }
+        if was != JobState::Failed && now.state() == JobState::Failed {
+            faults.extend(end_of_failed(now));
         }
         let (was_round, has_begun_again) = (before.map_or(0, Job::round), was.is_final() && now.state().is_under_way());
         if now.round() != was_round + u32::from(has_begun_again) {
@@ -262,7 +276,10 @@ impl Watch {
         if now.state() == JobState::Succeeded && !receipt.balanced {
             faults.push(("S5", format!("{id} succeeded and does not balance: {:?}", receipt.faults)));
         }
-        if now.state() == JobState::Succeeded {
+        faults.extend(self.receipt_end_fault(id, now, &receipt));
+        // What is under way when a round is stopped may be counted, or not.
+        let is_counted = self.jobs.get(id).is_some_and(|seen| seen.stopped.is_empty());
+        if now.state() == JobState::Succeeded || is_counted {
             faults.extend(receipt.stages.iter().flat_map(|stage| self.receipt_faults(id, now, stage)));
         }
         if now.state() == JobState::Failed && receipt.stages.iter().all(|stage| stage.dead == 0) {
@@ -270,6 +287,20 @@ impl Watch {
         }
         faults
     }
+}
+
+/// A job fails as its failed stages say: what runs of it is stopped where one of them says so, and has come to its end otherwise (S18).
+fn end_of_failed(now: &Job) -> Option<(&'static str, String)> {
+    let mut failed = now.submission().pipeline.stages.iter().filter(|stage| now.is_failed(&stage.name));
+    let is_to_stop = failed.any(|stage| stage.on_failure == OnFailure::Cancel);
+    let is_stopped = now.owed() == Some(Ending::Stop);
+    if is_to_stop != is_stopped {
+        let what =
+            if is_stopped { "was stopped, and no failed stage says so" } else { "failed, and was to be stopped" };
+        return Some(("S18", format!("the job {what}")));
+    }
+    let mut out = now.out().filter(|(_, task)| task.is_executable() && !is_stopped);
+    out.next().map(|(stage, task)| ("S18", format!("the job failed while {stage} {} was out", task.key())))
 }
 
 fn is_legal(was: JobState, now: &Job) -> bool {
@@ -301,7 +332,9 @@ impl Watch {
     pub fn tries(&self, id: &JobId, stage: &StageName, item: ItemIndex) -> Tries {
         let seen = self.jobs.get(id);
         let failures = seen.and_then(|seen| seen.stages.get(stage)?.own_failures.get(&item).copied());
-        Tries { failures: failures.unwrap_or(0), sets: 1 + seen.map_or(0, SeenJob::round) }
+        let failures = failures.unwrap_or(0);
+        let before = seen.and_then(|seen| seen.stages.get(stage)?.failures_before.get(&item).copied()).unwrap_or(0);
+        Tries { failures, of_last_set: failures.saturating_sub(before), sets: 1 + seen.map_or(0, SeenJob::round) }
     }
 
     /// What must hold of a job when nothing moves any more.

@@ -14,7 +14,9 @@ impl Workload {
         let files = (0..1 + random.below(4))
             .map(|file| (0..random.below(30)).map(|line| file * 1_000 + line + random.below(3)).collect())
             .collect();
-        let mut workload = Self { files, has_header: random.chance(0.3), ..Self::of(seed, Vec::new()) };
+        // Drawn apart from the rest, which stays what it was.
+        let is_steady = Random::from_seed(seed ^ 0x57ea_d1e5).chance(0.3);
+        let mut workload = Self { files, has_header: random.chance(0.3), is_steady, ..Self::of(seed, Vec::new()) };
         let malice = if random.chance(0.5) { 0.0 } else { random.unit() * 0.15 };
         for _ in 0..2 + random.below(6) {
             let source = workload.draw_source(&mut random);
@@ -43,6 +45,7 @@ impl Workload {
             files: vec![vec![1, 2, 3]],
             has_header: false,
             tempers: Default::default(),
+            is_steady: false,
             edition: Edition::default(),
         }
     }

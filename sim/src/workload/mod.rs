@@ -28,6 +28,8 @@ pub struct Workload {
     pub has_header: bool,
     /// Items whose temper is given, by stage and index; that of others follows from the seed.
     pub tempers: BTreeMap<(usize, u32), Temper>,
+    /// What failed is tried again after a time that is not drawn.
+    pub is_steady: bool,
     /// Which of its submissions it is.
     pub edition: Edition,
 }

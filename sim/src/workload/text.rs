@@ -28,7 +28,8 @@ impl Workload {
             }
             _ = writeln!(text, "    resources: {{memory: 1GiB}}\n    skip: {{limit: {skip_limit}}}");
             _ = writeln!(text, "    on_failure: {on_failure}\n    retry:\n      attempts: {attempts}");
-            text.push_str("      backoff: {initial: 200ms, max: 2s}\n      rules:\n");
+            let jitter = if self.is_steady { ", jitter: 0" } else { "" };
+            _ = writeln!(text, "      backoff: {{initial: 200ms, max: 2s{jitter}}}\n      rules:");
             text.push_str("        - {when: {exit: 4}, then: skip}\n");
             text.push_str("        - {when: {reason: oom}, then: retry, memory: x2}\n");
         }

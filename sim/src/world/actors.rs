@@ -21,7 +21,7 @@ use crate::weather::{SLOWNESS, Weather};
 use crate::workload::Workload;
 
 /// How long a worker's lease lasts here.
-const LEASE: Duration = Duration::from_secs(10);
+pub const LEASE: Duration = Duration::from_secs(10);
 
 /// Everybody.
 pub(super) struct Crowd {
@@ -107,6 +107,7 @@ impl Crowd {
             if is_taken && let Some(life) = &mut actor.life {
                 life.stop.drain.cancel();
                 life.ends_at = Some(now + some(20_000));
+                self.net.watch(|watch| watch.told_to_go(actor.id));
             }
             if dies {
                 actor.die(now + some(15_000));
@@ -174,6 +175,7 @@ impl Actor {
 
     fn begin(&mut self, net: &Arc<Net>, workload: &Arc<Workload>, release: Release, random: &mut Random) {
         self.lives += 1;
+        net.watch(|watch| watch.begins(self.id));
         let (grid, seed, stop) = (net.grid(self.id, release, self.skew_ms), random.next_u64(), Stop::default());
         let task = match self.kind {
             Kind::Manager => {
@@ -215,7 +217,7 @@ impl Actor {
     fn note_end(&self, net: &Net, ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) {
         let is_told = self.life.as_ref().is_some_and(|life| life.stop.drain.is_cancelled());
         let why = match ended {
-            Some(Ok(Ok(()))) if is_told => return,
+            Some(Ok(Ok(()))) if is_told => return net.watch(|watch| watch.has_gone(self.id)),
             Some(Ok(Err(error))) if self.kind == Kind::Worker && error.contains("Full") => return,
             Some(Ok(Err(error))) => error,
             Some(Err(error)) => error.to_string(),

@@ -23,8 +23,36 @@ pub(super) enum Wish {
     Cancel,
     Pause,
     Resume,
-    /// Failed items run again, and are made good.
-    Redrive,
+    /// Failed items run again.
+    Redrive(Again),
+}
+
+/// Which failed items run again, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Again {
+    /// Those that are meant.
+    pub only: Only,
+    /// They are made good; otherwise they fail as before.
+    pub mends: bool,
+}
+
+/// Which failed items are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Only {
+    All,
+    OfStage(usize),
+    WithStatus,
+}
+
+impl Only {
+    /// The filter that says so.
+    fn filter(self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::OfStage(stage) => Some(format!("stage=s{stage}")),
+            Self::WithStatus => Some("reason=exit".to_owned()),
+        }
+    }
 }
 
 /// How a wish was answered.
@@ -105,13 +133,15 @@ fn is_passing(error: &ManagerError) -> bool {
 
 /// Wishes something of a job until there is an answer.
 pub(super) async fn wish(grid: Grid, job: JobId, wish: Wish) -> Result<Answer, String> {
-    let set = BTreeMap::from([("mend".to_owned(), "true".to_owned())]);
     loop {
         let answer = match wish {
             Wish::Cancel => control::cancel(&grid, &job).await.map(|_| ()),
             Wish::Pause => control::pause(&grid, &job).await.map(|_| ()),
             Wish::Resume => control::resume(&grid, &job).await.map(|_| ()),
-            Wish::Redrive => control::redrive(&grid, &job, None, &set).await.map(|_| ()),
+            Wish::Redrive(Again { only, mends }) => {
+                let set = BTreeMap::from([("mend".to_owned(), mends.to_string())]);
+                control::redrive(&grid, &job, only.filter().as_deref(), &set).await.map(|_| ())
+            }
         };
         match answer {
             Ok(()) => return Ok(Answer::Fulfilled),

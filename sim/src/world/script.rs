@@ -11,7 +11,7 @@ use infra::Grid;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::client::{Answer, Wish, submit_it, wish};
+use super::client::{Again, Answer, Only, Wish, submit_it, wish};
 use super::{Done, Setup};
 use crate::net::{ActorId, Net};
 use crate::tally::Event;
@@ -30,12 +30,16 @@ pub(super) struct Script {
     resubmits_at: Option<Duration>,
     /// Runs the failed items again, if the job fails.
     redrives: bool,
+    /// How that is wished first; then everything that is left is made good.
+    first_redrive: Again,
     /// In the end submits these editions of the pipeline, the last first.
     editions: Vec<Edition>,
     busy: Option<Busy>,
     /// The submitted jobs.
     done: Vec<Done>,
     asked: usize,
+    /// In this round of the job.
+    asked_in: u32,
     last_step: Option<Instant>,
 }
 
@@ -54,10 +58,12 @@ impl Script {
             cancels_late: false,
             resubmits_at: None,
             redrives: false,
+            first_redrive: Again { only: Only::All, mends: true },
             editions: setup.editions.iter().rev().copied().collect(),
             busy: None,
             done: Vec::new(),
             asked: 0,
+            asked_in: 0,
             last_step: None,
             workload,
         };
@@ -75,6 +81,7 @@ impl Script {
             script.cancels_late = random.chance(0.06);
             script.resubmits_at = random.chance(0.2).then(|| at(random));
             script.redrives = random.chance(0.7);
+            script.first_redrive = script.draw_redrive(setup.seed);
             if random.chance(0.35) {
                 let count = 1 + random.below(2);
                 let drawn: Vec<Edition> = (0..count).map(|_| script.draw_edition(random)).collect();
@@ -82,6 +89,18 @@ impl Script {
             }
         }
         script
+    }
+
+    /// Drawn apart from the rest, which stays what it was.
+    fn draw_redrive(&self, seed: u64) -> Again {
+        let mut random = Random::from_seed(seed ^ 0x4ed4_14e5);
+        let stages = self.workload.stages.len() as u64;
+        let only = match random.below(10) {
+            0 => Only::OfStage(random.below(stages) as usize),
+            1 => Only::WithStatus,
+            _ => Only::All,
+        };
+        Again { only, mends: random.chance(0.8) }
     }
 
     fn draw_edition(&self, random: &mut Random) -> Edition {
@@ -144,7 +163,10 @@ impl Script {
             return false;
         }
         match state {
-            Some((state, false)) if state.is_final() && self.are_all_over(net) => self.late_step(state, &job),
+            Some((state, false)) if state.is_final() && self.are_all_over(net) => {
+                self.asked_in = net.watch(|watch| watch.job(&job).map_or(0, Job::round));
+                self.late_step(state, &job)
+            }
             Some(_) | None => false,
         }
     }
@@ -184,7 +206,8 @@ impl Script {
     fn late_step(&mut self, state: JobState, job: &JobId) -> bool {
         if state == JobState::Failed && self.redrives && self.asked < 2 {
             self.asked += 1;
-            self.wish(job, Wish::Redrive);
+            let again = if self.asked == 1 { self.first_redrive } else { Again { only: Only::All, mends: true } };
+            self.wish(job, Wish::Redrive(again));
             return false;
         }
         if let Some(edition) = self.editions.pop() {
@@ -226,7 +249,7 @@ impl Script {
                 Some(ended) => {
                     match ended.unwrap_or_else(|error| Err(error.to_string())) {
                         Ok(Answer::Fulfilled) => self.fulfilled(net, wish),
-                        Ok(Answer::Refused) => {}
+                        Ok(Answer::Refused) => self.refused(net, &job, wish),
                         Err(why) => net.watch(|watch| watch.violated("L1", why)),
                     }
                     false
@@ -240,12 +263,27 @@ impl Script {
         true
     }
 
+    /// A wish is refused when it comes too late, or too early, and never otherwise (S5). Nobody but these people wishes anything.
+    fn refused(&self, net: &Net, id: &JobId, wish: Wish) {
+        let Some(job) = net.watch(|watch| watch.job(id).cloned()) else { return };
+        let is_wrong = match wish {
+            Wish::Cancel => matches!(job.state(), JobState::Running | JobState::Paused),
+            Wish::Pause => job.state() == JobState::Running,
+            Wish::Resume => job.state() == JobState::Paused,
+            Wish::Redrive(_) => job.state() == JobState::Failed && job.owed().is_none() && job.round() == self.asked_in,
+        };
+        if is_wrong {
+            let what = format!("{wish:?} was refused, and the job is {}", job.state().as_str());
+            net.watch(|watch| watch.violated("S5", what));
+        }
+    }
+
     fn fulfilled(&mut self, net: &Net, wish: Wish) {
         match wish {
             Wish::Cancel => net.note(Event::Cancelled),
             Wish::Pause => net.note(Event::Paused),
             Wish::Resume => {}
-            Wish::Redrive => net.note(Event::Redriven),
+            Wish::Redrive(_) => net.note(Event::Redriven),
         }
     }
 }

@@ -119,6 +119,11 @@ impl World {
 
     pub fn dispatch(&mut self, room: usize) -> Vec<TaskMessage> {
         self.plan();
+        self.hand_out(room)
+    }
+
+    /// The same, though there may be groups that nobody has found yet.
+    pub fn hand_out(&mut self, room: usize) -> Vec<TaskMessage> {
         self.job.dispatch(self.now_ms, &Tuning { slots: 2, ..Tuning::default() }, room);
         self.save();
         self.send_due()

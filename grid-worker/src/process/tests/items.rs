@@ -167,6 +167,15 @@ async fn a_grandchild_that_holds_standard_output_neither_delays_the_item_nor_sur
     assert!(!lives(trial.workdir().join("pid")));
 }
 
+/// A process has no environment while a program is put in the place of another.
+#[tokio::test]
+async fn a_daemon_that_is_executed_again_and_again_does_not_survive_its_task() {
+    let trial =
+        shell("printf '#!/bin/sh\\nexec \"$0\"\\n' > again; chmod +x again; setsid ./again & echo $! > pid; echo done");
+    assert_eq!(trial.run(1).await.items, [ok("done\n")]);
+    assert!(!lives(trial.workdir().join("pid")));
+}
+
 #[tokio::test]
 async fn a_daemon_does_not_survive_its_task() {
     let trial = shell(

@@ -184,9 +184,15 @@ fn pack_text(ran: &TaskRan) -> String {
 fn lives(pid_file: PathBuf) -> bool {
     let pid = std::fs::read_to_string(pid_file).unwrap();
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    // A zombie has ended.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"))
+    let Some((_, rest)) = stat.rsplit_once(')') else { return false };
+    // A zombie has ended, and what is exiting runs nothing any more; proc_pid_stat(5) has the flags six fields after the state.
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let flags: u32 = fields[6].parse().unwrap();
+    fields[0] != "Z" && flags & PF_EXITING == 0
 }
+
+/// Of a process that is on its way out: `include/linux/sched.h`.
+const PF_EXITING: u32 = 0x4;
 
 fn task_name(first: u32, attempt: u32) -> String {
     AttemptKey { first, attempt }.to_string()
