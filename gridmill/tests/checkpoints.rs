@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-/// Two items of five steps, each noted in `steps`; the third step of an item waits for the file `go`.
+/// Two items of five steps, each noted in `steps`; the third step of an item says who waits, and waits for the file `go`.
 const PIPELINE: &str = r#"
 name: train
 stages:
@@ -18,7 +18,10 @@ stages:
       done=$(cat "$at/step" 2>/dev/null || echo 0)
       while [ "$done" -lt 5 ]; do
         step=$((done + 1))
-        if [ $step = 3 ]; then touch waits.$GRIDMILL_INDEX; while [ ! -e go ]; do sleep 0.01; done; fi
+        if [ $step = 3 ]; then
+          echo $$ > pid.$GRIDMILL_INDEX; mv pid.$GRIDMILL_INDEX waits.$GRIDMILL_INDEX
+          while [ ! -e go ]; do sleep 0.01; done
+        fi
         echo "$GRIDMILL_INDEX:$step" >> steps
         echo $step > "$at/new"; mv "$at/new" "$at/step"
         done=$step
@@ -55,6 +58,18 @@ impl Yard {
         child
     }
 
+    /// Waits until nothing of the items is left: who waits for `go` would make its step when it comes.
+    fn ends(&self) {
+        let runs = |name: &str| {
+            let pid = fs::read_to_string(self.path().join(name)).unwrap();
+            // A zombie has no command line any more.
+            fs::read(format!("/proc/{}/cmdline", pid.trim())).is_ok_and(|line| !line.is_empty())
+        };
+        while ["waits.0", "waits.1"].into_iter().any(runs) {
+            std::thread::yield_now();
+        }
+    }
+
     /// The checkpoints in the store.
     fn kept(&self) -> Vec<String> {
         let (mut found, mut folders) = (Vec::new(), vec![self.path().join(".gridmill")]);
@@ -73,6 +88,7 @@ impl Yard {
     }
 
     fn goes_on(&self) {
+        self.ends();
         fs::write(self.path().join("go"), "").unwrap();
         let output: Output = self.command().stderr(Stdio::piped()).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

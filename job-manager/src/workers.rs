@@ -179,6 +179,7 @@ mod tests {
         assert_eq!(workers.take_silent(now), [heartbeat("a", "i-1", 2)]);
         assert_eq!(workers.live(now).map(|beat| beat.worker.as_str()).collect::<Vec<_>>(), ["c"]);
     }
+
     #[tokio::test(start_paused = true)]
     async fn only_who_was_busy_and_is_in_sight_has_to_tell() {
         let (mut workers, begin) = (Workers::new(Duration::from_secs(60)), Instant::now());

@@ -23,6 +23,10 @@ const ZOMBIE_PATIENCE: Duration = Duration::from_secs(1);
 /// The flag of a thread of the kernel: `include/linux/sched.h`.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// The flag of a process on its way out, there as well.
+#[cfg(test)]
+const PF_EXITING: u32 = 0x4;
+
 /// Children of ours that are waited for elsewhere; one list for the process, whose children they are.
 static WAITED_FOR: Mutex<BTreeMap<RawPid, Keep>> = Mutex::new(BTreeMap::new());
 
@@ -99,31 +103,68 @@ pub(super) fn carries(pid: Pid, cookie: &str, whose: Whose<'_>) -> bool {
         }
 }
 
-/// The environment of a process, as far as we may see it. While a program is put in the place of another there is none, and none any more
-/// once it is on its way out, which may take long where pages have to come from a slow disk: that is waited for.
+/// The environment of a process, as far as we may see it. While a program is put in the place of another there is none, and none any
+/// more once it is on its way out, which may take long where pages have to come from a slow disk: that is waited for.
 fn environment(pid: Pid) -> Option<Vec<u8>> {
     let until = Instant::now() + Duration::from_secs(KILL_PATIENCE.tv_sec.unsigned_abs());
+    let mut place_before = 0;
     loop {
-        let before = place_of_environment(pid)?;
         let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-        // One without any variable has a place for them all the same, at another address for every program.
-        let is_its_own = before != 0 && place_of_environment(pid)? == before;
-        if !environment.is_empty() || is_its_own || Instant::now() >= until {
+        if !environment.is_empty() {
             return Some(environment);
         }
+        let stat = Stat::of(pid).filter(|stat| !stat.has_ended() && !stat.is_kernels())?;
+        // One without any variable has a place for them all the same, at another address for every program.
+        let is_its_own = stat.environment != 0 && stat.environment == place_before;
+        if is_its_own || Instant::now() >= until {
+            return Some(environment);
+        }
+        place_before = stat.environment;
         let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&NEXT_LOOK));
     }
 }
 
-/// Where a process has its environment, 0 if nowhere, by proc_pid_stat(5). None for one that has ended, and for threads of the kernel.
-fn place_of_environment(pid: Pid) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // From the third field on, which is the state; flags are the 9th, where the environment is says the 50th.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let (state, flags, place) = (fields.first()?, fields.get(6)?, fields.get(47)?);
-    let is_kernels = flags.parse::<u32>().ok()? & PF_KTHREAD != 0;
-    if is_kernels || matches!(*state, "Z" | "X") { None } else { place.parse().ok() }
+/// What the kernel says of a process in `/proc/PID/stat`, by proc_pid_stat(5).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stat {
+    state: char,
+    flags: u32,
+    /// Where it has its environment, 0 if nowhere.
+    environment: u64,
+}
+
+impl Stat {
+    /// None for a process that is not there.
+    pub(super) fn of(pid: Pid) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // From the third field on: the second is a name, in which anything may stand.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        Some(Self {
+            state: fields.first()?.parse().ok()?,
+            flags: fields.get(6)?.parse().ok()?,
+            environment: fields.get(47)?.parse().ok()?,
+        })
+    }
+
+    fn is_zombie(&self) -> bool {
+        self.state == 'Z'
+    }
+
+    /// Whether it is dead, waited for or not.
+    fn has_ended(&self) -> bool {
+        self.is_zombie() || self.state == 'X'
+    }
+
+    fn is_kernels(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+
+    /// Whether it runs nothing any more, or soon: it may still be giving back what it had.
+    #[cfg(test)]
+    pub(super) fn is_going(&self) -> bool {
+        self.has_ended() || self.flags & PF_EXITING != 0
+    }
 }
 
 /// Children of the main thread that nobody holds: what a subreaper inherits falls to its first thread, while commands
@@ -144,8 +185,7 @@ fn adopted() -> Vec<Pid> {
 /// Whether a child is a zombie; one that nobody has waited for in a while is reaped. A zombie has no environment, so
 /// that it cannot be known as ours.
 fn bury(pid: Pid, kept: &mut BTreeMap<RawPid, Keep>) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    if !stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')) {
+    if !Stat::of(pid).is_some_and(|stat| stat.is_zombie()) {
         return false;
     }
     match *kept.entry(pid.as_raw_pid()).or_insert_with(|| Keep::Zombie(Instant::now())) {

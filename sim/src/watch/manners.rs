@@ -7,22 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName, WorkerId};
-use grid_core::job::{Job, JobState, Redrive};
+use grid_core::job::{Job, JobState};
 use grid_core::layout;
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS};
-use grid_core::pipeline::{ItemSource, OnFailure, Stage};
+use grid_core::pipeline::OnFailure;
 use grid_core::reason::Reason;
 use grid_core::rows::ACTIVE;
 use grid_core::wire::{Manifest, TaskMessage};
 use infra::Result;
-use infra::queue::{Receipt, Received};
 use infra::state::{RowKey, Write};
 use tokio::time::Instant;
 
 use super::{Attempt, Hold, SeenJob, Watch, ended};
 use crate::net::ActorId;
 use crate::tally::Event;
-use crate::world::LEASE;
 
 /// Within this a leader whose calls go well has heard what was wished of a job.
 const HEARS_WITHIN: Duration = Duration::from_secs(6);
@@ -55,7 +53,7 @@ impl Watch {
         *since = until.max(*since);
     }
 
-    fn is_well_since(&self, actor: ActorId, when: Instant) -> bool {
+    pub(super) fn is_well_since(&self, actor: ActorId, when: Instant) -> bool {
         self.well_since.get(&actor).is_none_or(|since| *since < when)
     }
 
@@ -284,111 +282,6 @@ impl Watch {
             *hold = Hold { since: Instant::now(), is_told: true, ..*hold };
         }
     }
-}
-
-/// What workers leave behind when they go, and the list of active jobs.
-impl Watch {
-    /// A worker is told to go.
-    pub fn told_to_go(&mut self, actor: ActorId) {
-        self.going.entry(actor).or_insert_with(Instant::now);
-    }
-
-    /// Another life of an actor begins. What it asked of the queue in the last one may still bring something: to nobody.
-    pub fn begins(&mut self, actor: ActorId) {
-        self.begun_at.insert(actor, Instant::now());
-        self.going.remove(&actor);
-        self.leases.retain(|(of, _), _| *of != actor);
-    }
-
-    /// A task was received: whoever had the same message has it no more.
-    pub(super) fn leased(&mut self, actor: ActorId, received: &Received) {
-        self.leases.retain(|_, body| *body != received.body);
-        if self.begun_at.get(&actor).is_some_and(|begun| begun.elapsed() >= LEASE) {
-            self.leases.insert((actor, received.receipt.clone()), received.body.clone());
-        }
-    }
-
-    /// Leases were extended, or ended: at once by whoever goes, and after a while by whoever stays.
-    pub(super) fn gave_back(&mut self, actor: ActorId, receipts: &[Receipt], lease: Duration) {
-        let is_put_off = lease > LEASE && !self.going.contains_key(&actor);
-        if lease.is_zero() || is_put_off {
-            receipts.iter().for_each(|receipt| _ = self.leases.remove(&(actor, receipt.clone())));
-        }
-    }
-
-    /// A worker has gone as it was told: whatever it had and nobody has done is there for others at once (E7).
-    pub fn has_gone(&mut self, actor: ActorId) {
-        let Some(since) = self.going.get(&actor).copied() else { return };
-        let of_it = self.leases.iter().filter(|((of, _), _)| *of == actor);
-        let tasks: Vec<TaskMessage> = of_it.filter_map(|(_, body)| serde_json::from_str(body).ok()).collect();
-        let is_open =
-            |task: &&TaskMessage| !self.is_settled(&((task.job.clone(), task.stage.clone(), task.key()), task.round));
-        let left = tasks.iter().find(is_open).filter(|_| self.is_well_since(actor, since));
-        if let Some(task) = left {
-            self.violated("E7", format!("a worker has gone with the lease of {} {}", task.stage, task.key()));
-        }
-    }
-
-    /// A job's entry in the list of active ones: it stays as long as the round runs for which it was written.
-    pub(super) fn check_listed(&mut self, write: &Write) {
-        let RowKey { partition, sort } = &write.key;
-        let Some(seen) = self.jobs.get_mut(&JobId::new(sort)).filter(|_| partition == ACTIVE) else { return };
-        if write.body.is_some() {
-            seen.listed = Some(seen.round());
-            return;
-        }
-        let runs = seen.job.as_ref().is_some_and(|job| job.state().is_under_way());
-        if runs && seen.listed == Some(seen.round()) {
-            self.violated("S16", format!("{sort} was taken off the list of active jobs, and runs"));
-        }
-    }
-
-    /// A wish that items run again was fulfilled: those run that were meant, and no others. What something may have been made without
-    /// need not.
-    pub(super) fn check_redrive(&mut self, id: &JobId, before: Option<&Job>, now: &Job, wish: &Redrive) {
-        let mut faults = Vec::new();
-        let is_fulfilled = now.wished_redrive().is_none() && now.state() == JobState::Running;
-        for stage in &now.submission().pipeline.stages {
-            let is_meant = |item: &ItemIndex| {
-                let reason = self.last_failure(id, &stage.name, *item).and_then(|last| reason_of(last, *item));
-                wish.filter.as_ref().is_none_or(|filter| means(&filter.to_string(), &stage.name, reason))
-            };
-            let (was, dead) = (before.map(|job| job.dead(&stage.name)).unwrap_or_default(), now.dead(&stage.name));
-            let unmeant = was.iter().filter(|item| !dead.contains(item)).find(|item| !is_meant(item));
-            faults.extend(unmeant.map(|item| format!("item {item} of {} runs again, and was not meant", stage.name)));
-            // What was out when the round before was stopped may have ended since.
-            let at_wish = self.jobs.get(id).and_then(|seen| seen.dead_at_wish.get(&stage.name)).into_iter().flatten();
-            if is_fulfilled && !is_gathered(now, &stage.name) {
-                let left = at_wish.filter(|item| dead.contains(item)).find(|item| is_meant(item));
-                faults.extend(left.map(|item| format!("item {item} of {} was to run again", stage.name)));
-            }
-        }
-        faults.into_iter().for_each(|what| self.violated("S17", what));
-    }
-}
-
-/// Why an item failed, by the manifest that says so.
-fn reason_of(manifest: &Manifest, item: ItemIndex) -> Option<Reason> {
-    let of_item = manifest.failed.iter().find(|failed| (failed.first..failed.first + failed.count).contains(&item));
-    of_item.map(|failed| failed.failure.reason)
-}
-
-/// What the filters mean that people use here.
-fn means(filter: &str, stage: &StageName, reason: Option<Reason>) -> bool {
-    match filter.split_once('=') {
-        Some(("stage", name)) => stage.as_str() == name,
-        Some(("reason", name)) => reason.is_some_and(|reason| serde_json::json!(reason) == name),
-        Some(_) | None => false,
-    }
-}
-
-/// Whether something puts together what a stage makes, directly or through others.
-fn is_gathered(job: &Job, stage: &StageName) -> bool {
-    let stages = &job.submission().pipeline.stages;
-    let gathers = |stage: &Stage| matches!(stage.items, ItemSource::Group { .. } | ItemSource::All { .. });
-    let is_own = stages.iter().any(|own| own.name == *stage && gathers(own));
-    let mut readers = stages.iter().filter(|reader| reader.items.upstream().contains(stage));
-    is_own || readers.any(|reader| is_gathered(job, &reader.name))
 }
 
 /// Whether nothing of a job is to be handed out.

@@ -1,10 +1,12 @@
 //! Sees every call where it takes effect, and knows what must never be. It has a memory of its own, and asks nobody.
 
 mod copies;
+mod leases;
 mod manners;
 mod messages;
 mod objects;
 mod receipts;
+mod redrives;
 mod rows;
 mod trace;
 

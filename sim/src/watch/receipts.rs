@@ -7,16 +7,16 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::job::Job;
 use grid_core::reason::Reason;
 use grid_core::wire::Manifest;
+use jiff::Timestamp;
 
 use super::Watch;
 
 impl Watch {
     /// The rows of a job end as its receipt says, in their words and at that time.
     pub(super) fn receipt_end_fault(&self, id: &JobId, now: &Job, receipt: &Receipt) -> Option<(&'static str, String)> {
-        let mut finished = self.jobs.get(id)?.submission.submitted;
-        if let Ok(said) = receipt.finished.parse() {
-            finished = said;
-        }
+        let Ok(finished) = receipt.finished.parse::<Timestamp>() else {
+            return Some(("S6", format!("the receipt of {id} says {}, which is no time", receipt.finished)));
+        };
         let is_same = now.finished_ms() == u64::try_from(finished.as_millisecond()).ok()
             && now.message() == receipt.message.as_deref();
         (!is_same)

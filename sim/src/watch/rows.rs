@@ -5,7 +5,7 @@ use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::job::{Ending, Job, JobState, StoredRow};
 use grid_core::layout;
 use grid_core::pipeline::OnFailure;
-use grid_core::rows::{JOBS, JobRow, LEADER, LeaderRow, SubmissionRow};
+use grid_core::rows::{ACTIVE, JOBS, JobRow, LEADER, LeaderRow, SubmissionRow};
 use grid_core::wire::Manifest;
 use infra::state::{RowKey, Write};
 use infra::{ErrorKind, Result};
@@ -335,6 +335,20 @@ impl Watch {
         let failures = failures.unwrap_or(0);
         let before = seen.and_then(|seen| seen.stages.get(stage)?.failures_before.get(&item).copied()).unwrap_or(0);
         Tries { failures, of_last_set: failures.saturating_sub(before), sets: 1 + seen.map_or(0, SeenJob::round) }
+    }
+
+    /// A job's entry in the list of active ones: it stays as long as the round runs for which it was written.
+    pub(super) fn check_listed(&mut self, write: &Write) {
+        let RowKey { partition, sort } = &write.key;
+        let Some(seen) = self.jobs.get_mut(&JobId::new(sort)).filter(|_| partition == ACTIVE) else { return };
+        if write.body.is_some() {
+            seen.listed = Some(seen.round());
+            return;
+        }
+        let runs = seen.job.as_ref().is_some_and(|job| job.state().is_under_way());
+        if runs && seen.listed == Some(seen.round()) {
+            self.violated("S16", format!("{sort} was taken off the list of active jobs, and runs"));
+        }
     }
 
     /// What must hold of a job when nothing moves any more.

@@ -16,9 +16,10 @@ const NOTICE_SECS: i64 = 20;
 fn long(fleet: &Fleet) -> String {
     let path = |name: &str| fleet.path(name).display().to_string();
     let run = format!(
-        "cd \"$GRIDMILL_CHECKPOINT_DIR\"; n=$(cat step 2>/dev/null | cut -d\" \" -f2); n=${{n:-0}}; echo $n >> {}; \
+        "cd \"$GRIDMILL_CHECKPOINT_DIR\"; n=$(cat step 2>/dev/null | cut -d\" \" -f2); n=${{n:-0}}; echo $$ > {}; echo $n >> {}; \
          while [ $n -lt 15 ]; do n=$((n + 1)); echo $n >> {}; echo \"step $n is done\" > new; mv new step; \
          case $n in 5|10) until [ -e {}-$n ]; do sleep 0.1; done;; esac; done; echo $n",
+        path("pid"),
         path("began"),
         path("steps"),
         path("gate")
@@ -29,6 +30,20 @@ fn long(fleet: &Fleet) -> String {
 /// The steps that were done, a line each.
 fn steps(fleet: &Fleet) -> anyhow::Result<String> {
     Ok(std::fs::read_to_string(fleet.path("steps"))?)
+}
+
+/// Waits until nothing of the item is left: it would make its next step if the gate were opened first.
+async fn ended(fleet: &Fleet) -> anyhow::Result<()> {
+    let pid = std::fs::read_to_string(fleet.path("pid"))?;
+    let give_up = std::time::Instant::now() + MINUTES;
+    while std::time::Instant::now() < give_up {
+        // A zombie has no command line any more.
+        if std::fs::read(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default().is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    anyhow::bail!("process {} outlives its worker", pid.trim())
 }
 
 /// Waits until a checkpoint is kept that holds these words.
@@ -57,6 +72,7 @@ pub fn an_item_goes_on_from_its_checkpoint_on_another_worker() -> anyhow::Result
     let job = submit(&manager, &long(&fleet))?;
     runtime.block_on(kept(&grid, &job, "step 5 is done"))?;
     first.kill()?;
+    runtime.block_on(ended(&fleet))?;
     fleet.write("gate-5", "")?;
 
     let instance = Instance::new("i-00000000000000002")?;

@@ -21,8 +21,10 @@ use grid_core::pipeline::{Command, InputAs, ItemSource, Per, Pipeline, Range, St
 use grid_core::reason::{Failure, Reason};
 use grid_core::submission::Submission;
 use grid_core::wire::{KeySource, TaskInputs, TaskMessage};
+use rustix::process::Pid;
 use tempfile::TempDir;
 
+use super::orphans::Stat;
 use super::{ProcessConfig, ProcessRunner};
 use crate::checkpoint::Checkpoints;
 use crate::runner::{ItemInput, ItemRan, Runner, Spool, Stop, TaskProgress, TaskRan, TaskRun};
@@ -183,16 +185,9 @@ fn pack_text(ran: &TaskRan) -> String {
 /// Whether the process whose id a command wrote to that file is still there.
 fn lives(pid_file: PathBuf) -> bool {
     let pid = std::fs::read_to_string(pid_file).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    let Some((_, rest)) = stat.rsplit_once(')') else { return false };
-    // A zombie has ended, and what is exiting runs nothing any more; proc_pid_stat(5) has the flags six fields after the state.
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let flags: u32 = fields[6].parse().unwrap();
-    fields[0] != "Z" && flags & PF_EXITING == 0
+    let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    Stat::of(pid).is_some_and(|stat| !stat.is_going())
 }
-
-/// Of a process that is on its way out: `include/linux/sched.h`.
-const PF_EXITING: u32 = 0x4;
 
 fn task_name(first: u32, attempt: u32) -> String {
     AttemptKey { first, attempt }.to_string()
