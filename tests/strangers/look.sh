@@ -104,9 +104,9 @@ rows() {
 }
 
 read_job() {
-    local folder
+    # Not local: it is taken away at the very end.
     folder="$(mktemp -d)"
-    trap "rm -rf '$folder'" EXIT
+    trap 'rm -rf "$folder"' EXIT
     objects "$1" "$folder"
     rows "$1"
 }
