@@ -118,7 +118,7 @@ fn claim(demand: &Demand, estimate: &Estimate, boot: f64, now_ms: u64, params: &
         (None, Some(target)) => Some(target.as_secs_f64() - secs_since(demand.arrived_ms, now_ms) - slack),
         (None, None) => None,
     };
-    Claim { tasks: tasks as f64, task_secs, start_within }
+    Claim { tasks: tasks as f64, task_secs, spread: estimate.spread, start_within }
 }
 
 /// The tasks that count, and what each needs.
