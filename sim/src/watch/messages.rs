@@ -134,6 +134,13 @@ impl Watch {
         if self.recorded(task).is_none() {
             self.violated("S3", format!("{name} was sent before it was recorded"));
         }
+        if let Some(lacking) = self.lacking(task).or_else(|| self.comes_after(task)) {
+            self.violated("S3", format!("{name} was sent before {lacking}"));
+        }
+        // What was asked for in a round that is over, and comes late, knows nothing of this one.
+        if self.jobs.get(&task.job).is_some_and(|seen| task.round < seen.round()) {
+            return;
+        }
         if let Some((item, name)) = self.unset(task) {
             self.violated("S17", format!("item {item} of {} runs again without the parameter {name}", task.stage));
         }
@@ -141,9 +148,6 @@ impl Watch {
             self.violated("S17", what);
         }
         self.check_pause(task);
-        if let Some(lacking) = self.lacking(task).or_else(|| self.comes_after(task)) {
-            self.violated("S3", format!("{name} was sent before {lacking}"));
-        }
     }
 
     /// An item that runs again, and a parameter that was set for it and that its message does not have.

@@ -192,3 +192,9 @@ fn what_was_handed_out_by_rows_that_came_late_is_sent() {
 fn values_that_are_left_out_of_one_matrix_are_looked_for_in_no_other_group() {
     holds(1_375_871);
 }
+
+/// A task of a round that was over came late, the item had been given a parameter since, and had ended.
+#[test]
+fn what_comes_late_of_a_round_has_no_parameters_of_a_later_one() {
+    holds(1_316_287);
+}
