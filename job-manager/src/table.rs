@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use grid_core::ids::{ItemIndex, JobId, StageName};
-use grid_core::job::{Job, META, Meta, RowChange, StoredRow, shard_place};
+use grid_core::job::{Job, META, Meta, RowChange, SHARD, StoredRow, shard_place};
 use grid_core::layout;
 use grid_core::limits::SHARD_ITEMS;
 use grid_core::rows::job_partition;
@@ -82,14 +82,18 @@ impl JobTable {
         Ok(())
     }
 
-    /// Writes what changed: the job's own row once all others are in the table, since a store keeps no order among rows, and
-    /// a job that is final is read by nobody again.
+    /// Writes what changed. A store keeps no order among rows, so two things have to wait until others are in the table: a shard's
+    /// first row for its stage's, so that whoever knows the stage's row knows of every shard of which there can be one; and the job's
+    /// own for all, since a job that is final is read by nobody again.
     pub async fn save(&mut self, grid: &Grid, epoch: u64) -> Result<Saved, ManagerError> {
         if !self.job.is_dirty() {
             return Ok(Saved::All);
         }
         let (own, others): (Vec<_>, Vec<_>) = self.job.changes().into_iter().partition(|change| change.sort == META);
-        for changes in [others, own] {
+        let is_new_shard =
+            |change: &RowChange| change.sort.contains(SHARD) && !self.versions.contains_key(&change.sort);
+        let (new_shards, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_new_shard);
+        for changes in [others, new_shards, own] {
             if !changes.is_empty() && self.write(grid, epoch, changes).await? == Saved::Unsure {
                 return Ok(Saved::Unsure);
             }

@@ -289,6 +289,13 @@ impl Left {
         up.any(|up| self.has_failed(workload, *up) || self.needs_failed(workload, *up))
     }
 
+    /// Whether the rows say how many items a stage has. What is derived from another stage may be in them before the plan that it is
+    /// derived from, and in a job that ends in between it stays so.
+    fn is_planned(&self, workload: &Workload, stage: usize) -> bool {
+        self.job.view()[stage].planned
+            && workload.stages[stage].upstream().iter().all(|up| self.is_planned(workload, *up))
+    }
+
     /// Whether a stage that is planned has as many items as the pipeline says.
     fn count_fault(&self, workload: &Workload, stage: usize) -> Option<String> {
         let plan = &workload.stages[stage];
@@ -312,7 +319,7 @@ impl Left {
             },
             Source::All(_, fan_in) => combiners(read, *fan_in),
         };
-        let is_other = self.job.view()[stage].planned && items != expected;
+        let is_other = self.is_planned(workload, stage) && items != expected;
         is_other.then(|| format!("S10: {} has {items} items, not {expected}", plan.name))
     }
 
@@ -339,9 +346,7 @@ impl Left {
     }
 
     fn end_fault(&self, workload: &Workload) -> Option<String> {
-        let mut failed = (0..workload.stages.len())
-            .filter(|stage| self.job.dead(&self.name(*stage)).len() > workload.stages[*stage].skip_limit as usize);
-        let failed = failed.next();
+        let failed = (0..workload.stages.len()).find(|stage| self.has_failed(workload, *stage));
         match (self.job.state(), failed) {
             (JobState::Succeeded, Some(stage)) => Some(format!("S6: the job succeeded, and s{stage} failed")),
             (JobState::Failed, None) => Some(format!("S6: the job failed, and no stage did: {:?}", self.job.message())),
@@ -372,9 +377,7 @@ fn is_within(some: &[u64], others: &[u64]) -> bool {
 
 /// Whether the manifest that says why an item was given up on blames a machine.
 fn is_excused(why: Option<Manifest>, item: ItemIndex) -> bool {
-    let failures = why.iter().flat_map(|manifest| &manifest.failed);
-    let mut mine = failures.filter(|failed| (failed.first..failed.first + failed.count).contains(&item));
-    mine.next_back().is_some_and(|failed| failed.failure.reason.blame() == Blame::Machine)
+    why.is_some_and(|why| why.failure_of(item).is_some_and(|failed| failed.failure.reason.blame() == Blame::Machine))
 }
 
 async fn read_stage(
@@ -409,4 +412,43 @@ async fn read_stage(
         }
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use grid_core::job::StoredRow;
+    use grid_core::pipeline;
+    use grid_core::submission::Submission;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::workload::StagePlan;
+
+    /// Seeds 1189158, 1202390, 1309993 and 1747666: of the rows of a cut and of what puts its items together, the table had taken the
+    /// second alone when the job was cancelled.
+    #[test]
+    fn what_comes_from_a_plan_that_is_not_written_is_not_counted() {
+        let stages = vec![
+            StagePlan::plain("cut", Source::Split(Split::Lines(1))),
+            StagePlan::plain("sum", Source::All(vec![0], Some(2))),
+        ];
+        let workload = Workload { files: vec![vec![1, 2, 3, 4]], ..Workload::of(1, stages) };
+        let pipeline = pipeline::parse(&workload.pipeline(), "sum.yaml").unwrap();
+        let submission = Arc::new(Submission::new(JobId::new("j"), jiff::Timestamp::UNIX_EPOCH, "", pipeline));
+        let stage = |items: u32, complete| {
+            let planned = json!({"items": items, "complete": complete, "bytes": 0, "records": null});
+            json!({"v": 1, "planned": planned, "pace": {"item_secs": null}})
+        };
+        let faults = |cut: Value, sum: Value| {
+            let row = |sort: &str, row: Value| StoredRow { sort: sort.into(), body: row.to_string().into_bytes() };
+            let job = Job::load(submission.clone(), &[row("STAGE#cut", cut), row("STAGE#sum", sum)]).unwrap();
+            let left = Left { job, values: vec![BTreeMap::new(); 2], was_mended: false, excused: 0 };
+            [0, 1].map(|stage| left.count_fault(&workload, stage).is_some())
+        };
+        assert_eq!(faults(stage(4, true), stage(3, true)), [false, false]);
+        assert_eq!(faults(stage(0, false), stage(3, true)), [false, false]);
+        assert_eq!(faults(stage(2, true), stage(1, true)), [true, false]);
+    }
 }

@@ -74,8 +74,8 @@ impl Job {
     /// The receipt of this round is written, and says so: nothing is owed any more.
     pub fn receipt_written(&mut self, ended: Ended) {
         let Ended { state, message, finished_ms } = ended;
-        self.end(state, message, finished_ms, Ending::Over);
-        self.meta.owed = None;
+        self.meta = Meta { state, message, finished_ms: Some(finished_ms), owed: None, ..self.meta.clone() };
+        self.dirty = true;
     }
 
     /// The grid cannot go on with this job.
@@ -92,6 +92,8 @@ impl Job {
         }
     }
 
+    /// The round ends before every item has. What was written in it, and never heard of again, would be accepted as long as nobody has
+    /// written that row since: in the next round, too. So every row is written once more, before the job's own says that the round is over.
     pub(super) fn end(
         &mut self,
         state: JobState,
@@ -101,7 +103,7 @@ impl Job {
     ) -> Option<Ending> {
         let (finished_ms, owed) = (Some(now_ms), Some(ending));
         self.meta = Meta { state, message, finished_ms, owed, ..self.meta.clone() };
-        self.dirty = true;
+        self.write_all();
         self.meta.owed
     }
 

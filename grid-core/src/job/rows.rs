@@ -137,6 +137,15 @@ impl Job {
         self.dirty || self.stages.iter().any(|book| book.dirty || !book.dirty_shards.is_empty())
     }
 
+    /// Every row is to be written, whether or not it differs, and whether or not it is there.
+    pub(super) fn write_all(&mut self) {
+        self.dirty = true;
+        for book in &mut self.stages {
+            book.dirty = true;
+            book.dirty_shards.extend(0..book.planned.items.div_ceil(SHARD_ITEMS));
+        }
+    }
+
     /// The changes were written.
     pub fn saved(&mut self) {
         self.dirty = false;

@@ -126,6 +126,12 @@ impl Manifest {
     pub fn key(&self) -> AttemptKey {
         AttemptKey { first: self.first, attempt: self.attempt }
     }
+
+    /// How an item failed, alone or with others; none where it did not.
+    pub fn failure_of(&self, item: ItemIndex) -> Option<&ItemFailure> {
+        let holds = |failed: &&ItemFailure| item.checked_sub(failed.first).is_some_and(|place| place < failed.count);
+        self.failed.iter().find(holds)
+    }
 }
 
 fn is_no_copy(copy: &u32) -> bool {

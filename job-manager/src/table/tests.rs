@@ -6,27 +6,30 @@ use super::*;
 use crate::SubmitRequest;
 use crate::accept::{Accepted, NewJob, accept, new_job_id};
 
-/// A store that applies writes last to first, as one may that keeps no order among rows, and cannot write the rows of items.
+/// A store that applies writes last to first, as one may that keeps no order among rows, and cannot write some of them.
 #[derive(Debug)]
-struct Backwards(Arc<dyn StateStore>);
+struct Backwards {
+    store: Arc<dyn StateStore>,
+    cannot_write: fn(&str) -> bool,
+}
 
 #[async_trait]
 impl StateStore for Backwards {
     async fn get(&self, key: &RowKey) -> infra::Result<Option<Row>> {
-        self.0.get(key).await
+        self.store.get(key).await
     }
 
     async fn query(&self, partition: &str, prefix: &str, after: Option<&str>, limit: usize) -> infra::Result<Vec<Row>> {
-        self.0.query(partition, prefix, after, limit).await
+        self.store.query(partition, prefix, after, limit).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> infra::Result<Vec<infra::Result<u64>>> {
         let mut answers = Vec::new();
         for write in writes.into_iter().rev() {
-            if write.key.sort.contains("SHARD") {
+            if (self.cannot_write)(&write.key.sort) {
                 answers.push(Err(infra::Error::new(ErrorKind::Throttled, "too fast")));
             } else {
-                answers.extend(self.0.write(vec![write]).await?);
+                answers.extend(self.store.write(vec![write]).await?);
             }
         }
         answers.reverse();
@@ -34,20 +37,30 @@ impl StateStore for Backwards {
     }
 
     async fn transact(&self, writes: Vec<Write>) -> infra::Result<()> {
-        self.0.transact(writes).await
+        self.store.transact(writes).await
     }
+}
+
+/// A job of items of two shards, of which each makes one of a second stage.
+async fn submit(grid: &Grid) -> JobId {
+    let text = "name: two\nstages:\n  work: {range: 1..8193, run: [\"true\"]}\n  then: {each: work, run: [\"true\"]}\n";
+    let request = SubmitRequest::of_defaults(grid_core::pipeline::parse(text, "two.yaml").unwrap()).unwrap();
+    let (job, program_files) = (new_job_id(grid.clock.as_ref()), Vec::new());
+    let new = NewJob { job, request, program_files, tenant: String::new(), once: None };
+    let Accepted::New(job) = accept(grid, new).await.unwrap() else { panic!("it is new") };
+    job
+}
+
+async fn rows(grid: &Grid, job: &JobId) -> Vec<String> {
+    let rows = all_rows(grid.state.as_ref(), &job_partition(job)).await.unwrap();
+    rows.into_iter().map(|row| row.key.sort).collect()
 }
 
 #[tokio::test]
 async fn a_job_is_not_over_in_the_table_before_its_items_are_there() {
     let mut grid = infra::memory::grid();
-    grid.state = Arc::new(Backwards(grid.state));
-    let text = "name: one\nstages:\n  work:\n    range: 1..1\n    run: [\"true\"]\n";
-    let request = SubmitRequest::of_defaults(grid_core::pipeline::parse(text, "one.yaml").unwrap()).unwrap();
-    let (job, program_files) = (new_job_id(grid.clock.as_ref()), Vec::new());
-    let new = NewJob { job, request, program_files, tenant: String::new(), once: None };
-    let Accepted::New(job) = accept(&grid, new).await.unwrap() else { panic!("it is new") };
-
+    grid.state = Arc::new(Backwards { store: grid.state, cannot_write: |row| row.contains(SHARD) });
+    let job = submit(&grid).await;
     let mut table = JobTable::load(&grid, &job).await.unwrap();
     table.job.dispatch(1, &Default::default(), 10);
     table.job.fail("as the test wants it".into(), 1);
@@ -55,4 +68,42 @@ async fn a_job_is_not_over_in_the_table_before_its_items_are_there() {
     assert_eq!(table.save(&grid, 1).await.unwrap(), Saved::Unsure);
 
     assert_eq!(JobTable::load(&grid, &job).await.unwrap().job.state(), JobState::Running);
+}
+
+#[tokio::test]
+async fn no_shard_is_in_the_table_before_its_stage_says_how_many_there_are() {
+    let mut grid = infra::memory::grid();
+    grid.state = Arc::new(Backwards { store: grid.state, cannot_write: |row| row == "STAGE#work" });
+    let job = submit(&grid).await;
+    let mut table = JobTable::load(&grid, &job).await.unwrap();
+    table.job.dispatch(1, &Default::default(), 10);
+    assert_eq!(table.save(&grid, 1).await.unwrap(), Saved::Unsure);
+    assert_eq!(rows(&grid, &job).await, ["STAGE#then"]);
+}
+
+/// Rows were on their way when their leader gave them up, and another one has brought the round to its end without them.
+#[tokio::test]
+async fn what_is_written_late_is_refused_once_the_round_is_over() {
+    let grid = infra::memory::grid();
+    let job = submit(&grid).await;
+    JobTable::load(&grid, &job).await.unwrap().save(&grid, 1).await.unwrap();
+    let there = rows(&grid, &job).await;
+    let stages = ["work", "then"].map(StageName::new);
+    let shards = stages.iter().flat_map(|stage| [0, 1].map(|shard| shard_place(stage, shard)));
+    let late = shards.chain(there.clone()).map(|sort| Write {
+        expect: if there.contains(&sort) { Expect::Version(1) } else { Expect::Absent },
+        key: RowKey { partition: job_partition(&job), sort },
+        epoch: 1,
+        body: Some(b"late".to_vec()),
+        expires_ms: None,
+    });
+
+    let mut table = JobTable::load(&grid, &job).await.unwrap();
+    table.job.fail("as the test wants it".into(), 1);
+    assert_eq!(table.save(&grid, 1).await.unwrap(), Saved::All);
+
+    let answers = grid.state.write(late.clone().collect()).await.unwrap();
+    for (write, answer) in late.zip(answers) {
+        assert_eq!(answer.map_err(|error| error.kind), Err(ErrorKind::Conflict), "{}", write.key.sort);
+    }
 }

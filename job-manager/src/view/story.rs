@@ -69,8 +69,7 @@ fn end_of(attempt: &Committed, manifest: &Manifest, item: ItemIndex) -> AttemptE
         let stdout_bytes = attempt.stdout(item).map_or(0, |piece| piece.len);
         return AttemptEnd::Committed { stdout_bytes, files: attempt.files(item).count() as u64 };
     }
-    let is_it = |first: ItemIndex, count: u32| item.checked_sub(first).is_some_and(|place| place < count);
-    match manifest.failed.iter().find(|failed| is_it(failed.first, failed.count)) {
+    match manifest.failure_of(item) {
         Some(failed) => AttemptEnd::Failed { together: failed.count, failure: failed.failure.clone() },
         None => AttemptEnd::HandedBack,
     }

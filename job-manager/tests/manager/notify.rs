@@ -93,7 +93,7 @@ async fn a_queue_that_refuses_holds_up_the_job_and_loses_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_event_whose_row_was_not_written_is_sent_again_as_the_same() {
     let mut repeats = 0;
-    for seed in 0..8 {
+    for seed in 0..32 {
         let (calm, notifier) = yard();
         let faults = StoreFaults { seed, fail_before: 0.3, fail_after: 0.2, ..StoreFaults::default() };
         let state = Arc::new(FaultyState::new(calm.grid.state.clone(), faults));

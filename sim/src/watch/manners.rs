@@ -213,9 +213,9 @@ impl Watch {
         }
     }
 
-    /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before it can be known that a stage
-    /// has failed that stops the rest may have to be sent after, since nobody but its rows knows of it; they may be written late. A leader hears of a wish by a second write of whoever
-    /// wishes, who may take long over it.
+    /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before it can be known that a
+    /// stage has failed that stops the rest may have to be sent after, since nobody but its rows knows of it; they may be written
+    /// late. A leader hears of a wish by a second write of whoever wishes, who may take long over it.
     pub(super) fn check_wanted(&mut self, actor: ActorId, task: &TaskMessage) {
         let Some(seen) = self.jobs.get(&task.job) else { return };
         let Some(Hold { since, .. }) = seen.held else { return };

@@ -1,12 +1,13 @@
 //! Messages: rows before messages and inputs before those who read them (S3), commits before deletes (S8), rows before
 //! the deletes of reports (S9).
 
+use std::time::Duration;
+
 use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::layout;
 use grid_core::wire::{Completion, Report, TaskInputs, TaskMessage};
 use infra::queue::{Depth, Receipt, Received};
 use infra::{ErrorKind, Result};
-use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Sent, Watch, ended};

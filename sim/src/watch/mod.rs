@@ -69,11 +69,11 @@ pub struct Watch {
     /// Executions that ever began, and of which copy.
     begun: BTreeMap<Execution, u32>,
     /// Leases of tasks that workers have, and the messages.
-    leases: BTreeMap<(ActorId, Receipt), String>,
+    leases: BTreeMap<(ActorId, Receipt), leases::Lease>,
     /// When the lives of actors began.
     begun_at: BTreeMap<ActorId, Instant>,
-    /// Workers that were told to go, and when.
-    going: BTreeMap<ActorId, Instant>,
+    /// Workers that were told to go.
+    going: BTreeSet<ActorId>,
     /// Workers that an item killed when it was alone in its task.
     kills: BTreeMap<(JobId, StageName, ItemIndex), u32>,
     /// Who has reported which attempts.
@@ -197,7 +197,7 @@ impl Watch {
             begun: BTreeMap::new(),
             leases: BTreeMap::new(),
             begun_at: BTreeMap::new(),
-            going: BTreeMap::new(),
+            going: BTreeSet::new(),
             kills: BTreeMap::new(),
             reported: BTreeSet::new(),
             of_tenants: BTreeMap::new(),

@@ -4,7 +4,6 @@ use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::job::{Job, JobState, Redrive};
 use grid_core::pipeline::{ItemSource, Stage};
 use grid_core::reason::Reason;
-use grid_core::wire::Manifest;
 
 use super::Watch;
 
@@ -16,7 +15,8 @@ impl Watch {
         let is_fulfilled = now.wished_redrive().is_none() && now.state() == JobState::Running;
         for stage in &now.submission().pipeline.stages {
             let is_meant = |item: &ItemIndex| {
-                let reason = self.last_failure(id, &stage.name, *item).and_then(|last| reason_of(last, *item));
+                let reason = self.last_failure(id, &stage.name, *item).and_then(|last| last.failure_of(*item));
+                let reason = reason.map(|failed| failed.failure.reason);
                 wish.filter.as_ref().is_none_or(|filter| means(&filter.to_string(), &stage.name, reason))
             };
             let (was, dead) = (before.map(|job| job.dead(&stage.name)).unwrap_or_default(), now.dead(&stage.name));
@@ -31,12 +31,6 @@ impl Watch {
         }
         faults.into_iter().for_each(|what| self.violated("S17", what));
     }
-}
-
-/// Why an item failed, by the manifest that says so.
-fn reason_of(manifest: &Manifest, item: ItemIndex) -> Option<Reason> {
-    let of_item = manifest.failed.iter().find(|failed| (failed.first..failed.first + failed.count).contains(&item));
-    of_item.map(|failed| failed.failure.reason)
 }
 
 /// What the filters mean that people use here.

@@ -322,10 +322,8 @@ impl Watch {
     /// The last manifest that says of an item that it failed.
     pub fn last_failure(&self, id: &JobId, stage: &StageName, item: ItemIndex) -> Option<&Manifest> {
         let manifests = &self.jobs.get(id)?.stages.get(stage)?.manifests;
-        let names = |manifest: &&Manifest| {
-            manifest.failed.iter().any(|failed| (failed.first..failed.first + failed.count).contains(&item))
-        };
-        manifests.values().filter(names).max_by_key(|manifest| manifest.attempt)
+        let told = manifests.values().filter(|manifest| manifest.failure_of(item).is_some());
+        told.max_by_key(|manifest| manifest.attempt)
     }
 
     /// How often an item failed by its own doing.
