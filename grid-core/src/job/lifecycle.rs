@@ -122,10 +122,7 @@ impl Job {
         let mut policy = None;
         for index in 0..self.stages.len() {
             let spec = self.spec(index);
-            let book = &self.stages[index];
-            let is_over =
-                |most: crate::units::Allowance| book.outcomes.dead.len() > most.of(u64::from(book.planned.items));
-            let of_stage = if book.planned.complete && spec.max_failures.is_some_and(is_over) {
+            let of_stage = if self.has_too_many_failures(index) {
                 Some(OnFailure::Cancel)
             } else if self.has_failed(index) {
                 Some(spec.on_failure)
@@ -137,9 +134,13 @@ impl Job {
         policy
     }
 
+    fn has_too_many_failures(&self, index: usize) -> bool {
+        self.spec(index).max_failures.is_some_and(|most| self.has_more_dead_than(index, most))
+    }
+
     fn failure_message(&self) -> Option<String> {
         let failed: Vec<String> = (0..self.stages.len())
-            .filter(|index| self.has_failed(*index))
+            .filter(|index| self.has_failed(*index) || self.has_too_many_failures(*index))
             .map(|index| {
                 let book = &self.stages[index];
                 format!("{} of {} items of {}", book.outcomes.dead.len(), book.planned.items, self.spec(index).name)

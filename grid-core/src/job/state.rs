@@ -10,6 +10,7 @@ use crate::ids::{ItemIndex, StageName};
 use crate::items::source::count_of_computed;
 use crate::pipeline::{ItemSource, OnFailure, Pipeline, Stage};
 use crate::submission::Submission;
+use crate::units::Allowance;
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,11 +198,14 @@ impl Job {
 
     /// As [`Job::is_failed`], by the stage's place.
     pub(super) fn has_failed(&self, index: usize) -> bool {
+        self.has_more_dead_than(index, self.spec(index).skip)
+    }
+
+    /// Whether more items of a stage were given up on than are allowed. A share is judged once it is known of how many.
+    pub(super) fn has_more_dead_than(&self, index: usize, allowed: Allowance) -> bool {
         let book = &self.stages[index];
-        let dead = book.outcomes.dead.len();
-        let skip = self.spec(index).skip;
-        let is_judged = book.planned.complete || matches!(skip, crate::units::Allowance::Items(_));
-        dead > 0 && is_judged && dead > skip.of(u64::from(book.planned.items))
+        let is_judged = book.planned.complete || matches!(allowed, Allowance::Items(_));
+        is_judged && book.outcomes.dead.len() > allowed.of(u64::from(book.planned.items))
     }
 }
 

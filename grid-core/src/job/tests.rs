@@ -251,12 +251,42 @@ fn whoever_takes_over_a_job_that_is_to_stop_hands_out_nothing_more_of_it() {
 
 #[test]
 fn too_many_failures_stop_the_job_at_once() {
-    let mut bounded = stage("a", numbers(100));
-    (bounded.retry.attempts, bounded.max_failures) = (1, Some(Allowance::Percent(2.0)));
-    let mut world = World::of(vec![bounded]);
-    world.run(|_| Err(Reason::Exit));
-    assert_eq!(world.job.state(), JobState::Failed);
-    assert!(world.stopped, "what runs is told to stop");
+    for most in [Allowance::Percent(2.0), Allowance::Items(2)] {
+        for bad in [2, 3] {
+            let mut bounded = stage("a", numbers(100));
+            (bounded.retry.attempts, bounded.skip, bounded.max_failures) = (1, Allowance::Items(100), Some(most));
+            let mut world = World::of(vec![bounded]);
+            world.blame_is_known = true;
+            world.run(|item| if item < bad { Err(Reason::Exit) } else { Ok(()) });
+            let (state, message) = match bad {
+                2 => (JobState::Succeeded, None),
+                _ => (JobState::Failed, Some("3 of 100 items of a failed")),
+            };
+            assert_eq!((world.job.state(), world.job.message()), (state, message), "{most:?}");
+            assert_eq!(world.stopped, bad == 3, "{most:?}: what runs is told to stop");
+        }
+    }
+}
+
+/// A share of the items is nothing to go by while some of them are not known.
+#[test]
+fn a_share_of_failures_is_judged_when_all_items_are_known_and_a_number_at_once() {
+    let list = ItemSource::List(List::File("items.txt".into()));
+    for (allowed, is_over) in [(Allowance::Percent(10.0), false), (Allowance::Items(1), true)] {
+        let mut bounded = stage("a", list.clone());
+        (bounded.retry.attempts, bounded.skip, bounded.max_failures) = (1, allowed, Some(allowed));
+        let mut world = World::of(vec![bounded]);
+        world.job.planned(&name("a"), 2, 0, None, false);
+        for _ in 0..2 {
+            world.hand_out(1);
+            world.run_one(&name("a"), |_| Err(Reason::Exit));
+        }
+        assert_eq!((world.job.is_failed(&name("a")), world.job.settle(0).is_some()), (is_over, is_over), "{allowed:?}");
+        if !is_over {
+            world.job.planned(&name("a"), 20, 0, None, true);
+            assert!(!world.job.is_failed(&name("a")), "two of 20 are no more than 10 in 100");
+        }
+    }
 }
 
 #[test]

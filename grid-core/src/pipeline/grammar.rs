@@ -236,7 +236,7 @@ pub(crate) static STAGE: Section = Section {
         may("skip", Shape::Section(&SKIP), "Items that may end as dead letters without failing the stage."),
         may("on_failure", Shape::Word(ON_FAILURE), "The rest of the job when this stage fails. Default: continue."),
         may("stragglers", Shape::Word(STRAGGLERS), "A task that takes far longer than the others. Default: copy."),
-        may("max_failures", Shape::Allowance, "Dead letters after which the job is stopped at once."),
+        may("max_failures", Shape::Allowance, "More dead letters than this stop the job at once."),
     ],
 };
 

@@ -148,7 +148,7 @@ pub struct Stage {
     /// What becomes of a task that takes far longer than the others. Default: it is copied.
     #[serde(default, skip_serializing_if = "Stragglers::is_default")]
     pub stragglers: Stragglers,
-    /// Dead letters after which the job is stopped at once, whatever `on_failure` says. Default: no limit.
+    /// More dead letters than this stop the job at once, whatever `on_failure` says. Default: no limit.
     #[serde(default)]
     pub max_failures: Option<Allowance>,
 }
