@@ -85,7 +85,6 @@ impl Reuse {
         let theirs = stage_identities(&read_submission(grid, id).await?);
         let wanted: Vec<(usize, usize)> = (0..identities.len())
             .filter(|mine| !self.stages.contains_key(&job.submission().pipeline.stages[*mine].name))
-            .filter(|mine| job.submission().pipeline.stages[*mine].cache)
             .filter_map(|mine| {
                 let place = theirs.iter().position(|their| their.digest == identities[mine].digest)?;
                 Some((mine, place))

@@ -22,6 +22,8 @@ const PAGE: usize = 500;
 pub(crate) struct JobTable {
     pub job: Job,
     versions: BTreeMap<String, u64>,
+    /// The job's own row as it was read, as long as nothing was written since.
+    unclaimed: Option<Vec<u8>>,
 }
 
 /// How writing a job's rows went.
@@ -43,6 +45,7 @@ impl JobTable {
     fn of_rows(submission: Arc<Submission>, rows: Vec<Row>) -> Result<Self, ManagerError> {
         let id = submission.job.clone();
         let versions = rows.iter().map(|row| (row.key.sort.clone(), row.version)).collect();
+        let unclaimed = rows.iter().find(|row| row.key.sort == META).map(|row| row.body.clone());
         let stored: Vec<StoredRow> =
             rows.into_iter().map(|row| StoredRow { sort: row.key.sort, body: row.body }).collect();
         let job = if stored.is_empty() {
@@ -50,7 +53,7 @@ impl JobTable {
         } else {
             Job::load(submission, &stored).map_err(|error| ManagerError::damaged(format!("job {id}"), error))?
         };
-        Ok(Self { job, versions })
+        Ok(Self { job, versions, unclaimed })
     }
 
     /// Reads what there is of one item: the submission, and the row of its shard. `None` where the pipeline has no such stage.
@@ -77,6 +80,7 @@ impl JobTable {
             let meta = Meta::read(&row.body).map_err(|error| ManagerError::damaged(format!("job {id}"), error))?;
             tracing::info!(job = %id, state = meta.state.as_str(), "somebody wishes a job to be in another state");
             self.versions.insert(META.to_owned(), row.version);
+            self.unclaimed = Some(row.body);
             self.job.adopt(meta);
         }
         Ok(())
@@ -89,6 +93,9 @@ impl JobTable {
         if !self.job.is_dirty() {
             return Ok(Saved::All);
         }
+        if self.claim(grid, epoch).await? == Saved::Unsure {
+            return Ok(Saved::Unsure);
+        }
         let (own, others): (Vec<_>, Vec<_>) = self.job.changes().into_iter().partition(|change| change.sort == META);
         let is_new_shard =
             |change: &RowChange| change.sort.contains(SHARD) && !self.versions.contains_key(&change.sort);
@@ -100,6 +107,13 @@ impl JobTable {
         }
         self.job.saved();
         Ok(Saved::All)
+    }
+
+    /// Writes the job's own row as it was read, before anything is written that follows from it: what somebody has sent before, an end,
+    /// say, can take effect no more.
+    async fn claim(&mut self, grid: &Grid, epoch: u64) -> Result<Saved, ManagerError> {
+        let Some(body) = self.unclaimed.take() else { return Ok(Saved::All) };
+        self.write(grid, epoch, vec![RowChange { sort: META.to_owned(), body }]).await
     }
 
     async fn write(&mut self, grid: &Grid, epoch: u64, changes: Vec<RowChange>) -> Result<Saved, ManagerError> {

@@ -78,6 +78,8 @@ pub enum Event {
     Paused,
     /// Failed items were run again.
     Redriven,
+    /// They were, though the job had succeeded without them.
+    SuccessRedriven,
     /// A job was submitted once more.
     Resubmitted,
     /// A job failed.
@@ -130,7 +132,7 @@ impl Tally {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 47] = [
         Self::LateCall,
         Self::AnswerLost,
         Self::CallLost,
@@ -167,6 +169,7 @@ impl Event {
         Self::Cancelled,
         Self::Paused,
         Self::Redriven,
+        Self::SuccessRedriven,
         Self::Resubmitted,
         Self::JobFailed,
         Self::JobSucceeded,

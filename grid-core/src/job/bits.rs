@@ -36,6 +36,12 @@ impl Outcomes {
         self.ok.len() + self.skipped.len() + self.dead.len()
     }
 
+    /// Those that have ended of `count` items from `first` on.
+    pub fn ended_among(&self, first: ItemIndex, count: u32) -> u64 {
+        let among = |items: &RoaringBitmap| items.range_cardinality(first..first.saturating_add(count));
+        among(&self.ok) + among(&self.skipped) + among(&self.dead)
+    }
+
     pub fn of(&mut self, outcome: Outcome) -> &mut RoaringBitmap {
         match outcome {
             Outcome::Ok => &mut self.ok,

@@ -92,8 +92,9 @@ impl Job {
         }
     }
 
-    /// The round ends before every item has. What was written in it, and never heard of again, would be accepted as long as nobody has
-    /// written that row since: in the next round, too. So every row is written once more, before the job's own says that the round is over.
+    /// The round ends before every item has. What was written in it and never heard of again would be accepted as long as nobody has
+    /// written that row since: in the next round, too. So where there can be one, every row that could still have changed is written
+    /// before the job's own says that the round is over.
     pub(super) fn end(
         &mut self,
         state: JobState,
@@ -103,7 +104,10 @@ impl Job {
     ) -> Option<Ending> {
         let (finished_ms, owed) = (Some(now_ms), Some(ending));
         self.meta = Meta { state, message, finished_ms, owed, ..self.meta.clone() };
-        self.write_all();
+        self.dirty = true;
+        if state == JobState::Failed {
+            self.write_unfinished();
+        }
         self.meta.owed
     }
 

@@ -137,12 +137,12 @@ impl Job {
         self.dirty || self.stages.iter().any(|book| book.dirty || !book.dirty_shards.is_empty())
     }
 
-    /// Every row is to be written, whether or not it differs, and whether or not it is there.
-    pub(super) fn write_all(&mut self) {
-        self.dirty = true;
+    /// Every row that can still change is to be written, whether or not it has, and whether or not it is there.
+    pub(super) fn write_unfinished(&mut self) {
         for book in &mut self.stages {
+            let unfinished = (0..book.planned.items.div_ceil(SHARD_ITEMS)).filter(|shard| !book.has_ended(*shard));
+            book.dirty_shards.extend(unfinished.collect::<Vec<_>>());
             book.dirty = true;
-            book.dirty_shards.extend(0..book.planned.items.div_ceil(SHARD_ITEMS));
         }
     }
 
@@ -161,8 +161,9 @@ impl Job {
         for row in rows {
             job.load_row(row)?;
         }
-        job.derive();
         job.saved();
+        // What follows from the rows and is in none of them yet is to be written like any other change.
+        job.derive();
         Ok(job)
     }
 

@@ -214,6 +214,13 @@ impl StageBook {
         self.planned.complete && self.outcomes.ended() == u64::from(self.planned.items)
     }
 
+    /// Whether every item that a shard will ever have has ended.
+    pub fn has_ended(&self, shard: u32) -> bool {
+        let first = shard * SHARD_ITEMS;
+        let count = if self.planned.complete { SHARD_ITEMS.min(self.planned.items - first) } else { SHARD_ITEMS };
+        self.outcomes.ended_among(first, count) == u64::from(count)
+    }
+
     /// Items planned that have neither ended nor are in a task that is out.
     pub fn not_handed_out(&self) -> u64 {
         let out: u64 = self.out.values().map(|task| u64::from(task.count)).sum();

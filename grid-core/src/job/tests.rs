@@ -7,7 +7,7 @@ mod world;
 
 use super::*;
 use crate::ids::{AttemptKey, StageName};
-use crate::pipeline::{ItemSource, List, ListItem, OnFailure, RetryRule, RetryThen, RetryWhen};
+use crate::pipeline::{ItemSource, List, ListItem, OnFailure, RetryRule, RetryThen, RetryWhen, Stage};
 use crate::reason::Reason;
 use crate::units::Allowance;
 use world::{World, all, each, group, numbers, stage};
@@ -412,6 +412,34 @@ fn rows_keep_their_names() {
     job.stages[0].dirty_shards.extend([0, 1]);
     let names: Vec<String> = job.changes().into_iter().map(|row| row.sort).collect();
     assert_eq!(names, ["STAGE#n/SHARD#000000", "STAGE#n/SHARD#000001", "STAGE#n", "META"]);
+}
+
+/// Of two rows the table took the one by which an item was given up on, and not the one by which what reads it was left out.
+#[test]
+fn what_follows_from_the_rows_is_written_too() {
+    let mut world =
+        World::of(vec![Stage { skip: Allowance::Items(1), ..stage("a", numbers(1)) }, stage("b", each(&["a"]))]);
+    world.run(|_| Err(Reason::Exit));
+    world.save();
+    world.rows.remove(&shard_place(&name("b"), 0));
+    world.rows.insert(META.into(), serde_json::to_vec(&Meta::new("test")).unwrap());
+    world.reload();
+    let changes: Vec<String> = world.job.changes().into_iter().map(|row| row.sort).collect();
+    assert_eq!(changes, [shard_place(&name("b"), 0)]);
+}
+
+/// Rows of shards in which every item has ended say nothing else any more, however late they are written.
+#[test]
+fn what_has_not_ended_is_written_again_when_the_job_fails() {
+    let mut world = World::of(vec![stage("a", numbers(3 * 8_192)), stage("b", each(&["a"]))]);
+    world.job.stages[0].outcomes.ok.insert_range(0..8_192);
+    world.job.saved();
+    world.job.fail("why".into(), 0);
+    let changes: Vec<String> = world.job.changes().into_iter().map(|row| row.sort).collect();
+    let shards =
+        [("a", 1), ("a", 2), ("b", 0), ("b", 1), ("b", 2)].map(|(stage, shard)| shard_place(&name(stage), shard));
+    let expected = [&shards[..2], &["STAGE#a".into()], &shards[2..], &["STAGE#b".into(), META.into()]].concat();
+    assert_eq!(changes, expected);
 }
 
 #[test]

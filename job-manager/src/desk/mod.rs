@@ -80,16 +80,8 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// Takes on a job: what earlier jobs have for it is found out first.
-    pub async fn take_on(
-        grid: &Grid,
-        mut table: JobTable,
-        (listed, asked): (u64, Spending),
-    ) -> Result<Self, ManagerError> {
+    pub async fn take_on(grid: &Grid, table: JobTable, (listed, asked): (u64, Spending)) -> Result<Self, ManagerError> {
         let reuse = if table.job.state().is_final() { Reuse::default() } else { Reuse::look(grid, &table.job).await? };
-        reuse.stages().for_each(|stage| table.job.expect_reuse(stage));
-        if let Some(why) = refused_queue(grid, &table.job) {
-            table.job.fail(why, grid.clock.now_ms());
-        }
         let mut desk = Self {
             table,
             notices: Notices::default(),
@@ -105,8 +97,17 @@ impl Desk {
             times: BTreeMap::new(),
             bill: Bill::default(),
         };
-        desk.charge_submission();
+        desk.begin(grid);
         Ok(desk)
+    }
+
+    /// What follows whenever the job was read.
+    fn begin(&mut self, grid: &Grid) {
+        self.reuse.stages().for_each(|stage| self.table.job.expect_reuse(stage));
+        if let Some(why) = refused_queue(grid, &self.table.job) {
+            self.table.job.fail(why, grid.clock.now_ms());
+        }
+        self.charge_submission();
     }
 
     /// What the submission asked is in the same row as what is charged first: as long as none says that anything was, it is due.
@@ -155,20 +156,15 @@ impl Desk {
         match what {
             PlanWhat::Items { items, bytes, records, complete } => {
                 job.planned(stage, items, bytes, records, complete);
-                if complete {
-                    self.planning.remove(stage);
+                if !complete {
+                    return;
                 }
             }
-            PlanWhat::Groups(groups) => {
-                job.grouped(stage, &groups);
-                self.planning.remove(stage);
-            }
+            PlanWhat::Groups(groups) => job.grouped(stage, &groups),
             PlanWhat::Refused(why) => job.fail(why, now_ms),
-            PlanWhat::Broken(error) => {
-                tracing::warn!(%error, %stage, "planning failed; trying again");
-                self.planning.remove(stage);
-            }
+            PlanWhat::Broken(error) => tracing::warn!(%error, %stage, "planning failed; trying again"),
         }
+        self.planning.remove(stage);
     }
 
     /// What a worker has asked of services since it last told.

@@ -112,13 +112,12 @@ impl Desk {
     async fn reload(&mut self, grid: &Grid) -> Result<(), ManagerError> {
         let id = self.job().submission().job.clone();
         self.table = JobTable::load(grid, &id).await?;
-        self.reuse.stages().for_each(|stage| self.table.job.expect_reuse(stage));
         self.planning.clear();
         // Their news may not be in the rows: they come again.
         self.acks.clear();
         self.notices.clear();
         self.unsaved_since = None;
-        self.charge_submission();
+        self.begin(grid);
         Ok(())
     }
 }

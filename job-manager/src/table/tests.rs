@@ -107,3 +107,26 @@ async fn what_is_written_late_is_refused_once_the_round_is_over() {
         assert_eq!(answer.map_err(|error| error.kind), Err(ErrorKind::Conflict), "{}", write.key.sort);
     }
 }
+
+/// A leader was about to end a job when another one took it over.
+#[tokio::test]
+async fn what_an_earlier_leader_says_of_a_job_is_refused_once_another_has_written_of_it() {
+    let grid = infra::memory::grid();
+    let job = submit(&grid).await;
+    JobTable::load(&grid, &job).await.unwrap().save(&grid, 1).await.unwrap();
+    let mut earlier = JobTable::load(&grid, &job).await.unwrap();
+    let mut later = JobTable::load(&grid, &job).await.unwrap();
+    later.job.dispatch(1, &Default::default(), 1);
+    assert_eq!(later.save(&grid, 2).await.unwrap(), Saved::All);
+
+    earlier.job.fail("as the test wants it".into(), 1);
+    assert_eq!(earlier.save(&grid, 1).await.unwrap(), Saved::Unsure);
+    let own = |table: &JobTable| table.versions[META];
+    assert_eq!((own(&earlier), own(&later)), (1, 2));
+    let now = JobTable::load(&grid, &job).await.unwrap();
+    assert_eq!((now.job.state(), now.job.out().count()), (JobState::Running, 1));
+
+    later.job.dispatch(1, &Default::default(), 1);
+    assert_eq!(later.save(&grid, 2).await.unwrap(), Saved::All);
+    assert_eq!(own(&later), 2, "once is enough");
+}

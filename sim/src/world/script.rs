@@ -30,6 +30,8 @@ pub(super) struct Script {
     resubmits_at: Option<Duration>,
     /// Runs the failed items again, if the job fails.
     redrives: bool,
+    /// .. and if it succeeds without them.
+    redrives_success: bool,
     /// How that is wished first; then everything that is left is made good.
     first_redrive: Again,
     /// In the end submits these editions of the pipeline, the last first.
@@ -58,6 +60,7 @@ impl Script {
             cancels_late: false,
             resubmits_at: None,
             redrives: false,
+            redrives_success: Random::from_seed(setup.seed ^ 0x5ccc_4ed4).chance(0.5),
             first_redrive: Again { only: Only::All, mends: true },
             editions: setup.editions.iter().rev().copied().collect(),
             busy: None,
@@ -165,7 +168,7 @@ impl Script {
         match state {
             Some((state, false)) if state.is_final() && self.are_all_over(net) => {
                 self.asked_in = net.watch(|watch| watch.job(&job).map_or(0, Job::round));
-                self.late_step(state, &job)
+                self.late_step(net, state, &job)
             }
             Some(_) | None => false,
         }
@@ -203,9 +206,17 @@ impl Script {
     }
 
     /// After a job has ended; true when that was all.
-    fn late_step(&mut self, state: JobState, job: &JobId) -> bool {
-        if state == JobState::Failed && self.redrives && self.asked < 2 {
+    fn late_step(&mut self, net: &Net, state: JobState, job: &JobId) -> bool {
+        let is_lacking = match state {
+            JobState::Failed => true,
+            JobState::Succeeded => self.redrives_success && net.watch(|watch| watch.job(job).is_some_and(has_dead)),
+            _ => false,
+        };
+        if self.redrives && self.asked < 2 && is_lacking {
             self.asked += 1;
+            if state == JobState::Succeeded {
+                net.note(Event::SuccessRedriven);
+            }
             let again = if self.asked == 1 { self.first_redrive } else { Again { only: Only::All, mends: true } };
             self.wish(job, Wish::Redrive(again));
             return false;
@@ -270,7 +281,10 @@ impl Script {
             Wish::Cancel => matches!(job.state(), JobState::Running | JobState::Paused),
             Wish::Pause => job.state() == JobState::Running,
             Wish::Resume => job.state() == JobState::Paused,
-            Wish::Redrive(_) => job.state() == JobState::Failed && job.owed().is_none() && job.round() == self.asked_in,
+            Wish::Redrive(_) => {
+                let is_over = matches!(job.state(), JobState::Failed | JobState::Succeeded) && job.owed().is_none();
+                is_over && job.round() == self.asked_in
+            }
         };
         if is_wrong {
             let what = format!("{wish:?} was refused, and the job is {}", job.state().as_str());
@@ -286,6 +300,10 @@ impl Script {
             Wish::Redrive(_) => net.note(Event::Redriven),
         }
     }
+}
+
+fn has_dead(job: &Job) -> bool {
+    job.view().iter().any(|stage| stage.dead > 0)
 }
 
 /// Whether a job has no more than two items to do.
