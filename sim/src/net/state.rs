@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use infra::Result;
 use infra::state::{Row, RowKey, StateStore, Write};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{ActorId, LATEST, Link, Net, USUAL, no_answer};
 use crate::mutant::Mutant;
@@ -126,6 +126,7 @@ impl Net {
             RowFate::Unanswered => drop(self.write_at_once(actor, writes).await),
             RowFate::Late => {
                 let (net, by) = (self.clone(), LATEST.mul_f64(self.draw() as f64 / u64::MAX as f64));
+                self.watch(|watch| watch.troubled_until(actor, Instant::now() + by));
                 self.under_way.spawn(async move {
                     sleep(by).await;
                     drop(net.write_at_once(actor, writes).await);
