@@ -140,3 +140,20 @@ async fn a_queue_that_may_not_be_named_fails_the_job_at_once() {
     assert_eq!(meta.message.as_deref(), Some(why));
     leader.stop().await;
 }
+
+/// What says that it has failed may be written only when it is tried again, and has been read anew.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_may_not_be_named_fails_the_job_whatever_the_table_takes() {
+    for seed in 0..8 {
+        let (calm, _) = yard();
+        let faults = StoreFaults { seed, fail_before: 0.3, fail_after: 0.2, ..StoreFaults::default() };
+        let state = Arc::new(FaultyState::new(calm.grid.state.clone(), faults));
+        let job = calm.submit(&PIPELINE.replace("queue: done", "queue: forbidden")).await;
+        let leader = Leader::start(&Grid { state: state.clone(), ..calm.grid.clone() });
+        sleep(Duration::from_secs(60)).await;
+        let meta = calm.meta(&job).await.unwrap();
+        assert_eq!((meta.state, calm.tasks().await), (JobState::Failed, vec![]), "seed {seed}");
+        state.calm();
+        leader.stop().await;
+    }
+}
