@@ -112,8 +112,10 @@ impl JobTable {
     /// Writes the job's own row as it was read, before anything is written that follows from it: what somebody has sent before, an end,
     /// say, can take effect no more.
     async fn claim(&mut self, grid: &Grid, epoch: u64) -> Result<Saved, ManagerError> {
-        let Some(body) = self.unclaimed.take() else { return Ok(Saved::All) };
-        self.write(grid, epoch, vec![RowChange { sort: META.to_owned(), body }]).await
+        let Some(body) = self.unclaimed.clone() else { return Ok(Saved::All) };
+        let saved = self.write(grid, epoch, vec![RowChange { sort: META.to_owned(), body }]).await?;
+        self.unclaimed = None;
+        Ok(saved)
     }
 
     async fn write(&mut self, grid: &Grid, epoch: u64, changes: Vec<RowChange>) -> Result<Saved, ManagerError> {

@@ -11,6 +11,14 @@ use crate::accept::{Accepted, NewJob, accept, new_job_id};
 struct Backwards {
     store: Arc<dyn StateStore>,
     cannot_write: fn(&str) -> bool,
+    why: ErrorKind,
+}
+
+impl Backwards {
+    fn grid(grid: &Grid, why: ErrorKind, cannot_write: fn(&str) -> bool) -> Grid {
+        let store = Arc::clone(&grid.state);
+        Grid { state: Arc::new(Self { store, cannot_write, why }), ..grid.clone() }
+    }
 }
 
 #[async_trait]
@@ -27,7 +35,7 @@ impl StateStore for Backwards {
         let mut answers = Vec::new();
         for write in writes.into_iter().rev() {
             if (self.cannot_write)(&write.key.sort) {
-                answers.push(Err(infra::Error::new(ErrorKind::Throttled, "too fast")));
+                answers.push(Err(infra::Error::new(self.why, "as the test wants it")));
             } else {
                 answers.extend(self.store.write(vec![write]).await?);
             }
@@ -58,8 +66,7 @@ async fn rows(grid: &Grid, job: &JobId) -> Vec<String> {
 
 #[tokio::test]
 async fn a_job_is_not_over_in_the_table_before_its_items_are_there() {
-    let mut grid = infra::memory::grid();
-    grid.state = Arc::new(Backwards { store: grid.state, cannot_write: |row| row.contains(SHARD) });
+    let grid = Backwards::grid(&infra::memory::grid(), ErrorKind::Throttled, |row| row.contains(SHARD));
     let job = submit(&grid).await;
     let mut table = JobTable::load(&grid, &job).await.unwrap();
     table.job.dispatch(1, &Default::default(), 10);
@@ -72,8 +79,7 @@ async fn a_job_is_not_over_in_the_table_before_its_items_are_there() {
 
 #[tokio::test]
 async fn no_shard_is_in_the_table_before_its_stage_says_how_many_there_are() {
-    let mut grid = infra::memory::grid();
-    grid.state = Arc::new(Backwards { store: grid.state, cannot_write: |row| row == "STAGE#work" });
+    let grid = Backwards::grid(&infra::memory::grid(), ErrorKind::Throttled, |row| row == "STAGE#work");
     let job = submit(&grid).await;
     let mut table = JobTable::load(&grid, &job).await.unwrap();
     table.job.dispatch(1, &Default::default(), 10);
@@ -129,4 +135,18 @@ async fn what_an_earlier_leader_says_of_a_job_is_refused_once_another_has_writte
     later.job.dispatch(1, &Default::default(), 1);
     assert_eq!(later.save(&grid, 2).await.unwrap(), Saved::All);
     assert_eq!(own(&later), 2, "once is enough");
+}
+
+#[tokio::test]
+async fn a_job_whose_row_could_not_be_claimed_is_claimed_once_there_is_room() {
+    let grid = infra::memory::grid();
+    let job = submit(&grid).await;
+    JobTable::load(&grid, &job).await.unwrap().save(&grid, 1).await.unwrap();
+    let mut table = JobTable::load(&grid, &job).await.unwrap();
+    table.job.dispatch(1, &Default::default(), 1);
+
+    let full = Backwards::grid(&grid, ErrorKind::Full, |row| row == META);
+    assert!(table.save(&full, 2).await.is_err());
+    assert_eq!(table.save(&grid, 2).await.unwrap(), Saved::All);
+    assert_eq!(table.versions[META], 2);
 }

@@ -68,7 +68,7 @@ pub struct Watch {
     running: BTreeSet<Execution>,
     /// Executions that ever began, and of which copy.
     begun: BTreeMap<Execution, u32>,
-    /// Leases of tasks that workers have, and the messages.
+    /// Leases of tasks that workers have.
     leases: BTreeMap<(ActorId, Receipt), leases::Lease>,
     /// When the lives of actors began.
     begun_at: BTreeMap<ActorId, Instant>,
