@@ -3,13 +3,18 @@
 mod budget;
 mod chance;
 mod copies;
+mod dispatch;
+mod recall;
+mod receipt;
 mod world;
 
 use super::*;
 use crate::ids::{AttemptKey, StageName};
+use crate::limits::{MAX_SETS, SHARD_ITEMS};
 use crate::pipeline::{ItemSource, List, ListItem, OnFailure, RetryRule, RetryThen, RetryWhen, Stage};
 use crate::reason::Reason;
 use crate::units::Allowance;
+use crate::wire::Manifest;
 use world::{World, all, each, group, numbers, stage};
 
 fn name(name: &str) -> StageName {
@@ -56,6 +61,39 @@ fn a_manifest_that_contradicts_itself_is_refused() {
 }
 
 #[test]
+fn a_manifest_names_items_of_its_task_once_and_in_order() {
+    let mut world = World::of(vec![stage("a", numbers(40))]);
+    world.pace(0.01);
+    world.dispatch(2);
+    world.run_one(&name("a"), |_| Ok(()));
+    let good = world.manifest_of(&name("a"), |_| Ok(()));
+    assert!(good.first > 0 && good.count > 2);
+    let (first, end) = (good.first, good.first + good.count);
+    let wrong = [(first - 1, 2), (end - 1, 2), (first, good.count + 1), (first, 0), (u32::MAX, 1)];
+    for (place, count) in wrong {
+        let manifest = Manifest { unrun: vec![(place, count)], ..good.clone() };
+        assert!(world.job.check(0, &manifest).is_err(), "{count} from {place}");
+    }
+    let twice = Manifest { unrun: vec![(first, 2), (first + 1, 1)], ..good.clone() };
+    assert!(world.job.check(0, &twice).is_err());
+    let other = Manifest { count: good.count - 1, ..good.clone() };
+    assert!(world.job.check(0, &other).is_err());
+    let right = Manifest { unrun: vec![(first, 1), (end - 1, 1)], ..good };
+    assert_eq!(world.job.check(0, &right), Ok(()));
+}
+
+#[test]
+fn the_manifest_of_an_attempt_that_is_out_would_be_news() {
+    let mut world = World::of(vec![stage("a", numbers(1))]);
+    let awaits = |world: &World, attempt| world.job.awaits(&name("a"), AttemptKey { first: 0, attempt });
+    assert!(!awaits(&world, 1));
+    world.dispatch(1);
+    assert!(awaits(&world, 1) && !awaits(&world, 2));
+    world.job.fail("as the test wants it".into(), 0);
+    assert!(!awaits(&world, 1), "it is over");
+}
+
+#[test]
 fn a_bad_item_is_found_by_halving_and_the_rest_completes() {
     let mut tolerant = stage("a", numbers(100));
     tolerant.skip = Allowance::Items(1);
@@ -92,6 +130,69 @@ fn a_failed_job_runs_only_its_failed_items_again() {
     world.run_calmly();
     assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![4, 4, 1]));
     assert_eq!(world.executions - executed, 3, "item 1 of a and of b, and the sum");
+}
+
+#[test]
+fn what_was_left_out_for_want_of_a_failed_item_runs_again_with_it() {
+    let mut tolerant = stage("a", numbers(3));
+    (tolerant.retry.attempts, tolerant.skip) = (1, Allowance::Items(1));
+    let mut world = World::of(vec![tolerant, stage("b", group(&["a"])), stage("c", each(&["b"]))]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!((world.job.state(), world.job.skipped(&name("c"))), (JobState::Succeeded, vec![1]));
+    assert_eq!(world.job.redrivable(), [(name("a"), 1)]);
+    world.redrive(Redrive::default());
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![3, 3, 3]));
+}
+
+/// The root is the last item of its stage, and what is made of it is the first of its own.
+#[test]
+fn what_is_made_of_the_root_of_combiners_runs_again_with_it() {
+    let mut sum = stage("sum", all(&["a"], Some(2)));
+    sum.retry.attempts = 1;
+    let mut world = World::of(vec![stage("a", numbers(5)), sum, stage("b", each(&["sum"]))]);
+    let mut is_root = false;
+    while !is_root {
+        let task = world.dispatch(1).remove(0);
+        is_root = (task.stage.to_string(), task.first) == ("sum".to_owned(), 5);
+        world.run_one(&task.stage, |_| if is_root { Err(Reason::Exit) } else { Ok(()) });
+    }
+    world.settle();
+    assert_eq!((world.job.state(), world.job.skipped(&name("b"))), (JobState::Failed, vec![0]));
+    world.redrive(Redrive::default());
+    world.run_calmly();
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![5, 6, 1]));
+}
+
+#[test]
+fn rows_of_what_runs_again_are_written_in_every_shard() {
+    let items = SHARD_ITEMS + 1;
+    let mut strict = stage("a", numbers(i64::from(items)));
+    strict.retry.attempts = 1;
+    let mut world = World::of(vec![strict, stage("b", each(&["a"]))]);
+    world.pace(0.001);
+    world.run(|item| if item == SHARD_ITEMS { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.skipped(&name("b")), [SHARD_ITEMS]);
+    world.save();
+    world.redrive(Redrive::default());
+    let rows: Vec<String> = world.job.changes().into_iter().map(|change| change.sort).collect();
+    assert_eq!(rows, [shard_place(&name("a"), 1), shard_place(&name("b"), 1), META.to_owned()]);
+}
+
+#[test]
+fn redrives_set_so_many_sets_of_parameters() {
+    let set = |value: usize| std::collections::BTreeMap::from([("rate".to_owned(), value.to_string())]);
+    let mut job = World::of(vec![stage("a", numbers(1))]).job;
+    assert!(!job.has_sets());
+    assert_eq!(job.place_of(Default::default()), None);
+    for place in 0..MAX_SETS {
+        assert!(job.has_room_for(&set(place)));
+        assert_eq!(job.place_of(set(place)).map(|place| place as usize), Some(place));
+        assert_eq!(job.place_of(set(place / 2)).map(|place| place as usize), Some(place / 2));
+    }
+    assert!(job.has_sets());
+    assert!(!job.has_room_for(&set(MAX_SETS)));
+    assert!(job.has_room_for(&set(0)) && job.has_room_for(&Default::default()), "nothing new");
 }
 
 #[test]
@@ -330,6 +431,22 @@ fn a_task_that_is_due_in_a_paused_job_waits_and_takes_nobodys_place() {
 }
 
 #[test]
+fn a_job_that_the_grid_cannot_go_on_with_ends_and_says_why() {
+    let mut world = World::of(vec![stage("a", numbers(1))]);
+    world.job.quarantine("its rows contradict each other".into(), 7);
+    let told = |world: &World| (world.job.state(), world.job.message().map(str::to_owned), world.job.finished_ms());
+    let why = Some("its rows contradict each other".to_owned());
+    assert_eq!(told(&world), (JobState::Quarantined, why.clone(), Some(7)));
+    assert_eq!(world.job.owed(), Some(Ending::Stop));
+    world.job.quarantine("it has ended".into(), 8);
+    assert_eq!(told(&world), (JobState::Quarantined, why, Some(7)));
+    let message = Some("its receipt does not add up".to_owned());
+    world.job.receipt_written(Ended { state: JobState::Quarantined, message: message.clone(), finished_ms: 9 });
+    assert_eq!(told(&world), (JobState::Quarantined, message, Some(9)));
+    assert_eq!(world.job.owed(), None);
+}
+
+#[test]
 fn a_job_that_was_ended_from_outside_owes_its_receipt_until_that_is_written() {
     let mut world = World::of(vec![stage("a", numbers(1))]);
     world.job.fail("its input cannot be read".to_owned(), 0);
@@ -443,31 +560,16 @@ fn what_has_not_ended_is_written_again_when_the_job_fails() {
 }
 
 #[test]
-fn a_job_that_was_redriven_is_recalled_with_what_ran_again() {
-    let mut world = World::of(vec![stage("a", numbers(6)), stage("b", each(&["a"])), stage("sum", all(&["b"], None))]);
-    world.run(|item| if item == 3 { Err(Reason::Exit) } else { Ok(()) });
-    assert_eq!(world.job.state(), JobState::Failed);
-    world.redrive(Redrive { params: [("year".to_owned(), "2024".to_owned())].into(), ..Redrive::default() });
-    world.run_calmly();
-    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Succeeded, vec![6, 6, 1]));
-    let recalled = world.recalled(&[]);
-    for (ran, recalled) in world.job.stages.iter().zip(&recalled.job.stages) {
-        assert_eq!((&ran.outcomes, &ran.committed), (&recalled.outcomes, &recalled.committed));
-        assert_eq!((&ran.tallies, &recalled.out), (&recalled.tallies, &Default::default()));
-    }
-}
-
-#[test]
-fn manifests_that_contradict_each_other_are_not_recalled() {
-    let mut world = World::of(vec![stage("a", numbers(4))]);
-    world.dispatch(1);
-    let whole = world.execute(&name("a"), AttemptKey { first: 0, attempt: 1 }, 4, |_| Ok(()));
-    let part = world.execute(&name("a"), crate::ids::AttemptKey { first: 2, attempt: 1 }, 1, |_| Ok(()));
-    let outside = world.execute(&name("a"), crate::ids::AttemptKey { first: 4, attempt: 1 }, 1, |_| Ok(()));
-    let mut recall = Recall::new(world.job.submission().clone(), &Default::default());
-    recall.ended(&whole, 0, &mut || 0.5).unwrap();
-    let twice = recall.ended(&part, 0, &mut || 0.5).unwrap_err();
-    assert_eq!(twice, "manifest 0000000002.1 of a: items of it were committed before");
-    assert!(recall.ended(&outside, 0, &mut || 0.5).unwrap_err().contains("not all among the 4 planned"));
-    assert_eq!(recall.finish(Meta::new("test")).view()[0].ok, 4);
+fn a_last_shard_that_is_not_full_has_ended_with_its_last_item() {
+    let mut world = World::of(vec![stage("a", numbers(8_192 + 2))]);
+    let mut has_ended = |last| {
+        world.job.stages[0].outcomes.ok.insert_range(0..last);
+        (world.job.stages[0].has_ended(0), world.job.stages[0].has_ended(1))
+    };
+    assert_eq!(
+        [8_191, 8_192, 8_193, 8_194].map(&mut has_ended),
+        [(false, false), (true, false), (true, false), (true, true)]
+    );
+    world.job.stages[0].planned.complete = false;
+    assert!(!world.job.stages[0].has_ended(1), "there may be more");
 }

@@ -194,6 +194,11 @@ mod tests {
         let spent = Spent { failures: 1, own: 1, memory_factor: 2.0, ..FRESH };
         let oom = Failure::new(Reason::Oom, "killed");
         assert_eq!(verdict(&policy, &oom, 1, FRESH), Verdict::Again { delay_ms: 1_000, spent });
+        let half = Spent { failures: 2, memory_factor: 4.0, ..FRESH };
+        assert_eq!(
+            verdict(&policy, &oom, 2, Spent { failures: 2, ..spent }),
+            Verdict::Halve { spent: Spent { own: 1, ..half } }
+        );
     }
 
     #[test]
@@ -212,6 +217,9 @@ mod tests {
 
     #[test]
     fn an_input_that_changed_is_not_tried_again() {
-        assert_eq!(verdict(&retry(3, vec![]), &Failure::new(Reason::Input, "changed"), 1, FRESH), Verdict::Dead);
+        let (policy, changed) = (retry(3, vec![]), Failure::new(Reason::Input, "changed"));
+        assert_eq!(verdict(&policy, &changed, 1, FRESH), Verdict::Dead);
+        let spent = Spent { failures: 2, ..FRESH };
+        assert_eq!(verdict(&policy, &changed, 2, FRESH), Verdict::Halve { spent }, "one try for each half");
     }
 }

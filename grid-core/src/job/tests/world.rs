@@ -40,6 +40,10 @@ pub(super) fn numbers(count: i64) -> ItemSource {
     ItemSource::Range(Range { first: 1, last: count, step: 1 })
 }
 
+pub(super) fn files() -> ItemSource {
+    ItemSource::Split(Split { input: "in".into(), by: SplitBy::Files { count: 1 } })
+}
+
 pub(super) fn each(stages: &[&str]) -> ItemSource {
     ItemSource::Each(names(stages))
 }

@@ -1,0 +1,221 @@
+//! What is handed out of a job: how much, of what, and when.
+
+use std::collections::BTreeMap;
+
+use super::super::*;
+use super::world::{World, all, each, files, numbers, stage};
+use crate::ids::{AttemptKey, StageItems, StageName};
+use crate::limits::{MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
+use crate::reason::Reason;
+use crate::wire::KeySource;
+
+/// As many items in a task as may be.
+const LARGE: Tuning = Tuning {
+    target: std::time::Duration::from_secs(3_600),
+    least: std::time::Duration::from_secs(3_600),
+    max_items: SHARD_ITEMS,
+    probes_per_slot: u32::MAX,
+    slots: 1,
+};
+
+fn name(name: &str) -> StageName {
+    StageName::new(name)
+}
+
+fn out(world: &World, stage: &str) -> Vec<(u32, u32)> {
+    world.job.out().filter(|(name, _)| name.to_string() == stage).map(|(_, task)| (task.first, task.count)).collect()
+}
+
+/// A stage that cuts an input, planned.
+fn cut(items: u32, bytes: u64) -> World {
+    let mut world = World::of(vec![stage("a", files())]);
+    world.job.planned(&name("a"), items, bytes, None, true);
+    world
+}
+
+#[test]
+fn no_more_is_handed_out_than_there_is_room_for() {
+    let mut world = World::of(vec![stage("a", numbers(10))]);
+    assert_eq!(world.dispatch(3).len(), 3);
+    assert_eq!(world.dispatch(0).len(), 0);
+    world.run_one(&name("a"), |_| Err(Reason::Exit));
+    world.now_ms += 60_000;
+    assert_eq!(world.dispatch(2).len(), 2, "one again, and a new one");
+    assert_eq!(out(&world, "a"), [(0, 1), (1, 1), (2, 1), (3, 7)]);
+}
+
+/// Half of what each of two slots can still get.
+#[test]
+fn tasks_shrink_towards_the_end_of_a_stage() {
+    let mut world = World::of(vec![stage("a", numbers(40))]);
+    world.pace(0.01);
+    world.dispatch(1);
+    world.run_one(&name("a"), |_| Ok(()));
+    world.pace(0.01);
+    for _ in 0..3 {
+        world.dispatch(1);
+    }
+    world.dispatch(2);
+    assert_eq!(out(&world, "a"), [(10, 8), (18, 6), (24, 4), (28, 3), (31, 3)]);
+}
+
+#[test]
+fn it_is_known_when_the_next_task_may_be_tried_again() {
+    let mut world = World::of(vec![stage("a", numbers(3))]);
+    world.dispatch(3);
+    assert_eq!(world.job.next_wake_ms(), None);
+    // They wait for half of the second that the stage says, as the draw has it.
+    for (item, now_ms, wake_ms) in [(0, 5_000, 5_500), (1, 4_000, 4_500), (2, 6_000, 4_500)] {
+        let key = AttemptKey { first: item, attempt: 1 };
+        let manifest = world.execute(&name("a"), key, 1, |_| Err(Reason::Exit));
+        assert_eq!(world.job.apply(&manifest, now_ms, &mut || 0.5), Applied::Counted);
+        assert_eq!(world.job.next_wake_ms(), Some(wake_ms));
+    }
+}
+
+#[test]
+fn what_is_offered_is_what_is_due_and_what_is_ready() {
+    let mut world = World::of(vec![stage("a", numbers(6)), stage("b", each(&["a"]))]);
+    let few = Tuning { probes_per_slot: 1, slots: 4, ..Tuning::default() };
+    let offer = |world: &World| world.job.offer(world.now_ms, &few);
+    assert_eq!(offer(&world), Some(Ready { tasks: 4, task_secs: None }), "as many as probe");
+    world.dispatch(3);
+    assert_eq!(offer(&world), Some(Ready { tasks: 1, task_secs: None }));
+    world.run_one(&name("a"), |_| Err(Reason::Exit));
+    assert_eq!(offer(&world), Some(Ready { tasks: 3, task_secs: Some(0.003) }), "measured; what failed waits");
+    world.now_ms += 60_000;
+    assert_eq!(offer(&world), Some(Ready { tasks: 4, task_secs: Some(0.003) }), "and is due");
+    world.run_one(&name("a"), |_| Ok(()));
+    world.job.stages[1].pace.item_secs = Some(1.0);
+    assert_eq!(offer(&world), Some(Ready { tasks: 4, task_secs: Some(1.0) }), "of the last stage that has any");
+    world.wish(Wish::Pause);
+    assert_eq!(offer(&world), None);
+}
+
+#[test]
+fn what_could_be_handed_out_is_counted_in_tasks() {
+    let mut world = cut(100, 100 * MAX_STAGED_INPUT_BYTES / 10);
+    assert_eq!(world.job.ready_tasks(0, &LARGE), [100], "nobody knows how long an item takes");
+    world.pace(0.001);
+    assert_eq!(world.job.ready_tasks(0, &LARGE), [10], "ten items are as much input as is read ahead");
+    world.job.dispatch(0, &LARGE, 1);
+    assert_eq!((out(&world, "a"), world.job.ready_tasks(0, &LARGE)), (vec![(0, 10)], vec![9]));
+    world.send_due();
+    world.run_one(&name("a"), |item| if item == 3 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!(world.job.ready_tasks(0, &LARGE), [9], "what failed waits");
+    assert_eq!(world.job.ready_tasks(60_000, &LARGE), [10], "and is due");
+    world.wish(Wish::Pause);
+    assert_eq!(world.job.ready_tasks(60_000, &LARGE), [0]);
+}
+
+#[test]
+fn a_task_lies_in_one_shard() {
+    let mut world = World::of(vec![stage("a", numbers(2 * i64::from(SHARD_ITEMS) + 1))]);
+    world.pace(0.001);
+    world.job.dispatch(0, &Tuning { max_items: 5_000, ..LARGE }, 10);
+    let rest = SHARD_ITEMS - 5_000;
+    let second = SHARD_ITEMS + 5_000;
+    assert_eq!(
+        out(&world, "a"),
+        [(0, 5_000), (5_000, rest), (SHARD_ITEMS, 5_000), (second, rest), (2 * SHARD_ITEMS, 1)]
+    );
+}
+
+/// The root of the combiners is not the first item of its stage, and what reads it begins with the first of its own.
+#[test]
+fn what_is_made_of_several_stages_is_handed_out_stage_by_stage() {
+    let mut world = World::of(vec![
+        stage("a", numbers(5)),
+        stage("sum", all(&["a"], Some(2))),
+        stage("b", each(&["sum", "a"])),
+        stage("c", each(&["b"])),
+    ]);
+    world.pace(0.001);
+    for stage in ["a", "sum", "sum", "sum", "b"] {
+        world.plan();
+        world.job.dispatch(0, &LARGE, 10);
+        world.send_due();
+        while world.job.out().any(|(out, _)| out.to_string() == stage) && stage != "b" {
+            world.run_one(&name(stage), |_| Ok(()));
+        }
+    }
+    assert_eq!(out(&world, "b"), [(0, 1), (1, 5)]);
+    world.run_one(&name("b"), |_| Ok(()));
+    world.run_one(&name("b"), |_| Ok(()));
+    world.job.dispatch(0, &LARGE, 10);
+    assert_eq!(out(&world, "c"), [(0, 1), (1, 5)]);
+    let runs: Vec<_> =
+        world.job.key_runs(&name("c")).into_iter().map(|(items, _)| (items.first, items.count)).collect();
+    assert_eq!(runs, [(0, 1), (1, 5)]);
+}
+
+#[test]
+fn combiners_are_named_by_their_place() {
+    let mut world =
+        World::of(vec![stage("a", numbers(5)), stage("sum", all(&["a"], Some(2))), stage("one", all(&["a"], None))]);
+    world.plan();
+    let name_of = |stage: &str, item| match world.job.task_of(&name(stage), item, 1).unwrap().keys {
+        KeySource::Given(key) => key.name(),
+        KeySource::Items(items) => panic!("the key of {items:?} is not its own"),
+    };
+    let names: Vec<String> = (0..6).map(|item| name_of("sum", item)).collect();
+    assert_eq!(names, ["0,0", "0,1", "0,2", "1,0", "1,1", "2,0"]);
+    assert_eq!(name_of("one", 0), "all");
+}
+
+#[test]
+fn what_need_not_run_is_taken_over_by_the_shard_and_apart_from_what_must() {
+    let mut world = World::of(vec![stage("a", numbers(10))]);
+    world.job.expect_reuse(&name("a"));
+    assert_eq!(world.dispatch(10).len(), 0, "nobody has looked yet");
+    let items = StageItems { stage: name("a"), first: 0, count: 10 };
+    assert_eq!(world.job.to_look_for(), Some(items.clone()));
+    let is_reusable: Vec<bool> = (0..10).map(|item| item != 4).collect();
+    world.job.looked_for(&items, &is_reusable);
+    assert_eq!(world.job.to_look_for(), None);
+    world.dispatch(10);
+    assert_eq!(out(&world, "a"), [(0, 4), (4, 1), (5, 5)]);
+}
+
+#[test]
+fn what_is_looked_for_lies_in_one_shard() {
+    let mut world = World::of(vec![stage("a", numbers(i64::from(SHARD_ITEMS) + 5))]);
+    world.job.expect_reuse(&name("a"));
+    let mut looked = Vec::new();
+    while let Some(items) = world.job.to_look_for() {
+        looked.push((items.first, items.count));
+        world.job.looked_for(&items, &[]);
+    }
+    assert_eq!(looked, [(0, SHARD_ITEMS), (SHARD_ITEMS, 5)]);
+}
+
+#[test]
+fn what_goes_on_after_an_attempt_goes_on_with_those_of_the_same_past() {
+    let mut world = World::of(vec![stage("a", numbers(40))]);
+    world.pace(0.01);
+    world.dispatch(1);
+    assert_eq!(out(&world, "a"), [(0, 10)]);
+    let failing = BTreeMap::from([(1, Reason::Drain), (4, Reason::Exit), (5, Reason::Exit), (8, Reason::Exit)]);
+    let mut manifest = world.manifest_of(&name("a"), |item| failing.get(&item).map_or(Ok(()), |reason| Err(*reason)));
+    manifest.unrun = vec![(2, 2), (9, 1)];
+    assert_eq!(world.job.apply(&manifest, 0, &mut || 0.5), Applied::Counted);
+    assert_eq!(out(&world, "a"), [(1, 3), (4, 2), (8, 1), (9, 1)]);
+    let waits: Vec<u32> = world.job.out().map(|(_, task)| task.spent.failures).collect();
+    assert_eq!(waits, [0, 1, 1, 0]);
+}
+
+#[test]
+fn what_a_redrive_has_set_holds_for_every_attempt() {
+    let mut strict = stage("a", numbers(2));
+    strict.retry.attempts = 2;
+    let mut world = World::of(vec![strict]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    let params = BTreeMap::from([("rate".to_owned(), "2".to_owned())]);
+    world.redrive(Redrive { params: params.clone(), ..Redrive::default() });
+    for _ in 0..2 {
+        world.now_ms += 60_000;
+        let messages = world.dispatch(2);
+        assert_eq!(messages.iter().map(|task| (task.first, &task.params)).collect::<Vec<_>>(), [(1, &params)]);
+        world.run_one(&name("a"), |_| Err(Reason::Exit));
+    }
+}
