@@ -200,6 +200,8 @@ mod tests {
     fn one_that_says_it_is_over_sooner_than_a_copy_would_be_is_left_alone() {
         // A copy takes 10 s.
         assert_eq!(copied(&[execution(30.0, 8.0)], &ROOM), [0; 0], "7.5 s left");
+        assert_eq!(copied(&[execution(30.0, 7.49)], &ROOM), [0], "10.1 s left");
+        assert_eq!(copied(&[execution(30.0, 7.51)], &ROOM), [0; 0], "9.9 s left");
         assert_eq!(copied(&[execution(30.0, 7.0)], &ROOM), [0], "12.9 s left");
         let silent_since = Execution { told_at: secs(10.0), ..execution(30.0, 2.5) };
         assert_eq!(copied(&[silent_since], &ROOM), [0; 0], "it said that it takes 40 s in all");

@@ -149,6 +149,10 @@ mod tests {
         let set: RoaringBitmap = (0..8_192).step_by(2).collect();
         assert!(matches!(ShardBits::of(&set, 0), ShardBits::Bitmap(text) if text.len() < 1_400));
         assert_eq!(round_trip(&set, 0), set);
+        let scattered: RoaringBitmap =
+            (0..8_192).filter(|item| item * item % 37 < 11).map(|item| 8_192 + item).collect();
+        assert!(matches!(ShardBits::of(&scattered, 1), ShardBits::Bitmap(_)));
+        assert_eq!(round_trip(&scattered, 1), scattered);
     }
 
     #[test]

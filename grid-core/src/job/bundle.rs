@@ -108,6 +108,7 @@ mod tests {
     fn a_bundle_fills_the_target_and_shrinks_towards_the_end() {
         assert_eq!(pace(0.001).bundle_items(&TUNING, 1_000_000, 0), 500);
         assert_eq!(pace(0.001).bundle_items(&TUNING, 400, 0), 100);
+        assert_eq!(pace(0.001).bundle_items(&Tuning { slots: 4, ..TUNING }, 400, 0), 50);
         assert_eq!(pace(0.001).bundle_items(&TUNING, 40, 0), 15);
         assert_eq!(pace(0.1).bundle_items(&TUNING, 40, 0), 5);
         assert_eq!(pace(0.1).bundle_items(&TUNING, 4, 0), 1);

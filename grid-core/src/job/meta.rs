@@ -146,6 +146,16 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_an_earlier_version_is_written_in_this_one() {
+        let pipeline = crate::pipeline::Pipeline::new("test", Vec::new());
+        let id = crate::ids::JobId::new("job");
+        let submission = crate::submission::Submission::new(id, jiff::Timestamp::UNIX_EPOCH, "/", pipeline);
+        let mut job = Job::new(std::sync::Arc::new(submission));
+        job.adopt(Meta { v: 0, ..meta(JobState::Paused) });
+        assert_eq!((job.meta().v, job.state()), (WIRE_VERSION, JobState::Paused));
+    }
+
+    #[test]
     fn a_wish_is_fulfilled_once_and_refused_when_it_comes_too_late() {
         let cancelled = Meta { finished_ms: Some(7), owed: Some(Ending::Stop), ..meta(JobState::Cancelled) };
         assert_eq!(meta(JobState::Running).after(&Wish::Cancel, 7), Ok(cancelled.clone()));

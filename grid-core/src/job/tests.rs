@@ -15,7 +15,7 @@ use crate::pipeline::{ItemSource, List, ListItem, OnFailure, RetryRule, RetryThe
 use crate::reason::Reason;
 use crate::units::Allowance;
 use crate::wire::Manifest;
-use world::{World, all, each, group, numbers, stage};
+use world::{World, all, each, files, group, numbers, stage};
 
 fn name(name: &str) -> StageName {
     StageName::new(name)
@@ -27,6 +27,7 @@ fn a_job_runs_from_its_first_item_to_a_balanced_receipt() {
     world.run_calmly();
     assert_eq!(world.job.state(), JobState::Succeeded);
     assert_eq!(world.ok_counts(), [10, 1]);
+    assert_eq!(world.job.stages[0].committed.others, Default::default(), "a bit for each task");
     assert_eq!(world.job.balance().faults, Vec::<String>::new());
 }
 
@@ -116,6 +117,29 @@ fn more_dead_letters_than_allowed_fail_the_job_and_block_what_needs_them() {
     assert_eq!(world.job.message(), Some("1 of 4 items of a failed"));
     assert_eq!(world.ok_counts(), [3, 3, 0]);
     assert_eq!(world.job.skipped(&name("b")), [1]);
+}
+
+#[test]
+fn what_reads_nothing_that_failed_goes_on_though_its_stage_has() {
+    let mut strict = stage("a", numbers(6));
+    strict.retry.attempts = 1;
+    let mut world = World::of(vec![strict, stage("b", group(&["a"]))]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Failed, vec![5, 2]));
+}
+
+#[test]
+fn news_of_a_plan_that_come_late_change_nothing() {
+    let mut world = World::of(vec![stage("a", files())]);
+    let mut planned = |items, complete| {
+        world.job.planned(&name("a"), items, 10 * u64::from(items), None, complete);
+        let view = &world.job.view()[0];
+        (view.items, view.bytes_planned, view.planned)
+    };
+    assert_eq!(planned(5, false), (5, 50, false));
+    assert_eq!(planned(3, false), (5, 50, false));
+    assert_eq!(planned(7, true), (7, 70, true));
+    assert_eq!(planned(9, false), (7, 70, true));
 }
 
 #[test]
@@ -560,10 +584,26 @@ fn what_has_not_ended_is_written_again_when_the_job_fails() {
 }
 
 #[test]
+fn items_that_end_change_the_rows_of_their_shards() {
+    let mut world = World::of(vec![stage("a", numbers(3 * 8_192))]);
+    let mut shards = |first, count| {
+        world.job.saved();
+        world.job.end_items(0, first, count, bits::Outcome::Ok);
+        world.job.stages[0].dirty_shards.iter().copied().collect::<Vec<_>>()
+    };
+    assert_eq!(shards(0, 8_192), [0]);
+    assert_eq!(shards(8_192 + 9, 1), [1]);
+    assert_eq!(shards(8_192 + 10, 8_192), [1, 2]);
+}
+
+#[test]
 fn a_last_shard_that_is_not_full_has_ended_with_its_last_item() {
     let mut world = World::of(vec![stage("a", numbers(8_192 + 2))]);
+    world.job.stages[0].outcomes.skipped.insert(5);
+    world.job.stages[0].outcomes.dead.insert_range(6..8);
     let mut has_ended = |last| {
-        world.job.stages[0].outcomes.ok.insert_range(0..last);
+        world.job.stages[0].outcomes.ok.insert_range(8..last);
+        world.job.stages[0].outcomes.ok.insert_range(0..5);
         (world.job.stages[0].has_ended(0), world.job.stages[0].has_ended(1))
     };
     assert_eq!(

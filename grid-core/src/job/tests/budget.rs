@@ -69,7 +69,9 @@ fn what_runs_is_let_finish_and_what_it_may_cost_is_held_back() {
     world.pace(0.001);
     assert_eq!(hand_out(&mut world, 4), 4);
     assert_eq!((world.job.spent_usd(PRICE), world.job.running_usd(PRICE)), (0.0, 4.0));
+    assert!(!world.job.is_spent());
     world.job.keep_to_budget(PRICE, 0);
+    assert!(world.job.is_spent());
     assert_eq!((hand_out(&mut world, 1), world.job.offer(0, &Tuning::default())), (0, None));
     world.settle();
     assert_eq!(world.job.state(), JobState::Running, "four run, and may turn out cheaper");

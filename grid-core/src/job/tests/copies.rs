@@ -85,6 +85,9 @@ fn what_is_not_to_be_copied_is_not() {
     world.send_due();
     assert_eq!(world.job.copyable(&name("a"), FIRST), Some(1));
     world.save();
+    world.job.spent = Some("its budget is spent".into());
+    assert_eq!(world.job.copyable(&name("a"), FIRST), None, "a budget that is spent is not spent on copies");
+    world.job.spent = None;
     world.wish(Wish::Pause);
     assert_eq!(world.job.copyable(&name("a"), FIRST), None, "a job that is held begins nothing");
 }

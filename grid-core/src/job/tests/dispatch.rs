@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::super::*;
 use super::world::{World, all, each, files, numbers, stage};
 use crate::ids::{AttemptKey, StageItems, StageName};
-use crate::limits::{MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
+use crate::items::Key;
+use crate::limits::{MAX_INLINE_REFS, MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
 use crate::reason::Reason;
-use crate::wire::KeySource;
+use crate::wire::{KeySource, TaskInputs};
 
 /// As many items in a task as may be.
 const LARGE: Tuning = Tuning {
@@ -74,6 +75,13 @@ fn it_is_known_when_the_next_task_may_be_tried_again() {
 }
 
 #[test]
+fn few_tasks_are_out_before_anything_is_measured() {
+    let mut world = World::of(vec![stage("a", numbers(9))]);
+    let few = Tuning { probes_per_slot: 2, slots: 2, ..Tuning::default() };
+    assert_eq!([9, 9].map(|room| world.job.dispatch(0, &few, room)), [4, 0]);
+}
+
+#[test]
 fn what_is_offered_is_what_is_due_and_what_is_ready() {
     let mut world = World::of(vec![stage("a", numbers(6)), stage("b", each(&["a"]))]);
     let few = Tuning { probes_per_slot: 1, slots: 4, ..Tuning::default() };
@@ -88,6 +96,11 @@ fn what_is_offered_is_what_is_due_and_what_is_ready() {
     world.run_one(&name("a"), |_| Ok(()));
     world.job.stages[1].pace.item_secs = Some(1.0);
     assert_eq!(offer(&world), Some(Ready { tasks: 4, task_secs: Some(1.0) }), "of the last stage that has any");
+    world.dispatch(9);
+    assert_eq!(offer(&world), None, "everything is out");
+    world.run_one(&name("b"), |_| Ok(()));
+    world.run_one(&name("a"), |_| Ok(()));
+    assert!(offer(&world).is_some());
     world.wish(Wish::Pause);
     assert_eq!(offer(&world), None);
 }
@@ -144,9 +157,36 @@ fn what_is_made_of_several_stages_is_handed_out_stage_by_stage() {
     world.run_one(&name("b"), |_| Ok(()));
     world.job.dispatch(0, &LARGE, 10);
     assert_eq!(out(&world, "c"), [(0, 1), (1, 5)]);
+}
+
+#[test]
+fn keys_are_those_of_the_stages_that_items_come_from() {
+    let world = World::of(vec![
+        stage("a", numbers(5)),
+        stage("sum", all(&["a"], Some(2))),
+        stage("b", each(&["sum", "a"])),
+        stage("c", numbers(2)),
+        stage("d", each(&["c", "b"])),
+    ]);
     let runs: Vec<_> =
-        world.job.key_runs(&name("c")).into_iter().map(|(items, _)| (items.first, items.count)).collect();
-    assert_eq!(runs, [(0, 1), (1, 5)]);
+        world.job.key_runs(&name("d")).into_iter().map(|(items, keys)| (items.first, items.count, keys)).collect();
+    let of = |stage: &str, count| KeySource::Items(StageItems { stage: name(stage), first: 0, count });
+    let root = Key(vec![("level".into(), "2".into()), ("part".into(), "0".into())]);
+    assert_eq!(runs, [(0, 2, of("c", 2)), (2, 1, KeySource::Given(root)), (3, 5, of("a", 5))]);
+}
+
+#[test]
+fn the_task_of_one_item_names_all_its_inputs() {
+    let items = u32::try_from(MAX_INLINE_REFS).unwrap() + 1;
+    let mut world = World::of(vec![stage("a", numbers(i64::from(items))), stage("sum", all(&["a"], None))]);
+    for _ in 0..items {
+        world.job.stages[0].pace.item_secs = Some(1_000.0);
+        world.dispatch(1);
+        world.run_one(&name("a"), |_| Ok(()));
+    }
+    let inputs = world.job.task_of(&name("sum"), 0, 1).unwrap().inputs;
+    assert!(matches!(inputs, TaskInputs::Upstream { refs, .. } if refs.len() == items as usize));
+    assert_eq!(world.job.task_of(&name("sum"), 1, 1), None, "there is no such item");
 }
 
 #[test]
@@ -179,14 +219,16 @@ fn what_need_not_run_is_taken_over_by_the_shard_and_apart_from_what_must() {
 
 #[test]
 fn what_is_looked_for_lies_in_one_shard() {
-    let mut world = World::of(vec![stage("a", numbers(i64::from(SHARD_ITEMS) + 5))]);
+    let mut world = World::of(vec![stage("a", numbers(2 * i64::from(SHARD_ITEMS) + 5))]);
     world.job.expect_reuse(&name("a"));
+    world.job.looked_for(&StageItems { stage: name("a"), first: SHARD_ITEMS + 4, count: 1 }, &[]);
     let mut looked = Vec::new();
     while let Some(items) = world.job.to_look_for() {
         looked.push((items.first, items.count));
         world.job.looked_for(&items, &[]);
     }
-    assert_eq!(looked, [(0, SHARD_ITEMS), (SHARD_ITEMS, 5)]);
+    let rest = SHARD_ITEMS - 5;
+    assert_eq!(looked, [(0, SHARD_ITEMS), (SHARD_ITEMS, 4), (SHARD_ITEMS + 5, rest), (2 * SHARD_ITEMS, 5)]);
 }
 
 #[test]

@@ -74,6 +74,8 @@ fn a_task_does_not_reach_into_another_shard() {
     let (world, mut recall) = begin(2 * i64::from(SHARD_ITEMS));
     let across = ended(&world, (SHARD_ITEMS - 1, 1), 2, 0, &[]);
     assert!(recall.ended(&across, 0, &mut || 0.5).unwrap_err().contains("reach into another shard"));
+    let nothing = ended(&world, (SHARD_ITEMS, 1), 0, 0, &[]);
+    assert!(recall.ended(&nothing, 0, &mut || 0.5).unwrap_err().contains("its 0 items"));
     let whole = ended(&world, (SHARD_ITEMS, 1), SHARD_ITEMS, 0, &[]);
     assert_eq!(recall.ended(&whole, 0, &mut || 0.5), Ok(()));
 }
@@ -127,10 +129,10 @@ fn of_a_task_of_which_items_went_on_by_themselves_the_rest_is_out() {
     recall.ended(&whole, 0, &mut || 0.5).unwrap();
     recall.ended(&next, 0, &mut || 0.5).unwrap();
     recall.ended(&ended(&world, (1, 2), 1, 0, &[]), 0, &mut || 0.5).unwrap();
-    recall.ended(&ended(&world, (3, 3), 1, 0, &[]), 0, &mut || 0.5).unwrap();
+    recall.ended(&ended(&world, (4, 3), 1, 0, &[]), 0, &mut || 0.5).unwrap();
     let late = recall.ended(&ended(&world, (2, 1), 1, 0, &[]), 0, &mut || 0.5).unwrap_err();
     assert_eq!(late, "manifest 0000000002.1 of a: 0000000002.2 has come after it");
     let job = recall.finish(Meta::new("test"));
-    assert_eq!(tasks(&job), [(0, 1, 2), (2, 1, 2), (4, 2, 2)]);
+    assert_eq!(tasks(&job), [(0, 1, 2), (2, 1, 2), (3, 1, 2), (5, 1, 2)]);
     assert_eq!(job.view()[0].ok, 2);
 }
