@@ -9,17 +9,13 @@ mod receipt;
 mod world;
 
 use super::*;
-use crate::ids::{AttemptKey, StageName};
+use crate::ids::AttemptKey;
 use crate::limits::{MAX_SETS, SHARD_ITEMS};
 use crate::pipeline::{ItemSource, List, ListItem, OnFailure, RetryRule, RetryThen, RetryWhen, Stage};
 use crate::reason::Reason;
 use crate::units::Allowance;
 use crate::wire::Manifest;
-use world::{World, all, each, files, group, numbers, stage};
-
-fn name(name: &str) -> StageName {
-    StageName::new(name)
-}
+use world::{World, all, each, files, group, name, numbers, stage};
 
 #[test]
 fn a_job_runs_from_its_first_item_to_a_balanced_receipt() {
@@ -419,7 +415,7 @@ fn cancelling_races_finishing_and_one_of_them_wins() {
     let mut world = World::of(vec![stage("a", numbers(2))]);
     world.dispatch(1);
     world.wish(Wish::Cancel);
-    let late = world.manifest_of(&StageName::new("a"), |_| Ok(()));
+    let late = world.manifest_of(&name("a"), |_| Ok(()));
     assert_eq!(world.job.apply(&late, 8, &mut || 0.5), Applied::Stale, "it is kept and not counted");
     assert_eq!((world.job.settle(8), world.job.dispatch(8, &Tuning::default(), 9)), (Some(Ending::Stop), 0));
     let mut world = World::of(vec![stage("a", numbers(2))]);
@@ -432,7 +428,7 @@ fn a_paused_job_hands_out_nothing_and_counts_what_still_ends() {
     let mut world = World::of(vec![stage("a", numbers(2)), stage("b", each(&["a"]))]);
     world.dispatch(1);
     world.wish(Wish::Pause);
-    world.run_one(&StageName::new("a"), |_| Ok(()));
+    world.run_one(&name("a"), |_| Ok(()));
     assert_eq!((world.ok_counts(), world.job.dispatch(0, &Tuning::default(), 9)), (vec![1, 0], 0));
     assert_eq!((world.job.settle(0), world.job.state()), (None, JobState::Paused));
     world.save();

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::super::*;
-use super::world::{World, numbers, stage};
-use crate::ids::StageName;
+use super::world::{World, name, numbers, stage};
 use crate::pipeline::OnFailure;
 use crate::terms::{Budget, OnExceed};
 
@@ -34,7 +33,7 @@ fn run(world: &mut World) {
             return;
         }
         assert_eq!(handed_out, 1, "it neither goes on nor ends");
-        world.run_one(&StageName::new("a"), |_| Ok(()));
+        world.run_one(&name("a"), |_| Ok(()));
     }
 }
 
@@ -84,7 +83,7 @@ fn nobody_is_cancelled_for_an_estimate() {
     hand_out(&mut world, 1);
     world.job.keep_to_budget(PRICE, 0);
     assert_eq!((world.job.state(), hand_out(&mut world, 1)), (JobState::Running, 0));
-    world.run_one(&StageName::new("a"), |_| Ok(()));
+    world.run_one(&name("a"), |_| Ok(()));
     world.job.keep_to_budget(PRICE, 0);
     assert_eq!(hand_out(&mut world, 1), 1, "it cost a dollar, not a thousand");
 }
@@ -95,7 +94,7 @@ fn a_failed_stage_is_told_before_a_spent_budget() {
     Arc::make_mut(&mut world.job.submission).pipeline.stages[0].on_failure = OnFailure::Drain;
     Arc::make_mut(&mut world.job.submission).pipeline.stages[0].retry.attempts = 1;
     hand_out(&mut world, 1);
-    world.run_one(&StageName::new("a"), |_| Err(crate::reason::Reason::Exit));
+    world.run_one(&name("a"), |_| Err(crate::reason::Reason::Exit));
     world.job.keep_to_budget(PRICE, 0);
     world.settle();
     assert_eq!((world.job.state(), world.job.message()), (JobState::Failed, Some("1 of 9 items of a failed")));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::*;
-use super::world::{World, all, each, files, numbers, stage};
-use crate::ids::{AttemptKey, StageItems, StageName};
+use super::world::{World, all, each, files, name, numbers, stage};
+use crate::ids::{AttemptKey, StageItems};
 use crate::items::Key;
 use crate::limits::{MAX_INLINE_REFS, MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
 use crate::reason::Reason;
@@ -18,10 +18,6 @@ const LARGE: Tuning = Tuning {
     probes_per_slot: u32::MAX,
     slots: 1,
 };
-
-fn name(name: &str) -> StageName {
-    StageName::new(name)
-}
 
 fn out(world: &World, stage: &str) -> Vec<(u32, u32)> {
     world.job.out().filter(|(name, _)| name.to_string() == stage).map(|(_, task)| (task.first, task.count)).collect()

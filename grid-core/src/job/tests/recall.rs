@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::super::*;
-use super::world::{World, all, each, numbers, stage};
-use crate::ids::{AttemptKey, StageName};
+use super::world::{World, all, each, name, numbers, stage};
+use crate::ids::AttemptKey;
 use crate::limits::SHARD_ITEMS;
 use crate::reason::Reason;
 use crate::wire::Manifest;
-
-fn name(name: &str) -> StageName {
-    StageName::new(name)
-}
 
 /// A world of so many items, and a recall of which nothing is recalled yet.
 fn begin(items: i64) -> (World, Recall) {

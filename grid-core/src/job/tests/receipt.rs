@@ -1,16 +1,11 @@
 //! What is counted of a job, and whether it adds up.
 
 use super::super::*;
-use super::world::{World, files, numbers, stage};
-use crate::ids::StageName;
+use super::world::{World, files, name, numbers, stage};
 use crate::limits::SHARD_ITEMS;
 use crate::reason::Reason;
 use crate::spending::{Asked, Spending};
 use crate::wire::{Manifest, OutputFile};
-
-fn name(name: &str) -> StageName {
-    StageName::new(name)
-}
 
 #[test]
 fn every_attempt_is_counted_with_what_it_read_wrote_and_took() {

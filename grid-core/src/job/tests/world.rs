@@ -26,6 +26,10 @@ pub(super) struct World {
     pub group_size: u32,
 }
 
+pub(super) fn name(name: &str) -> StageName {
+    StageName::new(name)
+}
+
 pub(super) fn stage(name: &str, items: ItemSource) -> Stage {
     let backoff = Backoff { initial: Duration::from_secs(1), factor: 2.0, max: Duration::from_secs(9), jitter: 1.0 };
     let run = Command::Argv(vec![Template { parts: vec![TemplatePart::Text("true".into())] }]);
