@@ -160,15 +160,15 @@ fn keys_are_those_of_the_stages_that_items_come_from() {
     let world = World::of(vec![
         stage("a", numbers(5)),
         stage("sum", all(&["a"], Some(2))),
-        stage("b", each(&["sum", "a"])),
         stage("c", numbers(2)),
+        stage("b", each(&["sum", "c", "a"])),
         stage("d", each(&["c", "b"])),
     ]);
     let runs: Vec<_> =
         world.job.key_runs(&name("d")).into_iter().map(|(items, keys)| (items.first, items.count, keys)).collect();
     let of = |stage: &str, count| KeySource::Items(StageItems { stage: name(stage), first: 0, count });
     let root = Key(vec![("level".into(), "2".into()), ("part".into(), "0".into())]);
-    assert_eq!(runs, [(0, 2, of("c", 2)), (2, 1, KeySource::Given(root)), (3, 5, of("a", 5))]);
+    assert_eq!(runs, [(0, 2, of("c", 2)), (2, 1, KeySource::Given(root)), (3, 2, of("c", 2)), (5, 5, of("a", 5))]);
 }
 
 #[test]
