@@ -187,7 +187,7 @@ fn what_is_made_of_the_root_of_combiners_runs_again_with_it() {
 #[test]
 fn rows_of_what_runs_again_are_written_in_every_shard() {
     let items = SHARD_ITEMS + 1;
-    let mut strict = stage("a", numbers(i64::from(items)));
+    let mut strict = stage("a", numbers(items));
     strict.retry.attempts = 1;
     let mut world = World::of(vec![strict, stage("b", each(&["a"]))]);
     world.pace(0.001);
@@ -301,7 +301,7 @@ fn what_left_itself_out_without_a_dead_letter_is_not_undone() {
             let fails = |item| if item == 1 { Err(Reason::Exit) } else { Ok(()) };
             let manifest = world.execute(&message.stage, message.key(), message.count, fails);
             world.commit(manifest.clone());
-            assert_eq!(world.job.apply(&manifest, world.now_ms, &mut || 0.5), Applied::Counted);
+            world.take_in(&manifest);
         }
         world.settle();
     }
@@ -498,7 +498,7 @@ fn what_comes_after_a_stage_waits_until_the_news_of_its_end_has_come_again() {
     world.reload();
     world.job.resend(&name("b"), AttemptKey { first: 0, attempt: 1 });
     assert_eq!(world.send_due(), Vec::new());
-    assert_eq!(world.job.apply(&news, world.now_ms, &mut || 0.5), Applied::Counted);
+    world.take_in(&news);
     assert_eq!(world.send_due().iter().map(|task| task.stage.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
@@ -568,8 +568,8 @@ fn what_follows_from_the_rows_is_written_too() {
 /// Rows of shards in which every item has ended say nothing else any more, however late they are written.
 #[test]
 fn what_has_not_ended_is_written_again_when_the_job_fails() {
-    let mut world = World::of(vec![stage("a", numbers(3 * 8_192)), stage("b", each(&["a"]))]);
-    world.job.stages[0].outcomes.ok.insert_range(0..8_192);
+    let mut world = World::of(vec![stage("a", numbers(3 * SHARD_ITEMS)), stage("b", each(&["a"]))]);
+    world.job.stages[0].outcomes.ok.insert_range(0..SHARD_ITEMS);
     world.job.saved();
     world.job.fail("why".into(), 0);
     let changes: Vec<String> = world.job.changes().into_iter().map(|row| row.sort).collect();
@@ -581,20 +581,20 @@ fn what_has_not_ended_is_written_again_when_the_job_fails() {
 
 #[test]
 fn items_that_end_change_the_rows_of_their_shards() {
-    let mut world = World::of(vec![stage("a", numbers(3 * 8_192))]);
+    let mut world = World::of(vec![stage("a", numbers(3 * SHARD_ITEMS))]);
     let mut shards = |first, count| {
         world.job.saved();
         world.job.end_items(0, first, count, bits::Outcome::Ok);
         world.job.stages[0].dirty_shards.iter().copied().collect::<Vec<_>>()
     };
-    assert_eq!(shards(0, 8_192), [0]);
-    assert_eq!(shards(8_192 + 9, 1), [1]);
-    assert_eq!(shards(8_192 + 10, 8_192), [1, 2]);
+    assert_eq!(shards(0, SHARD_ITEMS), [0]);
+    assert_eq!(shards(SHARD_ITEMS + 9, 1), [1]);
+    assert_eq!(shards(SHARD_ITEMS + 10, SHARD_ITEMS), [1, 2]);
 }
 
 #[test]
 fn a_last_shard_that_is_not_full_has_ended_with_its_last_item() {
-    let mut world = World::of(vec![stage("a", numbers(8_192 + 2))]);
+    let mut world = World::of(vec![stage("a", numbers(SHARD_ITEMS + 2))]);
     world.job.stages[0].outcomes.skipped.insert(5);
     world.job.stages[0].outcomes.dead.insert_range(6..8);
     let mut has_ended = |last| {
@@ -603,7 +603,7 @@ fn a_last_shard_that_is_not_full_has_ended_with_its_last_item() {
         (world.job.stages[0].has_ended(0), world.job.stages[0].has_ended(1))
     };
     assert_eq!(
-        [8_191, 8_192, 8_193, 8_194].map(&mut has_ended),
+        [SHARD_ITEMS - 1, SHARD_ITEMS, SHARD_ITEMS + 1, SHARD_ITEMS + 2].map(&mut has_ended),
         [(false, false), (true, false), (true, false), (true, true)]
     );
     world.job.stages[0].planned.complete = false;

@@ -48,7 +48,7 @@ fn a_manager_that_takes_over_knows_of_the_copy_and_sends_no_other() {
 fn whichever_ends_first_is_how_the_attempt_ends() {
     let mut world = copied();
     let (won, lost) = (of_copy(&world, |_| Ok(())), world.manifest_of(&name("a"), |_| Err(Reason::Exit)));
-    assert_eq!(world.job.apply(&won, 0, &mut || 0.5), Applied::Counted);
+    world.take_in(&won);
     world.job.charge_lost(&name("a"), FIRST, 70);
     assert_eq!(world.job.apply(&lost, 0, &mut || 0.5), Applied::Stale);
     let view = &world.job.view()[0];
@@ -61,7 +61,7 @@ fn a_copy_that_fails_first_uses_up_the_one_attempt_and_no_other() {
     let mut world = copied();
     let failed = of_copy(&world, |_| Err(Reason::Exit));
     let late = world.manifest_of(&name("a"), |_| Err(Reason::Exit));
-    assert_eq!(world.job.apply(&failed, 0, &mut || 0.5), Applied::Counted);
+    world.take_in(&failed);
     let again: Vec<_> = world.job.out().map(|(_, task)| (task.key(), task.spent.failures, task.copies)).collect();
     let next = AttemptKey { first: 0, attempt: 2 };
     assert_eq!(again, [(next, 1, 0), (AttemptKey { first: 1, attempt: 1 }, 0, 0)]);

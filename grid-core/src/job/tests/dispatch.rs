@@ -64,8 +64,8 @@ fn it_is_known_when_the_next_task_may_be_tried_again() {
     // They wait for half of the second that the stage says, as the draw has it.
     for (item, now_ms, wake_ms) in [(0, 5_000, 5_500), (1, 4_000, 4_500), (2, 6_000, 4_500)] {
         let key = AttemptKey { first: item, attempt: 1 };
-        let manifest = world.execute(&name("a"), key, 1, |_| Err(Reason::Exit));
-        assert_eq!(world.job.apply(&manifest, now_ms, &mut || 0.5), Applied::Counted);
+        world.now_ms = now_ms;
+        world.take_in(&world.execute(&name("a"), key, 1, |_| Err(Reason::Exit)));
         assert_eq!(world.job.next_wake_ms(), Some(wake_ms));
     }
 }
@@ -119,7 +119,7 @@ fn what_could_be_handed_out_is_counted_in_tasks() {
 
 #[test]
 fn a_task_lies_in_one_shard() {
-    let mut world = World::of(vec![stage("a", numbers(2 * i64::from(SHARD_ITEMS) + 1))]);
+    let mut world = World::of(vec![stage("a", numbers(2 * SHARD_ITEMS + 1))]);
     world.pace(0.001);
     world.job.dispatch(0, &Tuning { max_items: 5_000, ..LARGE }, 10);
     let rest = SHARD_ITEMS - 5_000;
@@ -174,7 +174,7 @@ fn keys_are_those_of_the_stages_that_items_come_from() {
 #[test]
 fn the_task_of_one_item_names_all_its_inputs() {
     let items = u32::try_from(MAX_INLINE_REFS).unwrap() + 1;
-    let mut world = World::of(vec![stage("a", numbers(i64::from(items))), stage("sum", all(&["a"], None))]);
+    let mut world = World::of(vec![stage("a", numbers(items)), stage("sum", all(&["a"], None))]);
     for _ in 0..items {
         world.job.stages[0].pace.item_secs = Some(1_000.0);
         world.dispatch(1);
@@ -215,7 +215,7 @@ fn what_need_not_run_is_taken_over_by_the_shard_and_apart_from_what_must() {
 
 #[test]
 fn what_is_looked_for_lies_in_one_shard() {
-    let mut world = World::of(vec![stage("a", numbers(2 * i64::from(SHARD_ITEMS) + 5))]);
+    let mut world = World::of(vec![stage("a", numbers(2 * SHARD_ITEMS + 5))]);
     world.job.expect_reuse(&name("a"));
     world.job.looked_for(&StageItems { stage: name("a"), first: SHARD_ITEMS + 4, count: 1 }, &[]);
     let mut looked = Vec::new();
@@ -236,7 +236,7 @@ fn what_goes_on_after_an_attempt_goes_on_with_those_of_the_same_past() {
     let failing = BTreeMap::from([(1, Reason::Drain), (4, Reason::Exit), (5, Reason::Exit), (8, Reason::Exit)]);
     let mut manifest = world.manifest_of(&name("a"), |item| failing.get(&item).map_or(Ok(()), |reason| Err(*reason)));
     manifest.unrun = vec![(2, 2), (9, 1)];
-    assert_eq!(world.job.apply(&manifest, 0, &mut || 0.5), Applied::Counted);
+    world.take_in(&manifest);
     assert_eq!(out(&world, "a"), [(1, 3), (4, 2), (8, 1), (9, 1)]);
     let waits: Vec<u32> = world.job.out().map(|(_, task)| task.spent.failures).collect();
     assert_eq!(waits, [0, 1, 1, 0]);

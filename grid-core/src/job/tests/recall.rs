@@ -10,7 +10,7 @@ use crate::reason::Reason;
 use crate::wire::Manifest;
 
 /// A world of so many items, and a recall of which nothing is recalled yet.
-fn begin(items: i64) -> (World, Recall) {
+fn begin(items: u32) -> (World, Recall) {
     let world = World::of(vec![stage("a", numbers(items))]);
     let recall = Recall::new(world.job.submission().clone(), &BTreeMap::new());
     (world, recall)
@@ -23,6 +23,10 @@ fn ended(world: &World, key: (u32, u32), count: u32, bytes_in: u64, failed: &[u3
     let mut manifest = world.execute(&name("a"), key, count, run);
     manifest.failed.iter_mut().for_each(|failed| failed.bytes_in = bytes_in);
     Manifest { bytes_in, ..manifest }
+}
+
+fn tell(recall: &mut Recall, manifest: &Manifest) -> Result<(), String> {
+    recall.ended(manifest, 0, &mut || 0.5)
 }
 
 fn tasks(job: &Job) -> Vec<(u32, u32, u32)> {
@@ -46,40 +50,38 @@ fn a_job_that_was_redriven_is_recalled_with_what_ran_again() {
 
 #[test]
 fn manifests_that_contradict_each_other_are_not_recalled() {
-    let mut world = World::of(vec![stage("a", numbers(4))]);
-    world.dispatch(1);
-    let whole = world.execute(&name("a"), AttemptKey { first: 0, attempt: 1 }, 4, |_| Ok(()));
-    let part = world.execute(&name("a"), AttemptKey { first: 2, attempt: 1 }, 1, |_| Ok(()));
-    let outside = world.execute(&name("a"), AttemptKey { first: 4, attempt: 1 }, 1, |_| Ok(()));
-    let mut recall = Recall::new(world.job.submission().clone(), &Default::default());
-    recall.ended(&whole, 0, &mut || 0.5).unwrap();
-    let twice = recall.ended(&part, 0, &mut || 0.5).unwrap_err();
+    let (world, mut recall) = begin(4);
+    let whole = ended(&world, (0, 1), 4, 0, &[]);
+    let part = ended(&world, (2, 1), 1, 0, &[]);
+    let outside = ended(&world, (4, 1), 1, 0, &[]);
+    tell(&mut recall, &whole).unwrap();
+    let twice = tell(&mut recall, &part).unwrap_err();
     assert_eq!(twice, "manifest 0000000002.1 of a: items of it were committed before");
-    assert!(recall.ended(&outside, 0, &mut || 0.5).unwrap_err().contains("not all among the 4 planned"));
+    assert!(tell(&mut recall, &outside).unwrap_err().contains("not all among the 4 planned"));
     assert_eq!(recall.finish(Meta::new("test")).view()[0].ok, 4);
 }
 
 #[test]
 fn manifests_are_looked_for_in_every_shard_of_what_is_planned() {
-    let (_, recall) = begin(i64::from(SHARD_ITEMS) + 1);
+    let (_, recall) = begin(SHARD_ITEMS + 1);
     assert_eq!((recall.shards_of(&name("a")), recall.shards_of(&name("other"))), (2, 0));
 }
 
 #[test]
 fn a_task_does_not_reach_into_another_shard() {
-    let (world, mut recall) = begin(2 * i64::from(SHARD_ITEMS));
+    let (world, mut recall) = begin(2 * SHARD_ITEMS);
     let across = ended(&world, (SHARD_ITEMS - 1, 1), 2, 0, &[]);
-    assert!(recall.ended(&across, 0, &mut || 0.5).unwrap_err().contains("reach into another shard"));
+    assert!(tell(&mut recall, &across).unwrap_err().contains("reach into another shard"));
     let nothing = ended(&world, (SHARD_ITEMS, 1), 0, 0, &[]);
-    assert!(recall.ended(&nothing, 0, &mut || 0.5).unwrap_err().contains("its 0 items"));
+    assert!(tell(&mut recall, &nothing).unwrap_err().contains("its 0 items"));
     let whole = ended(&world, (SHARD_ITEMS, 1), SHARD_ITEMS, 0, &[]);
-    assert_eq!(recall.ended(&whole, 0, &mut || 0.5), Ok(()));
+    assert_eq!(tell(&mut recall, &whole), Ok(()));
 }
 
 /// The same item of two shards fails until it is given up on, and one of them is run again.
 #[test]
 fn the_input_of_what_was_run_again_is_counted_once() {
-    let mut strict = stage("a", numbers(2 * i64::from(SHARD_ITEMS)));
+    let mut strict = stage("a", numbers(2 * SHARD_ITEMS));
     strict.retry.attempts = 1;
     let world = World::of(vec![strict]);
     let mut recall = Recall::new(world.job.submission().clone(), &BTreeMap::new());
@@ -89,7 +91,7 @@ fn the_input_of_what_was_run_again_is_counted_once() {
         ended(&world, (item, 1), 1, 500, &[item]),
         ended(&world, (item, 2), 1, 500, &[]),
     ] {
-        recall.ended(&manifest, 0, &mut || 0.5).unwrap();
+        tell(&mut recall, &manifest).unwrap();
     }
     let job = recall.finish(Meta::new("test"));
     assert_eq!((job.view()[0].bytes_in, job.dead(&name("a"))), (530, vec![3]));
@@ -99,7 +101,7 @@ fn the_input_of_what_was_run_again_is_counted_once() {
 fn a_copy_that_committed_was_started() {
     let (world, mut recall) = begin(1);
     let manifest = Manifest { copy: 1, ..ended(&world, (0, 1), 1, 0, &[]) };
-    recall.ended(&manifest, 0, &mut || 0.5).unwrap();
+    tell(&mut recall, &manifest).unwrap();
     let copies = recall.finish(Meta::new("test")).view()[0].copies;
     assert_eq!(copies, Copies { started: 1, won: 1, lost_us: 0 });
 }
@@ -109,7 +111,7 @@ fn what_a_redrive_has_set_is_recalled_with_the_attempts_that_it_holds_for() {
     let (world, mut recall) = begin(2);
     let params = BTreeMap::from([("rate".to_owned(), "2".to_owned())]);
     let manifest = Manifest { params: params.clone(), ..ended(&world, (1, 2), 1, 0, &[1]) };
-    recall.ended(&manifest, 0, &mut || 0.5).unwrap();
+    tell(&mut recall, &manifest).unwrap();
     let mut job = recall.finish(Meta::new("test"));
     job.dispatch(60_000, &Tuning::default(), 9);
     let due: Vec<_> =
@@ -122,11 +124,11 @@ fn of_a_task_of_which_items_went_on_by_themselves_the_rest_is_out() {
     let (world, mut recall) = begin(9);
     let whole = ended(&world, (0, 1), 3, 0, &[0, 1, 2]);
     let next = ended(&world, (3, 1), 3, 0, &[3, 4, 5]);
-    recall.ended(&whole, 0, &mut || 0.5).unwrap();
-    recall.ended(&next, 0, &mut || 0.5).unwrap();
-    recall.ended(&ended(&world, (1, 2), 1, 0, &[]), 0, &mut || 0.5).unwrap();
-    recall.ended(&ended(&world, (4, 3), 1, 0, &[]), 0, &mut || 0.5).unwrap();
-    let late = recall.ended(&ended(&world, (2, 1), 1, 0, &[]), 0, &mut || 0.5).unwrap_err();
+    tell(&mut recall, &whole).unwrap();
+    tell(&mut recall, &next).unwrap();
+    tell(&mut recall, &ended(&world, (1, 2), 1, 0, &[])).unwrap();
+    tell(&mut recall, &ended(&world, (4, 3), 1, 0, &[])).unwrap();
+    let late = tell(&mut recall, &ended(&world, (2, 1), 1, 0, &[])).unwrap_err();
     assert_eq!(late, "manifest 0000000002.1 of a: 0000000002.2 has come after it");
     let job = recall.finish(Meta::new("test"));
     assert_eq!(tasks(&job), [(0, 1, 2), (2, 1, 2), (3, 1, 2), (5, 1, 2)]);

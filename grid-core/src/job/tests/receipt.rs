@@ -17,7 +17,7 @@ fn every_attempt_is_counted_with_what_it_read_wrote_and_took() {
     let file = |len: u64| OutputFile { item: 0, name: len.to_string(), len, crc32: 0 };
     (manifest.bytes_in, manifest.failed[0].bytes_in, manifest.busy_us, manifest.copy) = (100, 30, 7, 1);
     (manifest.outputs.stdout, manifest.outputs.files) = (vec![(5, 0), (0, 0)], vec![file(20), file(300)]);
-    assert_eq!(world.job.apply(&manifest, 0, &mut || 0.5), Applied::Counted);
+    world.take_in(&manifest);
     let view = &world.job.view()[0];
     assert_eq!((view.bytes_in, view.bytes_out, view.busy_us, view.attempts), (70, 325, 7, 1));
     assert_eq!((view.reused, view.copies.won, view.failures[&Reason::Exit]), (0, 1, 1));
@@ -27,7 +27,7 @@ fn every_attempt_is_counted_with_what_it_read_wrote_and_took() {
     let mut again = world.manifest_of(&name("a"), |_| Ok(()));
     (again.bytes_in, again.busy_us, again.outputs.stdout) = (30, 8, vec![(6, 0)]);
     again.reused_from = Some(crate::ids::JobId::new("earlier"));
-    assert_eq!(world.job.apply(&again, 0, &mut || 0.5), Applied::Counted);
+    world.take_in(&again);
     let view = &world.job.view()[0];
     assert_eq!((view.bytes_in, view.bytes_out, view.busy_us), (100, 331, 15));
     assert_eq!((view.attempts, view.reused, view.copies.won, view.failures[&Reason::Exit]), (1, 1, 1, 1));
@@ -41,13 +41,13 @@ fn the_input_of_an_item_is_counted_once_it_is_given_up_on() {
     world.dispatch(1);
     let mut manifest = world.manifest_of(&name("a"), |_| Err(Reason::Exit));
     (manifest.bytes_in, manifest.failed[0].bytes_in) = (30, 30);
-    assert_eq!(world.job.apply(&manifest, 0, &mut || 0.5), Applied::Counted);
+    world.take_in(&manifest);
     assert_eq!(world.job.view()[0].bytes_in, 30);
 }
 
 #[test]
 fn what_is_counted_in_every_shard_adds_up() {
-    let mut world = World::of(vec![stage("a", numbers(2 * i64::from(SHARD_ITEMS)))]);
+    let mut world = World::of(vec![stage("a", numbers(2 * SHARD_ITEMS))]);
     for shard in 0..2 {
         let tally = world.job.stages[0].tally_mut(shard * SHARD_ITEMS + 1);
         (tally.bytes_in, tally.bytes_out, tally.attempts, tally.reused, tally.busy_us) = (2, 3, 4, 5, 6);
@@ -90,8 +90,7 @@ fn a_stage_that_cuts_an_input_has_read_all_of_it() {
     world.job.planned(&name("a"), 2, 100, None, true);
     world.dispatch(3);
     let run = |world: &mut World, bytes_in| {
-        let manifest = Manifest { bytes_in, ..world.manifest_of(&name("a"), |_| Ok(())) };
-        assert_eq!(world.job.apply(&manifest, 0, &mut || 0.5), Applied::Counted);
+        world.take_in(&Manifest { bytes_in, ..world.manifest_of(&name("a"), |_| Ok(())) });
     };
     run(&mut world, 60);
     world.job.meta.state = JobState::Failed;
@@ -106,7 +105,7 @@ fn a_stage_that_cuts_an_input_has_read_all_of_it() {
 
 #[test]
 fn what_was_asked_of_services_is_noted_in_a_row_that_is_written_anyway() {
-    let mut world = World::of(vec![stage("a", numbers(1)), stage("b", numbers(3 * i64::from(SHARD_ITEMS)))]);
+    let mut world = World::of(vec![stage("a", numbers(1)), stage("b", numbers(3 * SHARD_ITEMS))]);
     let mut spending = Spending::default();
     spending.ask("S3 GetObject", Asked { requests: 3, extra_units: 0 });
     world.job.stages[1].dirty_shards.insert(2);

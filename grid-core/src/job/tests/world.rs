@@ -40,8 +40,8 @@ fn names(names: &[&str]) -> Vec<StageName> {
     names.iter().map(|name| StageName::new(*name)).collect()
 }
 
-pub(super) fn numbers(count: i64) -> ItemSource {
-    ItemSource::Range(Range { first: 1, last: count, step: 1 })
+pub(super) fn numbers(count: impl Into<i64>) -> ItemSource {
+    ItemSource::Range(Range { first: 1, last: count.into(), step: 1 })
 }
 
 pub(super) fn files() -> ItemSource {
@@ -247,8 +247,14 @@ impl World {
         let manifest = self.manifest_of(stage, run);
         self.executions += 1;
         self.commit(manifest.clone());
-        assert_eq!(self.job.apply(&manifest, self.now_ms, &mut || 0.5), Applied::Counted);
+        self.take_in(&manifest);
         manifest
+    }
+
+    /// Takes in a manifest that is news.
+    #[track_caller]
+    pub fn take_in(&mut self, manifest: &Manifest) {
+        assert_eq!(self.job.apply(manifest, self.now_ms, &mut || 0.5), Applied::Counted);
     }
 
     pub fn commit(&mut self, manifest: Manifest) {
@@ -299,7 +305,7 @@ impl World {
                 });
                 self.executions += 1;
                 self.commit(manifest.clone());
-                assert_eq!(self.job.apply(&manifest, self.now_ms, &mut || 0.5), Applied::Counted);
+                self.take_in(&manifest);
             }
             self.now_ms += 1_000;
         }
