@@ -35,3 +35,24 @@ pub(crate) fn read(body: &str) -> Result<TaskMessage, Refusal> {
         _ => Err(Refusal::Garbled(format!("{} items from {} are no task", message.count, message.first))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(first: u32, count: u32, attempt: u32) -> String {
+        format!(
+            r#"{{"v":1,"job":"j","stage":"s","first":{first},"count":{count},"attempt":{attempt},"failures":0,"memory_factor":1.0,
+            "keys":{{"items":{{"stage":"s","first":{first},"count":{count}}}}},"inputs":"plan"}}"#
+        )
+    }
+
+    #[test]
+    fn a_task_has_items_of_one_shard_and_an_attempt() {
+        let is_task = |(first, count, attempt)| read(&message(first, count, attempt)).is_ok();
+        let tasks = [(0, 1, 1), (0, SHARD_ITEMS, 1), (SHARD_ITEMS, 1, 9), (SHARD_ITEMS - 1, 1, 1)];
+        assert_eq!(tasks.map(is_task), [true; 4]);
+        let others = [(0, 0, 1), (0, 1, 0), (SHARD_ITEMS - 1, 2, 1), (1, SHARD_ITEMS, 1), (u32::MAX, 2, 1)];
+        assert_eq!(others.map(is_task), [false; 5]);
+    }
+}

@@ -139,3 +139,19 @@ fn stdout(item: &ItemRan) -> (u64, u32) {
         ItemRan::Failed(_) | ItemRan::Unrun => (0, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_run_is_told_in_ranges() {
+        let unrun_of = |places: &[(ItemIndex, u32)]| {
+            let span = |&(first, count): &(ItemIndex, u32)| Span { first, count, bytes_in: 0, ran: &ItemRan::Unrun };
+            unrun(&places.iter().map(span).collect::<Vec<_>>())
+        };
+        assert_eq!(unrun_of(&[]), []);
+        assert_eq!(unrun_of(&[(3, 1), (4, 1), (5, 2)]), [(3, 4)]);
+        assert_eq!(unrun_of(&[(3, 1), (5, 1), (6, 1), (9, 1)]), [(3, 1), (5, 2), (9, 1)]);
+    }
+}

@@ -14,6 +14,7 @@ mod scripted;
 mod slices;
 mod stops;
 mod storm;
+mod stubborn;
 mod twice;
 mod upstream;
 mod weather;

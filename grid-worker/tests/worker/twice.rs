@@ -1,6 +1,7 @@
 //! Everything may happen twice, late, or not at all.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use grid_core::ids::WorkerId;
@@ -13,6 +14,7 @@ use infra::queue::Depth;
 use crate::deaf::Deaf;
 use crate::gate::{Gate, Weather};
 use crate::scripted::{Act, End, Scripted, writes};
+use crate::stubborn::Stubborn;
 use crate::yard::{LEASE, Yard, completion, numbers, stage, task, until};
 
 async fn calm() -> Yard {
@@ -142,6 +144,79 @@ async fn a_message_that_comes_again_while_its_task_waits_is_not_run_when_it_was_
     worker.drain().await.unwrap();
     assert_eq!(yard.runner.runs(), [(0, 1)], "only the first time");
     assert_eq!(yard.said().await.completions, [completion("s", 0, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_again_while_its_task_waits_is_run_once_when_nothing_was_committed() {
+    let yard = calm().await;
+    let (grid, gate) = (yard.grid.for_worker(), Arc::new(Gate::new(yard.grid.objects.clone())));
+    gate.turn(Weather::Outage);
+    let held_up = WorkerGrid { tasks: Arc::new(Deaf(grid.tasks.clone())), objects: gate.clone(), ..grid };
+    let worker = yard.start_with(yard.config("w"), held_up);
+    yard.send(&task("s", 0, 1)).await;
+    tokio::time::sleep(LEASE * 2).await;
+    gate.turn(Weather::Fair);
+    yard.idle().await;
+    worker.drain().await.unwrap();
+    assert_eq!(yard.runner.runs(), [(0, 1)]);
+    assert_eq!(yard.manifest("s", 0, 1).await.committed(), [(0, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_lease_was_lost_while_it_waited_is_left_to_whoever_has_it() {
+    let yard = slow(60).await;
+    let (grid, gate) = (yard.grid.for_worker(), Arc::new(Gate::new(yard.grid.objects.clone())));
+    gate.turn(Weather::Outage);
+    let held_up = WorkerGrid { tasks: Arc::new(Deaf(grid.tasks.clone())), objects: gate.clone(), ..grid };
+    yard.send(&task("s", 0, 1)).await;
+    let a = yard.start_with(WorkerConfig { slots: 1, ..yard.config("a") }, held_up);
+    until(async || yard.grid.tasks.depth().await.unwrap().in_flight == 1).await;
+    let b = yard.start("b");
+    until(async || yard.runner.runs().len() == 1).await;
+    gate.turn(Weather::Fair);
+    a.drain().await.unwrap();
+    yard.idle().await;
+    b.drain().await.unwrap();
+    assert_eq!(yard.runner.runs(), [(0, 1)]);
+    assert_eq!(yard.manifest("s", 0, 1).await.worker, WorkerId::new("b"));
+    assert_eq!(yard.said().await.completions, [completion("s", 0, 1)]);
+}
+
+/// Whoever has it goes on saying so, and then nobody needs to be told that it is run a second time.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_may_have_killed_a_worker_is_announced_before_it_runs() {
+    let announced = async |deaths| {
+        let yard = slow(1).await;
+        yard.send(&task("s", 0, 1)).await;
+        for _ in 0..deaths {
+            worker_dies(&yard).await;
+            tokio::time::sleep(LEASE).await;
+        }
+        let config = WorkerConfig { heartbeat: Duration::from_secs(60), ..yard.config("w") };
+        let worker = yard.start_with(config, yard.grid.for_worker());
+        until(async || yard.runner.runs().len() == 1).await;
+        let said = yard.said().await.heartbeats.iter().any(|beat| !beat.running.is_empty());
+        worker.drain().await.unwrap();
+        said
+    };
+    assert!(announced(1).await);
+    assert!(!announced(0).await, "it costs a message");
+}
+
+/// What cannot be deleted comes again, and is found to be done.
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_deleted_is_tried_again_a_few_times() {
+    for (fails, asked, reports) in [(1, 2, 1), (3, 4, 1), (4, 5, 2)] {
+        let yard = calm().await;
+        let tasks = Stubborn::new(&yard.grid.tasks, fails);
+        yard.send(&task("s", 0, 1)).await;
+        let worker = yard.start_with(yard.config("w"), WorkerGrid { tasks: tasks.clone(), ..yard.grid.for_worker() });
+        yard.idle().await;
+        worker.drain().await.unwrap();
+        assert_eq!(tasks.asked.load(Ordering::Relaxed), asked);
+        assert_eq!(yard.said().await.completions, vec![completion("s", 0, 1); reports], "{fails} failures");
+        assert_eq!(yard.runner.runs(), [(0, 1)]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
