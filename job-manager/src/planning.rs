@@ -175,3 +175,19 @@ async fn put(grid: &Grid, key: &str, body: Vec<u8>) -> Result<(), PlanError> {
         Ok(()) | Err(_) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_that_follow_each_other_are_told_together() {
+        let [a, b] = ["a", "b"].map(StageName::new);
+        let mut members = Vec::new();
+        for (stage, item) in [(&a, 3), (&a, 4), (&a, 5), (&a, 7), (&b, 8), (&b, 9), (&a, 10)] {
+            add_member(&mut members, stage, item);
+        }
+        let of = |stage: &StageName, first, count| StageItems { stage: stage.clone(), first, count };
+        assert_eq!(members, [of(&a, 3, 3), of(&a, 7, 1), of(&b, 8, 2), of(&a, 10, 1)]);
+    }
+}

@@ -227,3 +227,76 @@ impl Leader {
         self.turns.waits = WaitsRow { jobs: waits.take(MAX_WAITS).collect() };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use grid_core::job::Job;
+    use grid_core::pipeline::{ItemSource, Pipeline, Range, Stage};
+    use grid_core::reason::{Failure, Reason};
+    use grid_core::submission::Submission;
+    use grid_core::wire::{ItemFailure, Outputs};
+
+    use super::*;
+
+    /// Three tasks of a stage `a`, handed out, and what was charged for them: ten seconds each.
+    fn charged() -> (Job, Bill) {
+        let items = ItemSource::Range(Range { first: 1, last: 3, step: 1 });
+        let stage = Stage::new(StageName::new("a"), items, grid_core::pipeline::Command::Argv(Vec::new()));
+        let pipeline = Pipeline::new("test", vec![stage]);
+        let submission = Submission::new(JobId::new("job"), jiff::Timestamp::UNIX_EPOCH, "/", pipeline);
+        let (mut job, mut bill) = (Job::new(Arc::new(submission)), Bill::default());
+        job.dispatch(0, &Tuning { max_items: 1, slots: 9, ..Tuning::default() }, 3);
+        bill.charge(&job, 10.0);
+        (job, bill)
+    }
+
+    /// The end of an execution that took so many seconds.
+    fn ended(first: u32, secs: u64) -> Manifest {
+        let text = serde_json::json!({
+            "v": 1, "job": "job", "stage": "a", "first": first, "count": 1, "attempt": 1, "worker": "w",
+            "started_ms": 0, "busy_us": secs * 1_000_000, "bytes_in": 0, "outputs": Outputs::default(),
+        });
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn what_a_task_was_charged_is_settled_by_what_it_took() {
+        let (_, mut bill) = charged();
+        bill.ended(&ended(1, 4));
+        bill.ended(&ended(0, 30));
+        bill.ended(&ended(1, 4));
+        assert_eq!(bill.ended, [(10.0, 4.0), (10.0, 30.0)], "each once");
+    }
+
+    #[test]
+    fn a_task_is_charged_once_and_as_long_as_it_is_out() {
+        let (mut job, mut bill) = charged();
+        bill.charge(&job, 99.0);
+        assert_eq!(bill.charged.values().copied().collect::<Vec<_>>(), [10.0; 3]);
+        job.apply(&ended(1, 4), 0, &mut || 0.5);
+        bill.charge(&job, 99.0);
+        let charged: Vec<u32> = bill.charged.keys().map(|(_, key)| key.first).collect();
+        assert_eq!(charged, [0, 2]);
+        job.sent(&StageName::new("a"), AttemptKey { first: 0, attempt: 1 }, 0);
+        bill.charged.clear();
+        bill.charge(&job, 7.0);
+        assert_eq!(bill.charged.len(), 1, "what was sent before is not handed out now");
+    }
+
+    #[test]
+    fn of_a_stage_what_succeeds_as_a_whole_says_how_long_a_task_takes() {
+        let mut bill = Bill::default();
+        let failure = ItemFailure { first: 4, count: 1, bytes_in: 0, failure: Failure::new(Reason::Exit, "failed") };
+        bill.ended(&ended(0, 3));
+        bill.ended(&ended(1, 5));
+        bill.ended(&ended(2, 4));
+        bill.ended(&Manifest { reused_from: Some(JobId::new("earlier")), ..ended(3, 100) });
+        bill.ended(&Manifest { failed: vec![failure], ..ended(4, 100) });
+        bill.ended(&Manifest { unrun: vec![(5, 1)], ..ended(5, 100) });
+        let expected = Ended { ok: 3, failed: 1, ok_secs: 12.0, ok_secs_squared: 50.0, longest_secs: 5.0 };
+        assert_eq!(bill.ended_of(&StageName::new("a")), expected);
+        assert_eq!(bill.ended_of(&StageName::new("b")), Ended::default());
+    }
+}

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use grid_core::ids::JobId;
 use grid_core::job::JobState;
-use grid_core::limits::{MAX_RECEIVES, QUEUE_BATCH};
+use grid_core::limits::{MAX_RECEIVES, MAX_RESENDS, QUEUE_BATCH};
 use grid_core::reason::Reason;
 use grid_core::rows::job_partition;
 use grid_core::wire::{Heartbeat, Report, RunningTask, TaskMessage, to_ascii_json};
 use infra::state::RowKey;
-use job_manager::view;
+use job_manager::{ManagerConfig, view};
 use tokio::time::sleep;
 
 use crate::yard::{Manager, Yard, heartbeat};
@@ -140,6 +140,40 @@ async fn what_comes_back_for_ever_is_given_up_in_the_end() {
         assert!(batch.len() < 2);
     }
     assert_eq!(yard.receipt(&job).await.stages[0].dead, 1);
+    manager.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_again_and_again_is_given_up_after_so_many_sends() {
+    let yard = Yard::new();
+    let job = yard.submit(ONE).await;
+    let manager = Manager::start(&yard.grid, "manager");
+    let mut sends = 0;
+    while yard.meta(&job).await.is_none_or(|meta| meta.state == JobState::Running) {
+        sends += yard.tasks().await.len();
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(sends, 1 + MAX_RESENDS as usize);
+    let receipt = yard.receipt(&job).await;
+    assert_eq!((receipt.stages[0].dead, receipt.stages[0].attempts), (1, 1));
+    manager.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_queue_gives_up_is_looked_for_and_counts_when_it_is_committed() {
+    let yard = Yard::new();
+    let job = yard.submit(ONE).await;
+    let manager = Manager::start(&yard.grid, "manager");
+    let (task, receipt) = yard.receive().await;
+    yard.commit(&task, None).await;
+    let began = tokio::time::Instant::now();
+    yard.grid.tasks.extend(&[receipt], Duration::ZERO).await.unwrap();
+    while yard.meta(&job).await.is_none_or(|meta| meta.state == JobState::Running) {
+        yard.grid.tasks.receive(QUEUE_BATCH, Duration::ZERO, Duration::ZERO).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(yard.meta(&job).await.unwrap().state, JobState::Succeeded);
+    assert!(began.elapsed() < ManagerConfig::default().patience, "nobody had to miss it first");
     manager.stop().await;
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use grid_core::job::JobState;
 use grid_core::rows::{LEADER, LeaderRow};
 use infra::faults::{FaultyState, StoreFaults};
-use infra::state::{Row, RowKey, StateStore, Write};
+use infra::state::{Expect, Row, RowKey, StateStore, Write};
 use infra::{Grid, Result, memory};
 use job_manager::{ManagerConfig, ManagerError, Role};
 use tokio::sync::watch;
@@ -224,6 +224,25 @@ async fn an_outage_is_waited_for_at_the_start_and_afterwards() {
     assert_eq!(yard.run_to_end(&job).await, JobState::Succeeded);
     manager.stop().await;
     alone.stop().await;
+}
+
+/// However it came to that: what is written of the lead is written on condition that nobody else has it.
+#[tokio::test(start_paused = true)]
+async fn whoever_sees_that_another_leads_stands_by_and_leaves_the_row_alone() {
+    let grid = memory::grid();
+    let mut manager = Manager::start(&grid, "a");
+    manager.is_to_lead().await;
+    let key = RowKey { partition: LEADER.into(), sort: LEADER.into() };
+    let version = grid.state.get(&key).await.unwrap().unwrap().version;
+    let other = LeaderRow { epoch: 9, name: "other".into(), life: "another".into(), lease_ms: 3_600_000 };
+    let body = Some(serde_json::to_vec(&other).unwrap());
+    let write = Write { key, expect: Expect::Version(version), epoch: 9, body, expires_ms: None };
+    grid.state.write(vec![write]).await.unwrap().remove(0).unwrap();
+    sleep(lease() / 2).await;
+    assert!(!manager.leads(), "it was to be renewed by now");
+    sleep(lease() * 10).await;
+    assert_eq!((leader_row(&grid).await, manager.leads()), (other, false));
+    manager.stop().await;
 }
 
 /// Every answer of the table may be lost, and every write may come late: they agree on one leader in the end, and no two

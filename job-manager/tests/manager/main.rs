@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod bills;
+mod blame;
 mod calls;
 mod control;
 mod copies;
@@ -11,6 +12,7 @@ mod http;
 mod lead;
 mod notify;
 mod rebuild;
+mod reuse;
 mod rounds;
 mod stop;
 mod turns;

@@ -108,6 +108,35 @@ pub fn request(text: &str) -> SubmitRequest {
     SubmitRequest::of_defaults(grid_core::pipeline::parse(text, "pipeline.yaml").unwrap()).unwrap()
 }
 
+/// What the execution of a task commits that writes nothing; all of its items fail where a reason is given.
+pub fn manifest_of(task: &TaskMessage, reason: Option<Reason>) -> Manifest {
+    let failure = |reason| ItemFailure {
+        first: task.first,
+        count: task.count,
+        bytes_in: 0,
+        failure: Failure { exit: Some(3), ..Failure::new(reason, "it failed") },
+    };
+    Manifest {
+        v: WIRE_VERSION,
+        job: task.job.clone(),
+        stage: task.stage.clone(),
+        first: task.first,
+        count: task.count,
+        attempt: task.attempt,
+        worker: WorkerId::new("test"),
+        copy: task.copy,
+        started_ms: 0,
+        busy_us: 1,
+        bytes_in: 0,
+        outputs: Default::default(),
+        failed: reason.map(failure).into_iter().collect(),
+        unrun: Vec::new(),
+        log: None,
+        params: Default::default(),
+        reused_from: None,
+    }
+}
+
 impl Yard {
     pub fn new() -> Self {
         Self { grid: infra::memory::grid() }
@@ -153,33 +182,9 @@ impl Yard {
 
     /// Commits a task without a word.
     pub async fn commit(&self, task: &TaskMessage, reason: Option<Reason>) {
-        let failure = |reason| ItemFailure {
-            first: task.first,
-            count: task.count,
-            bytes_in: 0,
-            failure: Failure { exit: Some(3), ..Failure::new(reason, "it failed") },
-        };
-        let manifest = Manifest {
-            v: WIRE_VERSION,
-            job: task.job.clone(),
-            stage: task.stage.clone(),
-            first: task.first,
-            count: task.count,
-            attempt: task.attempt,
-            worker: WorkerId::new("test"),
-            copy: task.copy,
-            started_ms: 0,
-            busy_us: 1,
-            bytes_in: 0,
-            outputs: Default::default(),
-            failed: reason.map(failure).into_iter().collect(),
-            unrun: Vec::new(),
-            log: None,
-            params: Default::default(),
-            reused_from: None,
-        };
         let key = layout::manifest(&task.job, &task.stage, task.key());
-        self.grid.objects.create(&key, serde_json::to_vec(&manifest).unwrap().into()).await.unwrap();
+        let manifest = serde_json::to_vec(&manifest_of(task, reason)).unwrap();
+        self.grid.objects.create(&key, manifest.into()).await.unwrap();
     }
 
     pub async fn report(&self, report: &Report) {
