@@ -19,10 +19,19 @@ pub(super) const FILE: &str = "lock";
 const AFTER_DEATH: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(5);
 
-/// A folder in the hands of this process.
+/// A folder in the hands of this process, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// In so many words: a child that this process is just starting has the file open too, and would go on holding the lock.
+    fn drop(&mut self) {
+        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the state folder is not given back before all who have it open have ended");
+        }
+    }
 }
 
 impl Lock {
@@ -44,7 +53,7 @@ impl Lock {
             std::thread::sleep(STEP);
         }
         sign(&mut file).map_err(|cause| io_error("write", &path, cause))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -100,6 +109,16 @@ mod tests {
         begun.recv().unwrap();
         drop(held);
         next.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_folder_is_given_back_although_a_child_that_is_just_being_started_has_its_lock_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = Lock::take(dir.path()).unwrap();
+        let inherited = held.file.try_clone().unwrap();
+        drop(held);
+        Lock::take(dir.path()).unwrap();
+        drop(inherited);
     }
 
     #[test]
