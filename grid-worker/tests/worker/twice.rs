@@ -31,6 +31,24 @@ async fn worker_dies(yard: &Yard) {
     assert_eq!(yard.grid.tasks.receive(1, LEASE, Duration::ZERO).await.unwrap().len(), 1);
 }
 
+/// The grid as a worker has it that reads nothing until the weather turns fair, and cannot keep its leases.
+fn held_up(yard: &Yard) -> (WorkerGrid, Arc<Gate>) {
+    let (grid, gate) = (yard.grid.for_worker(), Arc::new(Gate::new(yard.grid.objects.clone())));
+    gate.turn(Weather::Outage);
+    (WorkerGrid { tasks: Arc::new(Deaf(grid.tasks.clone())), objects: gate.clone(), ..grid }, gate)
+}
+
+/// A worker has to wait with a task until its message comes again.
+async fn comes_again_while_it_waits(yard: &Yard) {
+    let (held_up, gate) = held_up(yard);
+    let worker = yard.start_with(yard.config("w"), held_up);
+    yard.send(&task("s", 0, 1)).await;
+    tokio::time::sleep(LEASE * 2).await;
+    gate.turn(Weather::Fair);
+    yard.idle().await;
+    worker.drain().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_whose_worker_died_before_the_commit_is_run_again() {
     let yard = calm().await;
@@ -133,15 +151,7 @@ async fn a_message_that_comes_again_while_its_task_waits_is_not_run_when_it_was_
     yard.work().await;
     yard.said().await;
 
-    let (grid, gate) = (yard.grid.for_worker(), Arc::new(Gate::new(yard.grid.objects.clone())));
-    gate.turn(Weather::Outage);
-    let held_up = WorkerGrid { tasks: Arc::new(Deaf(grid.tasks.clone())), objects: gate.clone(), ..grid };
-    let worker = yard.start_with(yard.config("w"), held_up);
-    yard.send(&task("s", 0, 1)).await;
-    tokio::time::sleep(LEASE * 2).await;
-    gate.turn(Weather::Fair);
-    yard.idle().await;
-    worker.drain().await.unwrap();
+    comes_again_while_it_waits(&yard).await;
     assert_eq!(yard.runner.runs(), [(0, 1)], "only the first time");
     assert_eq!(yard.said().await.completions, [completion("s", 0, 1)]);
 }
@@ -149,15 +159,7 @@ async fn a_message_that_comes_again_while_its_task_waits_is_not_run_when_it_was_
 #[tokio::test(start_paused = true)]
 async fn a_message_that_comes_again_while_its_task_waits_is_run_once_when_nothing_was_committed() {
     let yard = calm().await;
-    let (grid, gate) = (yard.grid.for_worker(), Arc::new(Gate::new(yard.grid.objects.clone())));
-    gate.turn(Weather::Outage);
-    let held_up = WorkerGrid { tasks: Arc::new(Deaf(grid.tasks.clone())), objects: gate.clone(), ..grid };
-    let worker = yard.start_with(yard.config("w"), held_up);
-    yard.send(&task("s", 0, 1)).await;
-    tokio::time::sleep(LEASE * 2).await;
-    gate.turn(Weather::Fair);
-    yard.idle().await;
-    worker.drain().await.unwrap();
+    comes_again_while_it_waits(&yard).await;
     assert_eq!(yard.runner.runs(), [(0, 1)]);
     assert_eq!(yard.manifest("s", 0, 1).await.committed(), [(0, 1)]);
 }
@@ -165,9 +167,7 @@ async fn a_message_that_comes_again_while_its_task_waits_is_run_once_when_nothin
 #[tokio::test(start_paused = true)]
 async fn a_task_whose_lease_was_lost_while_it_waited_is_left_to_whoever_has_it() {
     let yard = slow(60).await;
-    let (grid, gate) = (yard.grid.for_worker(), Arc::new(Gate::new(yard.grid.objects.clone())));
-    gate.turn(Weather::Outage);
-    let held_up = WorkerGrid { tasks: Arc::new(Deaf(grid.tasks.clone())), objects: gate.clone(), ..grid };
+    let (held_up, gate) = held_up(&yard);
     yard.send(&task("s", 0, 1)).await;
     let a = yard.start_with(WorkerConfig { slots: 1, ..yard.config("a") }, held_up);
     until(async || yard.grid.tasks.depth().await.unwrap().in_flight == 1).await;

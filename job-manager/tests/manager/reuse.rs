@@ -2,7 +2,6 @@
 
 use grid_core::ids::JobId;
 use grid_core::job::JobState;
-use grid_core::layout;
 use grid_core::wire::{Manifest, Outputs, Pack};
 
 use crate::yard::{Leader, Yard, manifest_of};
@@ -20,9 +19,7 @@ async fn run(yard: &Yard, job: &JobId, values: &[&str]) -> u32 {
             let written = &values[task.first as usize..][..task.count as usize];
             let stdout = written.iter().map(|value| (value.len() as u64, 0)).collect();
             let outputs = Outputs { pack: Pack::Text(written.concat()), stdout, ..Outputs::default() };
-            let manifest = Manifest { outputs, ..manifest_of(&task, None) };
-            let key = layout::manifest(&task.job, &task.stage, task.key());
-            yard.grid.objects.create(&key, serde_json::to_vec(&manifest).unwrap().into()).await.unwrap();
+            yard.write(&Manifest { outputs, ..manifest_of(&task, None) }).await;
             yard.completed(&task).await;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

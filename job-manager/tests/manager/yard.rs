@@ -182,9 +182,13 @@ impl Yard {
 
     /// Commits a task without a word.
     pub async fn commit(&self, task: &TaskMessage, reason: Option<Reason>) {
-        let key = layout::manifest(&task.job, &task.stage, task.key());
-        let manifest = serde_json::to_vec(&manifest_of(task, reason)).unwrap();
-        self.grid.objects.create(&key, manifest.into()).await.unwrap();
+        self.write(&manifest_of(task, reason)).await;
+    }
+
+    /// Writes a manifest, the first of its attempt.
+    pub async fn write(&self, manifest: &Manifest) {
+        let key = layout::manifest(&manifest.job, &manifest.stage, manifest.key());
+        self.grid.objects.create(&key, serde_json::to_vec(manifest).unwrap().into()).await.unwrap();
     }
 
     pub async fn report(&self, report: &Report) {

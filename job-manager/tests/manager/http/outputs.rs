@@ -4,14 +4,13 @@ use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use futures::StreamExt;
 use grid_api::{JobState, JobStatus, LogEntry, OutputFile, Page};
-use grid_core::ids::{JobId, WorkerId};
+use grid_core::ids::JobId;
 use grid_core::layout;
-use grid_core::limits::WIRE_VERSION;
 use grid_core::wire::{Manifest, OutputFile as Packed, Outputs, Pack, TaskMessage};
 use tokio::time::{Duration, sleep};
 
 use super::site::{Site, TWO, request};
-use crate::yard::{Leader, Yard};
+use crate::yard::{Leader, Yard, manifest_of};
 
 /// Two items in one task each; the first prints, the second leaves two files.
 pub const PIPELINE: &str = "name: p\nstages:\n  work: {matrix: {system: [eu/de, us]}, run: [\"true\"]}\n";
@@ -28,27 +27,7 @@ pub async fn commit(yard: &Yard, task: &TaskMessage, outputs: Outputs) {
     };
     let lines: String = (task.first..task.first + task.count).map(line).collect();
     yard.grid.objects.put(&log, lines.into()).await.unwrap();
-    let manifest = Manifest {
-        v: WIRE_VERSION,
-        job: task.job.clone(),
-        stage: task.stage.clone(),
-        first: task.first,
-        count: task.count,
-        attempt: task.attempt,
-        worker: WorkerId::new("test"),
-        copy: 0,
-        started_ms: 0,
-        busy_us: 1,
-        bytes_in: 0,
-        outputs,
-        failed: Vec::new(),
-        unrun: Vec::new(),
-        log: Some(log),
-        params: Default::default(),
-        reused_from: None,
-    };
-    let key = layout::manifest(&task.job, &task.stage, task.key());
-    yard.grid.objects.create(&key, serde_json::to_vec(&manifest).unwrap().into()).await.unwrap();
+    yard.write(&Manifest { outputs, log: Some(log), ..manifest_of(task, None) }).await;
     yard.completed(task).await;
 }
 
