@@ -60,6 +60,23 @@ impl Submission {
             tenant: String::new(),
         }
     }
+
+    /// When it was accepted, Unix milliseconds.
+    pub fn submitted_ms(&self) -> u64 {
+        u64::try_from(self.submitted.as_millisecond()).unwrap_or(0)
+    }
+
+    /// When the job is due, Unix milliseconds; `None` without a deadline.
+    pub fn due_ms(&self) -> Option<u64> {
+        let deadline = self.pipeline.terms.deadline?;
+        Some(self.submitted_ms().saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// When a task has to start at the latest that takes so many seconds and is to end before the job is due, Unix milliseconds;
+    /// `None` without a deadline.
+    pub fn start_by_ms(&self, task_secs: f64) -> Option<u64> {
+        Some(self.due_ms()?.saturating_sub((task_secs * 1e3) as u64))
+    }
 }
 
 /// A file for the folder in which commands run.
@@ -117,5 +134,23 @@ impl Compression {
             }
             _ => Self::None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::terms::Terms;
+
+    #[test]
+    fn a_task_starts_in_time_for_it_to_end_when_the_job_is_due() {
+        let mut job = Submission::new(JobId::new("job"), Timestamp::UNIX_EPOCH, "/", Pipeline::new("test", Vec::new()));
+        job.submitted = Timestamp::from_millisecond(1_000).unwrap();
+        assert_eq!((job.due_ms(), job.start_by_ms(1.5)), (None, None));
+        job.pipeline.terms = Terms { deadline: Some(Duration::from_secs(60)), ..Terms::default() };
+        assert_eq!((job.due_ms(), job.start_by_ms(1.5)), (Some(61_000), Some(59_500)));
+        assert_eq!(job.start_by_ms(100.0), Some(0), "it is late already");
     }
 }

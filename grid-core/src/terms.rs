@@ -107,12 +107,6 @@ impl Terms {
         *self == Self::default()
     }
 
-    /// When the job is due, Unix milliseconds.
-    pub fn due_ms(&self, accepted_ms: u64) -> Option<u64> {
-        let after = self.deadline.map(|deadline| u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
-        after.map(|after_ms| accepted_ms.saturating_add(after_ms))
-    }
-
     /// Where the budget stands: dollars spent, and those that what runs will still cost. What runs counts as spent, so
     /// that a budget is exceeded by no more than estimates are wrong.
     pub fn budget_state(&self, spent_usd: f64, running_usd: f64) -> BudgetState {
@@ -131,7 +125,7 @@ mod tests {
         let file = Terms { deadline: Some(Duration::from_secs(60)), priority: Priority::new(-1), ..Terms::default() };
         let submitted = Terms { priority: Priority::new(3), ..Terms::default() };
         let expected = Terms { priority: Priority::new(3), ..file };
-        assert_eq!((submitted.or(file), expected.due_ms(1_000)), (expected, Some(61_000)));
+        assert_eq!(submitted.or(file), expected);
         assert!(Terms::default().is_empty() && !file.is_empty());
     }
 

@@ -169,7 +169,6 @@ impl Leader {
             let job = desk.job();
             let submission = job.submission();
             let (terms, out) = (submission.pipeline.terms, job.handed_out() as u64);
-            let arrived_ms = u64::try_from(submission.submitted.as_millisecond()).unwrap_or(0);
             let ready = job.offer(now_ms, tuning);
             let task_secs = ready.and_then(|ready| ready.task_secs);
             let secs = task_secs.unwrap_or(GUESS_SECS);
@@ -180,15 +179,14 @@ impl Leader {
             if let Some(left) = left.get(id) {
                 tasks = tasks.min(self.affordable(*left, task_secs, out));
             }
-            let start_by = terms.due_ms(arrived_ms).map(|due_ms| due_ms.saturating_sub((secs * 1e3) as u64));
             let offer = Offer {
                 tenant: submission.tenant.clone(),
                 priority: terms.priority.unwrap_or_default(),
                 tasks,
                 task_secs: secs,
                 out,
-                start_by_ms: start_by,
-                arrived_ms,
+                start_by_ms: submission.start_by_ms(secs),
+                arrived_ms: submission.submitted_ms(),
                 is_unmeasured: task_secs.is_none(),
             };
             (id.clone(), offer)

@@ -126,6 +126,22 @@ async fn a_lease_is_kept_for_as_long_as_the_task_takes() {
     assert_eq!(yard.said().await.completions, [completion("s", 0, 1)]);
 }
 
+/// A message that came a second time would have its task announced.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_kept_for_as_long_as_the_task_waits() {
+    let (yard, gate) = Yard::behind_gate(Scripted::echo(), vec![stage("s", numbers(9))]).await;
+    yard.send(&task("s", 0, 1)).await;
+    gate.turn(Weather::Outage);
+    let config = WorkerConfig { heartbeat: Duration::from_secs(60), ..yard.config("w") };
+    let worker = yard.start_with(config, yard.grid.for_worker());
+    tokio::time::sleep(LEASE * 3).await;
+    gate.turn(Weather::Fair);
+    yard.idle().await;
+    worker.drain().await.unwrap();
+    assert_eq!(yard.runner.runs(), [(0, 1)]);
+    assert!(yard.said().await.heartbeats.iter().all(|beat| beat.running.is_empty()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_attempt_whose_lease_was_lost_goes_on_and_the_first_commit_counts() {
     let yard = slow(10).await;

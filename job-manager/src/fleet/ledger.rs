@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use grid_core::ids::{AttemptKey, ClassName, JobId, MachineId, StageName};
-use grid_core::job::{Job, TaskPhase, Tuning};
+use grid_core::job::{TaskPhase, Tuning};
 use grid_core::scale::{Demand, Ended};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -88,7 +88,10 @@ impl Leader {
         }
         let tuning = Tuning { slots: self.workers.slots(now).max(1), ..self.config.tuning };
         let mut jobs: Vec<&Desk> = self.desks.values().collect();
-        jobs.sort_by_key(|desk| (due_ms(desk.job()).unwrap_or(u64::MAX), arrived_ms(desk.job())));
+        jobs.sort_by_key(|desk| {
+            let submission = desk.job().submission();
+            (submission.due_ms().unwrap_or(u64::MAX), submission.submitted_ms())
+        });
         let demand = jobs.into_iter().flat_map(|desk| demand_of(desk, &lookout.begun, &tuning, as_of_ms)).collect();
         let heard = self.workers.live(now).filter_map(|heartbeat| {
             let busy = heartbeat.running.len() as u32;
@@ -99,14 +102,6 @@ impl Leader {
         self.turns.suspended.clone_from(&lookout.suspended.borrow_and_update());
         self.lookout = Some(lookout);
     }
-}
-
-fn arrived_ms(job: &Job) -> u64 {
-    u64::try_from(job.submission().submitted.as_millisecond()).unwrap_or(0)
-}
-
-fn due_ms(job: &Job) -> Option<u64> {
-    job.submission().pipeline.terms.due_ms(arrived_ms(job))
 }
 
 /// The demand of a job, stage by stage.
@@ -135,8 +130,8 @@ fn demand_of(desk: &Desk, begun: &BTreeMap<Running, u64>, tuning: &Tuning, now_m
                 class: class_of(&submission.pipeline.name, &stage.name),
                 waiting,
                 running,
-                arrived_ms: arrived_ms(job),
-                deadline_ms: due_ms(job),
+                arrived_ms: submission.submitted_ms(),
+                deadline_ms: submission.due_ms(),
                 ended,
             });
         }

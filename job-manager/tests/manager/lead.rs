@@ -226,6 +226,20 @@ async fn an_outage_is_waited_for_at_the_start_and_afterwards() {
     alone.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_renewal_whose_answer_was_lost_does_not_cost_the_lead() {
+    let calm = memory::grid();
+    let faults = StoreFaults { fail_after: 0.1, ..StoreFaults::default() };
+    let state = Arc::new(FaultyState::new(calm.state.clone(), faults));
+    let mut manager = Manager::start(&Grid { state, ..calm.clone() }, "a");
+    manager.is_to_lead().await;
+    let epoch = leader_row(&calm).await.epoch;
+    manager.role.borrow_and_update();
+    sleep(lease() * 100).await;
+    assert_eq!((leader_row(&calm).await.epoch, manager.role.has_changed().unwrap()), (epoch, false));
+    manager.stop().await;
+}
+
 /// However it came to that: what is written of the lead is written on condition that nobody else has it.
 #[tokio::test(start_paused = true)]
 async fn whoever_sees_that_another_leads_stands_by_and_leaves_the_row_alone() {

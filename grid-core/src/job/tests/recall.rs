@@ -7,7 +7,7 @@ use super::world::{World, all, each, name, numbers, stage};
 use crate::ids::AttemptKey;
 use crate::limits::SHARD_ITEMS;
 use crate::reason::Reason;
-use crate::wire::Manifest;
+use crate::wire::{Manifest, TaskMessage};
 
 /// A world of so many items, and a recall of which nothing is recalled yet.
 fn begin(items: u32) -> (World, Recall) {
@@ -133,4 +133,23 @@ fn of_a_task_of_which_items_went_on_by_themselves_the_rest_is_out() {
     let job = recall.finish(Meta::new("test"));
     assert_eq!(tasks(&job), [(0, 1, 2), (2, 1, 2), (3, 1, 2), (5, 1, 2)]);
     assert_eq!(job.view()[0].ok, 2);
+}
+
+#[test]
+fn what_a_message_says_was_spent_counts() {
+    let mut stubborn = stage("a", numbers(1));
+    stubborn.retry.attempts = 4;
+    let mut world = World::of(vec![stubborn]);
+    world.job.dispatch(0, &Tuning::default(), 9);
+    let sent = world.job.due().remove(0).task;
+    let mut recall = Recall::new(world.job.submission().clone(), &BTreeMap::new());
+    recall.handed_out(&TaskMessage { attempt: 3, failures: 2, memory_factor: 4.0, ..sent }).unwrap();
+
+    let mut job = recall.finish(Meta::new("test"));
+    job.apply(&ended(&world, (0, 3), 1, 0, &[0]), 0, &mut || 0.5);
+    job.dispatch(60_000, &Tuning::default(), 9);
+    let next = job.due().remove(0).task;
+    assert_eq!((next.attempt, next.failures, next.memory_factor), (4, 3, 4.0));
+    job.apply(&ended(&world, (0, 4), 1, 0, &[0]), 60_000, &mut || 0.5);
+    assert_eq!(job.dead(&name("a")), [0]);
 }
