@@ -46,7 +46,9 @@ impl Quotes {
             if !was_escaped {
                 self.step(c, chars.peek().copied());
             }
-            self.previous = Some(if was_escaped { 'x' } else { c });
+            // `$$` is a whole: what follows is not after a `$`.
+            let is_whole = was_escaped || (c == '$' && self.previous == Some('$'));
+            self.previous = Some(if is_whole { 'x' } else { c });
         }
     }
 
@@ -55,6 +57,24 @@ impl Quotes {
         let place = self.current();
         self.previous = Some('x');
         place
+    }
+
+    /// A value that comes next, as (part of) one word, before `next`. An error says where it would stand: no quoting is safe there.
+    pub(super) fn put(&mut self, value: &str, next: Option<char>) -> Result<String, &'static str> {
+        // Without quotes `$x` and `~` would go on in it, and a number before `>` would be no text, wherever it begins.
+        let is_of_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        let goes_on = self.previous.is_some_and(|c| is_of_name(c) || c == '~');
+        let is_apart = !goes_on && !next.is_some_and(|c| is_of_name(c) || matches!(c, '<' | '>' | '\\'));
+        let quoted = || format!("'{}'", value.replace('\'', r"'\''"));
+        let is_inert = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@%+,".contains(&b);
+        Ok(match self.place() {
+            Place::Unsafe(place) => return Err(place),
+            Place::Bare if is_apart && is_number(value) => value.to_owned(),
+            Place::Bare => quoted(),
+            Place::Double if is_apart && value.bytes().all(is_inert) => value.to_owned(),
+            Place::Double => format!("\"{}\"", quoted()),
+            Place::Single => value.replace('\'', r"'\''"),
+        })
     }
 
     fn current(&self) -> Place {
@@ -169,19 +189,10 @@ impl Quotes {
     }
 }
 
-/// The value as (part of) one word at that place, which must not be unsafe. What needs no quotes gets none, so that
-/// numbers work in arithmetic.
-pub(super) fn quote(value: &str, place: Place) -> String {
-    let is_inert = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@%+,".contains(&b);
-    if !value.is_empty() && value.bytes().all(is_inert) {
-        return value.to_owned();
-    }
-    let quoted = format!("'{}'", value.replace('\'', r"'\''"));
-    match place {
-        Place::Bare | Place::Unsafe(_) => quoted,
-        Place::Double => format!("\"{quoted}\""),
-        Place::Single => format!("'{quoted}'"),
-    }
+/// Whether it is one of arithmetic, which knows no quotes.
+fn is_number(value: &str) -> bool {
+    let digits = value.strip_prefix('-').unwrap_or(value);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -206,9 +217,7 @@ mod tests {
         let mut shell = String::new();
         for (number, piece) in text.split('@').enumerate() {
             if number > 0 {
-                let place = quotes.place();
-                assert!(!matches!(place, Place::Unsafe(_)), "{text}");
-                shell.push_str(&quote(value, place));
+                shell.push_str(&quotes.put(value, piece.chars().next()).expect(text));
             }
             quotes.read(piece);
             shell.push_str(piece);
@@ -218,9 +227,10 @@ mod tests {
 
     #[test]
     fn quotes_are_followed() {
-        for text in
-            ["@", "a @", "'a'@", "\"a\"@", r"\'@", "$x@", "$(a @", "\"$(a @", "a # b\n@", "a#b@", "$((1 + @", "(a) @"]
-        {
+        for text in [
+            "@", "a @", "'a'@", "$$@", "\"$$(\"@", "\"a\"@", r"\'@", "$x@", "$(a @", "\"$(a @", "a # b\n@", "a#b@",
+            "$((1 + @", "(a) @",
+        ] {
             assert_eq!(place(text), Place::Bare, "{text}");
         }
         for text in ["\"@", "\"a'@", "\"\\\"@", "\"$(a \"@", "\"$(a)@", "\"$x @"] {
@@ -252,21 +262,29 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_plain_words_need_no_quotes() {
+    fn a_number_has_no_quotes_where_it_is_a_number_without_them() {
         assert_eq!(put("echo $(( @ * 2 ))", "21"), "echo $(( 21 * 2 ))");
-        assert_eq!(put("@ '@' \"@\"", ""), "'' '''''' \"\"''\"\"");
+        assert_eq!(put("echo $(( 2 * @ ))", "-1"), "echo $(( 2 * -1 ))");
+        assert_eq!(put("echo @>out @<in @6>out @\\\n>out", "2"), "echo '2'>out '2'<in '2'6>out '2'\\\n>out");
+        assert_eq!(put(r#"a $x@ "$x@ @" ~@ @@"#, "1"), r#"a $x'1' "$x"'1'" 1" ~'1' 1'1'"#);
+    }
+
+    #[test]
+    fn every_other_value_has_quotes_where_a_shell_could_take_it_for_more_than_text() {
+        assert_eq!(put("@ '@' \"@\"", ""), "'' '' \"\"");
+        assert_eq!(put("@ a; echo {@} '@' \"@/x\"", "if"), "'if' a; echo {'if'} 'if' \"if/x\"");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_shell_reads_back_every_value_wherever_it_stands(value in r#"[a'"$`\\(){};&|<>*?#~= \n!-]{0,12}"#) {
-            let text = "printf '%s|' @ \"@\" '@' x@y \"$(printf %s @)\" \"a'@'b\" '\"@\"'";
+        fn a_shell_reads_back_every_value_wherever_it_stands(value in r#"[a2'"$`\\(){};&|<>*?#~= \n!-]{0,12}"#) {
+            let text = "v=w; printf '%s|' @ \"@\" '@' x@y \"$(printf %s @)\" \"a'@'b\" '\"@\"' $v@ \"$v@\"; printf '%s|' @>&1";
             let output = Command::new("/bin/sh").args(["-c", &put(text, &value)]).output().unwrap();
             let got = String::from_utf8(output.stdout).unwrap();
             let substituted = value.trim_end_matches('\n');
-            let expected = format!("{value}|{value}|{value}|x{value}y|{substituted}|a'{value}'b|\"{value}\"|");
+            let expected = format!("{value}|{value}|{value}|x{value}y|{substituted}|a'{value}'b|\"{value}\"|w{value}|w{value}|{value}|");
             prop_assert_eq!(got, expected);
         }
     }

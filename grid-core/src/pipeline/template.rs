@@ -6,7 +6,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::model::{Template, TemplatePart};
-use super::shell::{Place, Quotes};
+use super::shell::Quotes;
 use crate::items::Key;
 
 /// What a template's expressions stand for, for one item.
@@ -65,7 +65,7 @@ impl Template {
     pub fn render(&self, values: TemplateValues<'_>, quoting: Quoting) -> Result<String, RenderError> {
         let mut rendered = String::new();
         let mut quotes = Quotes::default();
-        for part in &self.parts {
+        for (nth, part) in self.parts.iter().enumerate() {
             let value = match part {
                 TemplatePart::Text(text) => {
                     quotes.read(text);
@@ -78,10 +78,13 @@ impl Template {
                 Quoting::None => rendered.push_str(&value),
                 Quoting::FileName if *part == TemplatePart::Item => rendered.push_str(&value),
                 Quoting::FileName => rendered.push_str(&crate::items::key::encode_value(&value)),
-                Quoting::Shell => match quotes.place() {
-                    Place::Unsafe(place) => return Err(RenderError::Unquotable(place)),
-                    place => rendered.push_str(&super::shell::quote(&value, place)),
-                },
+                Quoting::Shell => {
+                    let next = match self.parts.get(nth + 1) {
+                        Some(TemplatePart::Text(text)) => text.chars().next(),
+                        _ => None,
+                    };
+                    rendered.push_str(&quotes.put(&value, next).map_err(RenderError::Unquotable)?);
+                }
             }
         }
         Ok(rendered)
@@ -199,7 +202,7 @@ mod tests {
     fn values_are_written_for_where_they_go() {
         let text = "x=${{ params.year }} ${{ key.file }} ${{ item }}";
         assert_eq!(render(text, Quoting::None), Ok("x=20 25 a/b's a%2Fb%27s".into()));
-        assert_eq!(render(text, Quoting::Shell), Ok(r"x='20 25' 'a/b'\''s' a%2Fb%27s".into()));
+        assert_eq!(render(text, Quoting::Shell), Ok(r"x='20 25' 'a/b'\''s' 'a%2Fb%27s'".into()));
         assert_eq!(render(text, Quoting::FileName), Ok("x=20%2025 a%2Fb%27s a%2Fb%27s".into()));
     }
 

@@ -44,8 +44,13 @@ async fn find_remote(sources: &Sources, spec: &str) -> Result<Vec<Found>, InputE
         return Ok(vec![found(root, key, key.rfind('/').map_or(0, |slash| slash + 1))]);
     }
     let is_glob = key.contains(['*', '?', '[']);
-    let pattern =
-        glob::Pattern::new(key).map_err(|error| InputError::Invalid(format!("{spec} is no glob: {error}")))?;
+    if is_glob && key.ends_with('/') {
+        return Err(matches_folders(spec));
+    }
+    let no_glob = |error| InputError::Invalid(format!("{spec} is no glob: {error}"));
+    // A slash ends a part of a path, also within brackets.
+    key.split('/').try_for_each(|part| glob::Pattern::new(part).map(drop)).map_err(no_glob)?;
+    let pattern = glob::Pattern::new(key).map_err(no_glob)?;
     let fixed = folder_part(key, is_glob);
     let mut files = Vec::new();
     let mut after: Option<String> = None;
@@ -53,9 +58,13 @@ async fn find_remote(sources: &Sources, spec: &str) -> Result<Vec<Found>, InputE
         let page = store.list(&fixed, after.as_deref(), LIST_PAGE).await.map_err(from_store)?;
         let is_last = page.len() < LIST_PAGE;
         after = page.last().map(|meta| meta.key.clone());
-        let matches = page.iter().filter(|meta| !is_glob || pattern.matches_with(&meta.key, local::GLOB_OPTIONS));
-        let visible = matches.filter(|meta| !local::is_hidden(&meta.key[fixed.len()..]) && !meta.key.ends_with('/'));
-        files.extend(visible.map(|meta| found(root, &meta.key, fixed.len())));
+        // A glob can ask for hidden ones.
+        let is_meant = |key: &str| match is_glob {
+            true => pattern.matches_with(key, local::GLOB_OPTIONS),
+            false => !local::is_hidden(&key[fixed.len()..]),
+        };
+        let meant = page.iter().filter(|meta| is_meant(&meta.key) && !meta.key.ends_with('/'));
+        files.extend(meant.map(|meta| found(root, &meta.key, fixed.len())));
         if is_last {
             break;
         }
@@ -66,6 +75,11 @@ async fn find_remote(sources: &Sources, spec: &str) -> Result<Vec<Found>, InputE
         )));
     }
     Ok(files)
+}
+
+/// A glob that ends with a slash.
+pub(super) fn matches_folders(glob: &str) -> InputError {
+    InputError::Missing(format!("{glob} matches folders, and no files: write {glob}* or {glob}**"))
 }
 
 fn found(root: &str, key: &str, name_at: usize) -> Found {

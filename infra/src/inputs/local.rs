@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use glob::{MatchOptions, Pattern};
 
 use crate::inputs::InputError;
-use crate::inputs::find::Found;
+use crate::inputs::find::{Found, matches_folders};
 
 /// As in a shell: `*` matches neither a slash nor a leading dot.
 pub(super) const GLOB_OPTIONS: MatchOptions =
@@ -16,9 +16,16 @@ pub(super) const GLOB_OPTIONS: MatchOptions =
 
 /// The files that `path` (a file, a folder or a glob, relative to `base_dir`) names; never none.
 pub(super) fn find(path: &Path, base_dir: &Path) -> Result<Vec<Found>, InputError> {
+    let is_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
     let path = without_dots(&base_dir.join(path)).map_err(|error| unreadable(path, &error))?;
     let mut found = match fs::metadata(&path) {
         Ok(meta) if meta.is_dir() => walk(&path)?,
+        Ok(_) if is_folder => {
+            return Err(InputError::Missing(format!("{} is a file: write it without the slash", path.display())));
+        }
+        Err(_) if is_folder && glob_parts(&path, base_dir).is_some() => {
+            return Err(matches_folders(&format!("{}/", path.display())));
+        }
         Ok(meta) => vec![found(&path, path.parent().unwrap_or(Path::new("/")), &meta)?],
         Err(error) => match glob_parts(&path, base_dir) {
             Some((fixed, pattern)) => matches(&fixed, &pattern)?,

@@ -14,8 +14,10 @@ mod mutate;
 mod names;
 mod pipelines;
 mod records;
+mod shell;
 mod site;
 mod slices;
+mod templates;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -38,7 +40,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "checkpoints", run: checkpoints::run, words: &checkpoints::WORDS },
     Target { name: "records", run: records::run, words: &["\n", "\r\n", "\"", "\"\"", ",", "\",\"", "\u{feff}", "\0"] },
     Target { name: "slices", run: slices::run, words: &["\n", "\r\n", "\"", "\"\"", ",", "\",\"", "\u{feff}", "\0"] },
@@ -46,6 +48,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "wire", run: wire::run, words: &wire::WORDS },
     Target { name: "http", run: http::run, words: &http::WORDS },
     Target { name: "pipelines", run: pipelines::run, words: &pipelines::WORDS },
+    Target { name: "templates", run: templates::run, words: &templates::WORDS },
     Target {
         name: "names",
         run: names::run,

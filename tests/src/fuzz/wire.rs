@@ -8,9 +8,12 @@ use grid_core::ids::JobId;
 use grid_core::items::plan::{ChunkItems, PlanChunk, PlanSummary};
 use grid_core::items::{decode_slices, encode_slices};
 use grid_core::job::{Job, META, Meta, StoredRow};
-use grid_core::rows::{IdempotencyRow, JobRow, LeaderRow, PipelineRow, SubmissionRow, TokenRow, UploadRow, WorkerRow};
+use grid_core::rows::{
+    ActiveRow, GroupRow, IdempotencyRow, JobRow, LeaderRow, PipelineRow, PoolRow, SubmissionRow, TokenRow, UploadRow,
+    WaitsRow, WorkerRow,
+};
 use grid_core::submission::Submission;
-use grid_core::wire::{Manifest, Report, TaskMessage, to_ascii_json};
+use grid_core::wire::{MachineOrder, ManagerSign, Manifest, Report, TaskMessage, to_ascii_json};
 use infra::outputs::Committed;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,10 +54,18 @@ pub(super) fn run(bytes: &[u8]) {
         }),
         6 => again::<Meta>(body, |_| {}),
         7 => rows(body),
-        8 => again::<JobRow>(body, |_| {}),
+        8 => {
+            again::<JobRow>(body, |_| {});
+            again::<ActiveRow>(body, |_| {});
+            again::<WaitsRow>(body, |_| {});
+        }
         9 => {
             again::<LeaderRow>(body, |_| {});
             again::<WorkerRow>(body, |_| {});
+            again::<PoolRow>(body, |_| {});
+            again::<GroupRow>(body, |_| {});
+            again::<MachineOrder>(body, |_| {});
+            again::<ManagerSign>(body, |_| {});
         }
         10 => {
             again::<TokenRow>(body, |_| {});

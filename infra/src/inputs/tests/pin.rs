@@ -56,6 +56,9 @@ async fn what_cannot_be_found_is_named_with_a_remedy() {
     for (spec, expected) in [
         ("none.csv", "missing: "),
         ("b.csv/x", "missing: "),
+        ("b.csv/", "missing: "),
+        ("*/", "missing: "),
+        ("mem://*/", "missing: "),
         ("../none/x", "missing: "),
         ("*.parquet", "missing: no file matches"),
         ("empty", "missing: the folder"),
@@ -83,7 +86,7 @@ async fn a_folder_that_contains_itself_by_a_link_is_refused() {
 #[tokio::test]
 async fn objects_are_found_by_key_prefix_and_glob() {
     let (sources, objects) = sources();
-    for key in ["d/b.csv", "d/a/1.csv", "d/.x", "e/c.csv"] {
+    for key in ["d/b.csv", "d/a/1.csv", "d/.x", "e/c.csv", ".f/.y"] {
         objects.put(key, Bytes::from_static(b"x")).await.unwrap();
     }
     for (spec, expected) in [
@@ -91,6 +94,7 @@ async fn objects_are_found_by_key_prefix_and_glob() {
         ("mem://d/", vec!["a/1.csv", "b.csv"]),
         ("mem://d", vec!["a/1.csv", "b.csv"]),
         ("mem://*/*.csv", vec!["d/b.csv", "e/c.csv"]),
+        ("mem://d/.*", vec![".x"]),
     ] {
         let files = resolve(&sources, &[spec.to_owned()], Path::new("/"), PinOptions::default()).await.unwrap();
         assert_eq!(files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), expected, "{spec}");
