@@ -66,8 +66,7 @@ impl Job {
         let mut ready = Ready { tasks: 0, task_secs: None };
         for index in (0..self.stages.len()).rev() {
             let book = &self.stages[index];
-            let is_due = |task: &&OutTask| matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms);
-            let again = book.out.values().filter(is_due).count() as u64;
+            let again = self.due_again(index, now_ms);
             let new = if self.can_begin(index) { book.ready.len().min(self.probes(index, tuning) as u64) } else { 0 };
             if ready.tasks == 0 && again + new > 0 {
                 let item_secs = book.pace.item_secs;
@@ -86,8 +85,7 @@ impl Job {
             return vec![0; self.stages.len()];
         }
         let ready = |(index, book): (usize, &StageBook)| {
-            let is_due = |task: &&OutTask| matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms);
-            let again = book.out.values().filter(is_due).count() as u64;
+            let again = self.due_again(index, now_ms);
             let new = if self.can_begin(index) { book.ready.len() } else { 0 };
             let mean_bytes = book.planned.bytes / u64::from(book.planned.items.max(1));
             again + new.div_ceil(u64::from(book.pace.bundle_items(tuning, new, mean_bytes)))
@@ -113,7 +111,8 @@ impl Job {
 
     /// When the next waiting task may be tried again, Unix milliseconds.
     pub fn next_wake_ms(&self) -> Option<u64> {
-        let wakes = self.stages.iter().flat_map(|book| book.out.values()).filter_map(|task| match task.phase {
+        let in_turn = (0..self.stages.len()).filter(|index| self.is_in_turn(*index));
+        let wakes = in_turn.flat_map(|index| self.stages[index].out.values()).filter_map(|task| match task.phase {
             TaskPhase::Waiting { until_ms } => Some(until_ms),
             TaskPhase::Due | TaskPhase::Sent { .. } | TaskPhase::Unknown => None,
         });
@@ -161,7 +160,16 @@ impl Job {
         }
     }
 
+    /// Tasks of a stage that waited to be tried again, and may be now.
+    fn due_again(&self, index: usize, now_ms: u64) -> u64 {
+        let is_due = |task: &&OutTask| matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms);
+        if self.is_in_turn(index) { self.stages[index].out.values().filter(is_due).count() as u64 } else { 0 }
+    }
+
     fn wake(&mut self, index: usize, now_ms: u64, room: usize) -> usize {
+        if !self.is_in_turn(index) {
+            return 0;
+        }
         let book = &mut self.stages[index];
         let mut woken = 0;
         for task in book.out.values_mut() {
@@ -177,6 +185,12 @@ impl Job {
     /// Whether something of a stage may be handed out now.
     pub(super) fn can_begin(&self, index: usize) -> bool {
         self.is_open(index) && self.next_ready(index).is_some()
+    }
+
+    /// Whether nothing runs of the stages that this one comes `after`: items of both may run again.
+    fn is_in_turn(&self, index: usize) -> bool {
+        let mut before = self.spec(index).after.iter().filter_map(|name| self.index_of(name));
+        before.all(|before| self.stages[before].is_complete())
     }
 
     /// Whether the stages that this one comes `after` are done.

@@ -117,7 +117,7 @@ impl Job {
 
     fn has_work(&self) -> bool {
         !self.to_plan().is_empty()
-            || self.has_phase(|phase| matches!(phase, TaskPhase::Waiting { .. }))
+            || self.next_wake_ms().is_some()
             || (0..self.stages.len()).any(|index| self.can_begin(index))
     }
 

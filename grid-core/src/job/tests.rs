@@ -14,7 +14,7 @@ use crate::limits::{MAX_SETS, SHARD_ITEMS};
 use crate::pipeline::{ItemSource, List, ListItem, OnFailure, RetryRule, RetryThen, RetryWhen, Stage};
 use crate::reason::Reason;
 use crate::units::Allowance;
-use crate::wire::Manifest;
+use crate::wire::{Manifest, TaskMessage};
 use world::{World, all, each, files, group, name, numbers, stage};
 
 #[test]
@@ -483,6 +483,27 @@ fn after_orders_stages_without_data() {
     let mut order = Vec::new();
     world.run_watched(|_| Ok(()), |message| order.push(message.stage.to_string()));
     assert_eq!((world.job.state(), order), (JobState::Succeeded, ["a", "a", "b", "b"].map(String::from).to_vec()));
+}
+
+/// An item of each has failed, and `a` was done without its own.
+#[test]
+fn what_runs_again_of_a_stage_waits_for_what_runs_again_of_the_one_before() {
+    let mut first = stage("a", numbers(2));
+    (first.retry.attempts, first.skip) = (1, Allowance::Items(1));
+    let mut second = stage("b", numbers(2));
+    (second.after, second.retry.attempts) = (vec![name("a")], 1);
+    let mut world = World::of(vec![first, second]);
+    world.run(|item| if item == 1 { Err(Reason::Exit) } else { Ok(()) });
+    assert_eq!((world.job.state(), world.ok_counts()), (JobState::Failed, vec![1, 1]));
+    world.redrive(Redrive::default());
+    let tuning = Tuning::default();
+    assert_eq!((world.job.ready_tasks(world.now_ms, &tuning), world.job.next_wake_ms()), (vec![1, 0], Some(0)));
+    assert_eq!(world.job.offer(world.now_ms, &tuning).map(|ready| ready.tasks), Some(1));
+    let stages = |messages: Vec<TaskMessage>| messages.iter().map(|task| task.stage.to_string()).collect::<Vec<_>>();
+    assert_eq!(stages(world.dispatch(9)), ["a"]);
+    assert_eq!(world.job.next_wake_ms(), None, "nothing can be done before the task has ended");
+    world.run_one(&name("a"), |_| Err(Reason::Exit));
+    assert_eq!(stages(world.dispatch(9)), ["b"]);
 }
 
 /// The row that hands out `b` is written, and that by which `a` is done is not.
