@@ -1,14 +1,16 @@
 //! Queues of others on one machine: a file each in the state folder, an event a line.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::task::spawn_blocking;
 
 use super::Notifier;
-use crate::objects::io_error;
+use crate::objects::{io_error, sync_folder};
 use crate::queue::rules::{check_batch, check_body};
 use crate::{Error, ErrorKind, Result};
 
@@ -17,12 +19,14 @@ use crate::{Error, ErrorKind, Result};
 pub struct FileNotifier {
     folder: PathBuf,
     objects: PathBuf,
+    /// The files whose names are known to be durable.
+    named: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl FileNotifier {
     /// Of a state folder, whose objects lie in `objects`. Nothing is made before there is an event.
     pub fn new(state: &Path, objects: PathBuf) -> Self {
-        Self { folder: state.join("notify"), objects }
+        Self { folder: state.join("notify"), objects, named: Arc::default() }
     }
 
     /// The file of a queue: a URL or an ARN counts by its last part, so that the same pipeline runs here.
@@ -35,6 +39,16 @@ impl FileNotifier {
             return Err(Error::new(ErrorKind::Invalid, context));
         }
         Ok(self.folder.join(format!("{name}.ndjson")))
+    }
+
+    /// A power loss leaves the file where it is; its folder may be as new as itself.
+    fn name_durably(&self, file: &Path) -> Result<()> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if !named.contains(file) {
+            self.folder.ancestors().take(2).try_for_each(sync_folder)?;
+            named.insert(file.to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -50,8 +64,11 @@ impl Notifier for FileNotifier {
         let answers: Vec<Result<()>> = events.iter().map(|event| check_body(event)).collect();
         let right = events.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         let lines: String = right.flat_map(|(event, _)| [event.as_str(), "\n"]).collect();
-        let written =
-            spawn_blocking(move || append(&file, &lines).map_err(|cause| io_error("append to", &file, cause)));
+        let notifier = self.clone();
+        let written = spawn_blocking(move || {
+            append(&file, &lines).map_err(|cause| io_error("append to", &file, cause))?;
+            notifier.name_durably(&file)
+        });
         written.await.map_err(|cause| Error::caused(ErrorKind::Unavailable, "a thread was lost", cause))??;
         Ok(answers)
     }
@@ -82,6 +99,7 @@ fn append(file: &Path, lines: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objects::has_synced;
 
     #[tokio::test]
     async fn a_queue_is_a_file_with_an_event_a_line() {
@@ -89,6 +107,7 @@ mod tests {
         let notifier = FileNotifier::new(state.path(), state.path().join("objects"));
         let send = async |queue: &str, event: &str| notifier.send(queue, &[event.to_owned()]).await;
         send("done", "{1}").await.unwrap().remove(0).unwrap();
+        assert!(has_synced(state.path()) && has_synced(&state.path().join("notify")));
         let file = state.path().join("notify/done.ndjson");
         fs::write(&file, "{1}\n{cut").unwrap();
         send("arn:aws:sqs:us-east-1:000000000000:done", "{2}").await.unwrap().remove(0).unwrap();

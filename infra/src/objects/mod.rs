@@ -19,6 +19,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use self::folder::FolderObjects;
+#[cfg(test)]
+pub(crate) use self::folder::has_synced;
 pub(crate) use self::folder::{io_error, remove_all, sync_folder, write_durably};
 pub use self::memory::MemoryObjects;
 #[cfg(feature = "aws")]

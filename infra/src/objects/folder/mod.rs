@@ -17,6 +17,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 
+#[cfg(test)]
+pub(crate) use crash::record::has_synced;
 pub(crate) use error::io_error;
 pub(crate) use write::{remove_all, sync_folder, write_durably};
 

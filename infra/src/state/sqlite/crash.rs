@@ -64,6 +64,16 @@ fn mixed(now: &[u8], before: &[u8], cut: usize) -> Vec<u8> {
     [&now[..cut.min(now.len())], rest].concat()
 }
 
+/// Without this a write that was told may never have left the machine's memory, where the files of the other test come from.
+#[test]
+fn whoever_writes_syncs_the_log_with_every_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = super::schema::open_writer(&folder.path().join("state.db")).unwrap();
+    let synchronous: i64 = writer.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+    let journal: String = writer.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!((synchronous, journal.as_str()), (2, "wal"), "FULL, and in the log");
+}
+
 #[tokio::test]
 async fn a_power_loss_takes_back_at_most_the_write_that_was_not_told_and_that_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();

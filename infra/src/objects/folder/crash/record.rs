@@ -50,6 +50,12 @@ pub(in crate::objects::folder) fn note(step: Step) {
     STEPS.lock().unwrap_or_else(PoisonError::into_inner).push(step);
 }
 
+/// Whether the names in a folder were made durable.
+pub(crate) fn has_synced(folder: &Path) -> bool {
+    let steps = STEPS.lock().unwrap_or_else(PoisonError::into_inner);
+    steps.iter().any(|step| matches!(step, Step::SyncedFolder(synced) if synced == folder))
+}
+
 /// The steps below a root.
 pub(super) fn steps(root: &Path) -> Vec<Step> {
     let steps = STEPS.lock().unwrap_or_else(PoisonError::into_inner);
