@@ -157,7 +157,7 @@ impl Quotes {
     }
 
     fn begins_word(&self) -> bool {
-        self.previous.is_none_or(|c| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')'))
+        self.previous.is_none_or(|c| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '<' | '>'))
     }
 
     fn count_parenthesis(&mut self) {
@@ -246,6 +246,7 @@ mod tests {
         let table = [
             ("# @", "in a comment"),
             ("a;#@", "in a comment"),
+            ("a <#@", "in a comment"),
             ("cat <<E\n@", "in or after a here-document"),
             ("`a @", "inside backticks"),
             ("\"`a @", "inside backticks"),

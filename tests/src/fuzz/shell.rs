@@ -33,7 +33,7 @@ pub(super) enum Piece {
 }
 
 impl Item {
-    /// The same with one text in place of another.
+    /// The same with one text in place of another, and without the empty ones beside something else.
     pub(super) fn with(self, from: &str, to: &str) -> Self {
         let Self::Word(pieces) = self else { return self };
         let piece = |piece| match piece {
@@ -41,7 +41,11 @@ impl Item {
             Piece::Expansion(text) => Piece::Expansion(text),
             Piece::Command(items) => Piece::Command(items.into_iter().map(|item| item.with(from, to)).collect()),
         };
-        Self::Word(pieces.into_iter().map(piece).collect())
+        let mut pieces: Vec<Piece> = pieces.into_iter().map(piece).collect();
+        if pieces.len() > 1 {
+            pieces.retain(|piece| *piece != Piece::Text(String::new()));
+        }
+        Self::Word(pieces)
     }
 }
 
