@@ -8,6 +8,7 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::limits::SHARD_ITEMS;
 use grid_core::wire::OutputRef;
 use infra::outputs::OutputReader;
+use infra::queue::Depth;
 
 use super::feed::{Done, Feed};
 use super::seat::{Role, Seat};
@@ -17,6 +18,9 @@ use crate::fleet::{Fleet, get, tree};
 
 /// Who is told to leave has nothing in hand any more.
 const LEAVE: Duration = Duration::from_secs(60);
+
+/// What nobody deleted comes again when its lease is over, and is taken away then; what came too often is looked at, too.
+const MESSAGES: Duration = Duration::from_secs(300);
 
 /// A guard of a worker that was killed looks around for so long at most.
 const GUARDS: Duration = Duration::from_secs(45);
@@ -43,7 +47,7 @@ pub fn outputs(fleet: &Fleet, feed: &Feed, done: &[Done], calm: &BTreeMap<Kind, 
     Ok(())
 }
 
-/// No item is committed twice, and no message is left.
+/// No item is committed twice.
 pub async fn grid(fleet: &Fleet, done: &[Done]) -> anyhow::Result<()> {
     let grid = infra::aws::open(&fleet.settings()?).await?;
     let reader = OutputReader::new(grid.objects.clone());
@@ -64,6 +68,23 @@ pub async fn grid(fleet: &Fleet, done: &[Done]) -> anyhow::Result<()> {
             let twice: Vec<_> = commits.iter().filter(|(_, times)| **times > 1).collect();
             ensure!(twice.is_empty(), "{job}/{name}: committed more than once: {twice:?}");
             ensure!(commits.len() as u64 == stage["ok"].as_u64().unwrap_or_default(), "{job}/{name}: {stage}");
+        }
+    }
+    Ok(())
+}
+
+/// Every message of a task meets its end, a dead one's too.
+pub async fn queues(fleet: &Fleet) -> anyhow::Result<()> {
+    let grid = infra::aws::open(&fleet.settings()?).await?;
+    let give_up = Instant::now() + MESSAGES;
+    for (name, queue) in [("tasks", &grid.tasks), ("dead tasks", &grid.dead_tasks)] {
+        loop {
+            let depth = queue.depth().await?;
+            if depth == Depth::default() {
+                break;
+            }
+            ensure!(Instant::now() < give_up, "messages are left on the queue of {name}: {depth:?}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
     Ok(())

@@ -79,11 +79,12 @@ fn storm(fleet: &Fleet, options: Options) -> anyhow::Result<()> {
     })?;
     check::outputs(fleet, &feed, &done, &calm)?;
     runtime.block_on(check::grid(fleet, &done))?;
+    runtime.block_on(check::queues(fleet))?;
     check::ends(fleet, &mut storm, &done)?;
     check::logs(fleet, storm.seats())?;
     tell(&storm, &done, options);
     ensure!(storm.complaints.is_empty(), "{}", storm.complaints.join("\n"));
-    Ok(())
+    storm.has_raged(options.length)
 }
 
 async fn seats(fleet: &Fleet) -> anyhow::Result<Vec<Seat>> {
@@ -104,8 +105,7 @@ async fn seats(fleet: &Fleet) -> anyhow::Result<Vec<Seat>> {
 
 #[allow(clippy::print_stdout, reason = "the summary is what was asked for")]
 fn tell(storm: &Storm, done: &[Done], options: Options) {
-    let kills: u32 = storm.counts.iter().filter(|(what, _)| what.starts_with("kill")).map(|(_, count)| count).sum();
-    println!("seed {}, {} s, {kills} kills", options.seed, options.length.as_secs());
+    println!("seed {}, {} s, {} kills", options.seed, options.length.as_secs(), storm.count("kill"));
     for (what, count) in &storm.counts {
         println!("{count:6}  {what}");
     }

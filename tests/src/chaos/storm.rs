@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use grid_core::random::Random;
 
 use super::proxy::Line;
@@ -26,6 +27,9 @@ enum Fault {
 
 /// How long the lead of a manager lasts without a word, and a bit.
 const LONGER_THAN_A_LEAD: Duration = Duration::from_secs(17);
+
+/// Storms of this length have some of everything.
+const LONG: Duration = Duration::from_secs(300);
 
 /// Longer than any run.
 const FOREVER: Duration = Duration::from_secs(86_400);
@@ -94,6 +98,24 @@ impl<'a> Storm<'a> {
     pub fn mind(&mut self) -> anyhow::Result<()> {
         self.look()?;
         self.end(Instant::now())
+    }
+
+    /// How often what happened whose name begins so.
+    pub fn count(&self, what: &str) -> u32 {
+        self.counts.iter().filter(|(name, _)| name.starts_with(what)).map(|(_, count)| count).sum()
+    }
+
+    /// A storm in which little went wrong has shown nothing: of ten things a good half are kills, of a long one some are of every kind.
+    pub fn has_raged(&self, length: Duration) -> anyhow::Result<()> {
+        let kills = (length.as_secs() / 4) as u32;
+        ensure!(self.count("kill") >= kills, "only {} kills, where {kills} are the least", self.count("kill"));
+        if length >= LONG {
+            let mut kinds = vec!["kill a manager", "kill a worker", "freeze", "ask", "line"];
+            kinds.extend(self.fleet.has_small_disks().then_some("fill"));
+            let lacking: Vec<_> = kinds.into_iter().filter(|kind| self.count(kind) == 0).collect();
+            ensure!(lacking.is_empty(), "none of these happened: {lacking:?}");
+        }
+        Ok(())
     }
 
     fn look(&mut self) -> anyhow::Result<()> {
