@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::{Parser, ValueEnum};
 use grid_core::broken;
-use gridmill_sim::seeds::{note_panics, run};
+use gridmill_sim::seeds::run;
 use gridmill_sim::weather::Climate;
 use gridmill_sim::world::Setup;
 
@@ -33,9 +33,13 @@ struct Args {
 #[allow(clippy::print_stdout, reason = "the list is what was asked for")]
 fn main() -> ExitCode {
     let args = Args::parse();
-    note_panics();
     let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let rules: Vec<_> = broken::ALL.iter().filter(|(name, ..)| is_wanted(name)).collect();
+    let unknown = args.only.iter().find(|only| !rules.iter().any(|(name, ..)| name == only));
+    if rules.is_empty() || unknown.is_some() {
+        eprintln!("there is no such rule: {}", unknown.map_or("there are none at all", String::as_str));
+        return ExitCode::FAILURE;
+    }
     let (next, lives) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..args.threads {

@@ -149,7 +149,9 @@ fn add_switch(breaks: &[Break], files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Resul
         found.with_context(|| format!("there is no sim/broken/{name}"))
     };
     let mut switch = String::from_utf8(take(files, "switch.rs")?)?;
-    switch = switch.replace("    // (name, seeds, climate, what)\n", &list);
+    let place = "    // (name, seeds, climate, what)\n";
+    ensure!(switch.matches(place).count() == 1, "sim/broken/switch.rs has no place for the list of rules");
+    switch = switch.replace(place, &list);
     let program = take(files, "program.rs")?;
     files.insert("grid-core/src/broken.rs".into(), switch.into_bytes());
     files.insert("sim/src/bin/broken.rs".into(), program);

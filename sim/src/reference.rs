@@ -119,6 +119,13 @@ impl Left {
                     expect(*first, expected, Some(found));
                 }
             }
+            Source::Split(_) if let Some(cut) = cut(workload, stage) => {
+                for (first, (count, found)) in &self.values[stage] {
+                    let items = cut.iter().skip(*first as usize).take(*count as usize);
+                    let expected = items.flat_map(|(_, lines)| workload.mapped(stage, lines, command)).collect();
+                    expect(*first, expected, Some(found));
+                }
+            }
             Source::Split(_) => {
                 let is_whole = self.job.ok_items(&self.name(stage)).len() == u64::from(self.items(stage));
                 let found = self.values[stage].values().flat_map(|(_, value)| value).copied().collect();
@@ -197,6 +204,10 @@ impl Left {
             Source::Group(_, own) => {
                 let groups = self.groups(workload, stage, own);
                 self.key(workload, *groups.get(item as usize)?.first()?, by)
+            }
+            Source::Split(Split::Lines(_)) => {
+                let cut = cut(workload, stage)?;
+                Some(cut.get(item as usize)?.0.to_string())
             }
             Source::Split(_) | Source::All(..) => None,
         }
@@ -303,6 +314,7 @@ impl Left {
         let expected = match &plan.source {
             Source::Range(count) | Source::List(count) => count - workload.first_value(*count),
             Source::Matrix(a, b) => (a - workload.first_value(*a)) * b,
+            Source::Split(_) if let Some(cut) = cut(workload, stage) => cut.len() as u32,
             // As few as can be: an empty file may have an item, or none.
             Source::Split(Split::Files(count)) => {
                 let files = workload.files.iter().filter(|file| !file.is_empty()).count() as u32;
@@ -311,7 +323,8 @@ impl Left {
             Source::Split(Split::Lines(count)) => {
                 items.max(workload.files.iter().map(|file| (file.len() as u32).div_ceil(*count)).sum())
             }
-            Source::Split(Split::Even(_) | Split::Bytes(_)) => items,
+            Source::Split(Split::Even(parts)) => items.clamp(is_filled(workload), *parts),
+            Source::Split(Split::Bytes(_)) => items.max(is_filled(workload)),
             Source::Each(_) => read,
             Source::Group(_, by) => match self.groups(workload, stage, by).len() as u32 {
                 0 => items,
@@ -354,6 +367,33 @@ impl Left {
             (state, _) => Some(format!("L1: the job is {}: {:?}", state.as_str(), self.job.message())),
         }
     }
+}
+
+/// The items of a stage that cuts files by lines, or takes some at a time: the first file of each, and its lines. Nothing where a file is
+/// empty, which may have an item or none, and where bytes decide.
+fn cut(workload: &Workload, stage: usize) -> Option<Vec<(usize, Vec<u64>)>> {
+    let files = &workload.files;
+    if files.iter().any(Vec::is_empty) {
+        return None;
+    }
+    match workload.stages[stage].source {
+        Source::Split(Split::Lines(count)) => {
+            let of_file = |(file, lines): (usize, &Vec<u64>)| {
+                lines.chunks(count as usize).map(|lines| (file, lines.to_vec())).collect::<Vec<_>>()
+            };
+            Some(files.iter().enumerate().flat_map(of_file).collect())
+        }
+        Source::Split(Split::Files(count)) => {
+            let firsts = (0..files.len()).step_by(count as usize);
+            Some(firsts.zip(files.chunks(count as usize)).map(|(file, files)| (file, files.concat())).collect())
+        }
+        _ => None,
+    }
+}
+
+/// One item at least, where there is anything to cut.
+fn is_filled(workload: &Workload) -> u32 {
+    u32::from(workload.files.iter().any(|file| !file.is_empty()))
 }
 
 /// How many combiners there are over so much.

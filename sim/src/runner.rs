@@ -182,6 +182,7 @@ impl<'run> Work<'run> {
 
     fn takes(&mut self) -> Duration {
         if self.runner.net.chance(|weather| weather.sluggish * 0.2) {
+            self.runner.net.note(Event::Sluggish);
             return Duration::from_millis(1 + self.random.below(30_000));
         }
         Duration::from_millis(1 + self.random.below(self.plan.item_ms))

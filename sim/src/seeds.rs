@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::tally::Tally;
@@ -40,8 +40,9 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs one seed; a panic anywhere in it is a violation.
+/// Runs one seed; a panic anywhere in it is a violation, also one that somebody catches.
 pub fn run(setup: Setup) -> Outcome {
+    note_panics();
     PANIC.set(None);
     let mut outcome = setup.run();
     if let Some(what) = PANIC.take() {
@@ -50,19 +51,21 @@ pub fn run(setup: Setup) -> Outcome {
     outcome
 }
 
-/// Has panics noted, also those of tasks that somebody catches.
-pub fn note_panics() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        PANIC.set(Some(info.to_string()));
-        before(info);
-    }));
+/// Has every panic of this process noted by the thread in which it comes.
+fn note_panics() {
+    static NOTED: Once = Once::new();
+    NOTED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANIC.set(Some(info.to_string()));
+            before(info);
+        }));
+    });
 }
 
 impl Seeds {
     /// Runs them all; `say` hears of each one that fails.
     pub fn run(self, setup: impl Fn(u64) -> Setup + Sync, say: impl Fn(&Outcome) + Sync) -> Summary {
-        note_panics();
         let started = Instant::now();
         let next = AtomicU64::new(0);
         let summary = Mutex::new(Summary::default());

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use infra::queue::Mishaps;
+
+use crate::weather::Climate;
+
 /// Something that ought to happen now and then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
@@ -32,6 +36,32 @@ pub enum Event {
     CopyWon,
     /// The first execution did.
     CopyLost,
+    /// A message was delivered once more than needed.
+    Duplicated,
+    /// A message came late.
+    Delayed,
+    /// A message that was accepted was lost.
+    MessageLost,
+    /// An entry of a batch got no answer.
+    EntryFailed,
+    /// A message came out of its order.
+    Shuffled,
+    /// A message was gone because of its age.
+    Expired,
+    /// A message was not deleted, since the receipt was one of before.
+    StaleDelete,
+    /// Nothing was received, since too much was in flight.
+    QueueFull,
+    /// A queue told a depth of a while ago.
+    OldDepth,
+    /// A stream broke off.
+    BrokenStream,
+    /// An actor's clock was wrong.
+    Skewed,
+    /// An item ran for long.
+    Sluggish,
+    /// A worker was slower than the others.
+    SlowWorker,
     /// A delete was confirmed and did not stick.
     DeleteUndone,
     /// A manifest says that one of several items is to blame.
@@ -109,7 +139,29 @@ pub struct Tally(BTreeMap<Event, u64>);
 impl Tally {
     /// One more.
     pub fn note(&mut self, event: Event) {
-        *self.0.entry(event).or_default() += 1;
+        self.note_times(event, 1);
+    }
+
+    /// So many more.
+    pub fn note_times(&mut self, event: Event, times: u64) {
+        *self.0.entry(event).or_default() += times;
+    }
+
+    /// What went wrong in a queue.
+    pub fn note_mishaps(&mut self, mishaps: Mishaps) {
+        let Mishaps { duplicated, delayed, lost, failed_entries, shuffled, expired, stale_deletes, full } = mishaps;
+        for (event, times) in [
+            (Event::Duplicated, duplicated),
+            (Event::Delayed, delayed),
+            (Event::MessageLost, lost),
+            (Event::EntryFailed, failed_entries),
+            (Event::Shuffled, shuffled),
+            (Event::Expired, expired),
+            (Event::StaleDelete, stale_deletes),
+            (Event::QueueFull, full),
+        ] {
+            self.note_times(event, times);
+        }
     }
 
     /// How often it happened.
@@ -124,15 +176,16 @@ impl Tally {
         }
     }
 
-    /// What never happened, of what should in a large enough set of runs.
-    pub fn missing(&self) -> Vec<Event> {
-        Event::ALL.into_iter().filter(|event| self.of(*event) == 0).collect()
+    /// What never happened, of what should in a large enough set of runs, in a climate or without one.
+    pub fn missing(&self, climate: Option<Climate>) -> Vec<Event> {
+        let expected = climate.map_or(&Event::ALL[..], Climate::brings);
+        expected.iter().copied().filter(|event| self.of(*event) == 0).collect()
     }
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 60] = [
         Self::LateCall,
         Self::AnswerLost,
         Self::CallLost,
@@ -146,6 +199,19 @@ impl Event {
         Self::Copied,
         Self::CopyWon,
         Self::CopyLost,
+        Self::Duplicated,
+        Self::Delayed,
+        Self::MessageLost,
+        Self::EntryFailed,
+        Self::Shuffled,
+        Self::Expired,
+        Self::StaleDelete,
+        Self::QueueFull,
+        Self::OldDepth,
+        Self::BrokenStream,
+        Self::Skewed,
+        Self::Sluggish,
+        Self::SlowWorker,
         Self::DeleteUndone,
         Self::BlameUnknown,
         Self::GivenBack,

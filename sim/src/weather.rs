@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use grid_core::random::Random;
 use infra::queue::QueueFaults;
 
+use crate::tally::Event;
+
 /// How many times longer a slow worker takes for everything that it executes.
 pub const SLOWNESS: u32 = 10;
 
@@ -84,6 +86,13 @@ impl Weather {
         let is_still = calls.iter().chain(&rest).chain(&actors).all(|rate| *rate == 0.0);
         let has_end = self.retention.is_some() || self.max_in_flight.is_some() || self.outage.is_some();
         is_still && !has_end && self.queues.iter().all(of_queues)
+    }
+
+    /// Whether reports come, once each, soon after they were sent.
+    pub fn delivers_reports(&self) -> bool {
+        let QueueFaults { duplicate, delay, lose, fail_entry, .. } = self.queues[2];
+        let is_free = self.retention.is_none() && self.max_in_flight.is_none() && self.outage.is_none();
+        is_free && duplicate + delay + lose + fail_entry == 0.0
     }
 
     /// The same, with rows that fail by themselves. Drawn apart, so that seeds that have been named stay what they were.
@@ -193,6 +202,21 @@ impl Climate {
     /// Every climate.
     pub fn all() -> &'static [Self] {
         Self::value_variants()
+    }
+
+    /// What happens in it, if anything does.
+    pub fn brings(self) -> &'static [Event] {
+        match self {
+            Self::Stragglers => {
+                &[Event::SlowWorker, Event::Spot, Event::Copied, Event::CopyWon, Event::CopyLost, Event::GivenBack]
+            }
+            Self::Deaths => {
+                &[Event::WorkerKilled, Event::CallLost, Event::AnswerLost, Event::Redelivery, Event::BlameUnknown]
+            }
+            Self::TornRows => &[Event::TornWrite, Event::RowRefused],
+            Self::LateCalls => &[Event::LateCall, Event::RowRefused],
+            Self::Refusals => &[Event::EntryFailed, Event::Resend],
+        }
     }
 
     /// The weather of a seed.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use grid_core::spending::Spending;
 
-pub use self::memory::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
+pub use self::memory::{DeadLetters, MemoryQueue, Mishaps, QueueFaults, QueueSettings};
 
 #[cfg(feature = "aws")]
 pub use self::sqs::SqsQueue;

@@ -13,6 +13,7 @@ use infra::{Error, ErrorKind, Result};
 use super::broken::Writes;
 use super::{Link, no_answer};
 use crate::mutant::Mutant;
+use crate::tally::Event;
 
 impl Link {
     async fn write(&self, writes: Writes, call: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
@@ -80,6 +81,7 @@ impl ObjectStore for Link {
         if !self.net.chance(|weather| weather.broken_stream) {
             return Ok(stream::iter([Ok(body)]).boxed());
         }
+        self.net.note(Event::BrokenStream);
         let end = self.net.draw() as usize % (body.len() + 1);
         if self.net.is(Mutant::TruncationIgnored) {
             return Ok(stream::iter([Ok(body.slice(..end))]).boxed());

@@ -39,7 +39,8 @@ const MAX_KILLS: u32 = 2 * (MAX_DEATHS + MAX_RESENDS + 1);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Mail {
     pub sends: u32,
-    pub receives: u32,
+    /// By whom, and when.
+    pub receives: Vec<(ActorId, Instant)>,
     /// Who took it when there was no manifest yet, or a message of it that never came before, and did not execute it since.
     open_for: BTreeSet<ActorId>,
     /// Who took it in vain: its message came again, and its manifest was there.
@@ -63,7 +64,7 @@ impl Watch {
         let key = layout::manifest(&task.job, &task.stage, task.key());
         let is_settled = (receives > 1 || task.copy > 0) && self.objects.contains_key(&key);
         let mail = self.mail.entry(attempt).or_default();
-        mail.receives += 1;
+        mail.receives.push((actor, Instant::now()));
         if !is_settled {
             mail.open_for.insert(actor);
             mail.settled_for.remove(&actor);
@@ -204,13 +205,35 @@ impl Watch {
         }
         let is_lost = manifest.failed.iter().any(|failed| failed.failure.reason == Reason::LeaseLost);
         let mail = self.mail.get(&attempt).cloned().unwrap_or_default();
-        if is_lost && mail.receives < MAX_DEATHS && mail.sends <= MAX_RESENDS {
+        if is_lost && mail.sends <= MAX_RESENDS {
+            let least = MAX_DEATHS as usize;
+            let deaths = mail.receives.iter().filter(|(actor, at)| self.may_have_fallen_silent(*actor, *at)).count();
             let what = format!(
-                "{} {} was given up on after {} receives and {} sends",
-                attempt.1, attempt.2, mail.receives, mail.sends
+                "{} {} was given up on after {} receives, {deaths} deaths and {} sends",
+                attempt.1,
+                attempt.2,
+                mail.receives.len(),
+                mail.sends
             );
-            self.violated("S15", what);
+            if mail.receives.len() < least {
+                self.violated("S15", what);
+            } else if deaths < least {
+                self.too_few_deaths.get_or_insert(what);
+            }
         }
+    }
+
+    /// An actor dies.
+    pub fn dies(&mut self, actor: ActorId) {
+        self.died_at.insert(actor, Instant::now());
+    }
+
+    /// Whether a leader may have missed the heartbeats of a worker since then, as long as none is lost on its way: one of them died, or its
+    /// calls did not go well.
+    fn may_have_fallen_silent(&self, actor: ActorId, since: Instant) -> bool {
+        let has_died = |actor: &ActorId| self.died_at.get(actor).is_some_and(|at| *at >= since);
+        let managers = (0..self.names.len()).map(ActorId).filter(|actor| self.names[actor.0].starts_with("manager"));
+        managers.chain([actor]).any(|actor| has_died(&actor) || !self.is_well_since(actor, since))
     }
 
     /// An attempt is sent for the first time: its job must be one that wants it. What was handed out before it can be known that a

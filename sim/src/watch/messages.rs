@@ -106,7 +106,10 @@ impl Watch {
         self.note(actor, "depth", queue.as_str(), b"", &ended(&done));
         let depth = done?;
         match self.depths.get(&queue) {
-            Some(old) if is_old => Ok(*old),
+            Some(old) if is_old => {
+                self.tally.note(Event::OldDepth);
+                Ok(*old)
+            }
             _ => {
                 self.depths.insert(queue, depth);
                 Ok(depth)
@@ -193,7 +196,9 @@ impl Watch {
     /// A stage that the task's comes after, and that is not done.
     fn comes_after(&self, task: &TaskMessage) -> Option<String> {
         let seen = self.jobs.get(&task.job)?;
-        let job = seen.job.as_ref().filter(|job| job.round() == 0)?;
+        // What was out in a round before goes on.
+        let is_new = self.recorded(task).is_none_or(|(at, _)| at >= seen.round_since);
+        let job = seen.job.as_ref().filter(|job| job.round() == task.round && is_new)?;
         let pipeline = &job.submission().pipeline;
         let before = &pipeline.stage(&task.stage)?.after;
         let views = job.view().into_iter().zip(&pipeline.stages);
@@ -220,7 +225,7 @@ impl Watch {
             return Some(format!("the manifest {} of {}", at.key, at.stage));
         }
         let seen = self.jobs.get(&task.job)?;
-        let job = seen.job.as_ref().filter(|job| job.round() == 0)?;
+        let job = seen.job.as_ref().filter(|job| job.round() == task.round)?;
         for run in &members {
             let (ok, dead, skipped) = (job.ok_items(&run.stage), job.dead(&run.stage), job.skipped(&run.stage));
             for item in run.first..run.first + run.count {

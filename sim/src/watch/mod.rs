@@ -64,6 +64,10 @@ pub struct Watch {
     told_twice: Option<String>,
     /// An item that was tried again sooner than its stage says, by clocks that may be wrong.
     too_soon: Option<String>,
+    /// An attempt that was given up on after fewer deaths than it may cost, unless words of the living were lost.
+    too_few_deaths: Option<String>,
+    /// When actors died last.
+    died_at: BTreeMap<ActorId, Instant>,
     /// Executions under way: worker, attempt, and when they began by the worker's clock.
     running: BTreeSet<Execution>,
     /// Executions that ever began, and of which copy.
@@ -193,6 +197,8 @@ impl Watch {
             told: BTreeSet::new(),
             told_twice: None,
             too_soon: None,
+            too_few_deaths: None,
+            died_at: BTreeMap::new(),
             running: BTreeSet::new(),
             begun: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -241,6 +247,11 @@ impl Watch {
         {
             self.violated("S19", what);
         }
+        if weather.delivers_reports()
+            && let Some(what) = self.too_few_deaths.take()
+        {
+            self.violated("S15", what);
+        }
         if self.tally.of(Event::Poison) > 0 || !weather.is_gentle() {
             return;
         }
@@ -276,8 +287,7 @@ impl Watch {
         executed.find(|attempt| is_taken(attempt)).map(|(_, stage, key)| (stage.clone(), *key))
     }
 
-    /// What a task costs at most (E3): of writes of objects its outputs, its manifest and its list of inputs, and of messages its
-    /// own, its completion, and their deletes; beside that what a stage costs, and a heartbeat now and then.
+    /// What a task costs at most (E3) of writes of objects: its outputs, its manifest and its list of inputs, beside what a stage costs.
     fn check_requests(&mut self, weather: &Weather) {
         let stages: usize = self.jobs.values().map(|seen| seen.submission.pipeline.stages.len()).sum();
         let (attempts, of_stages) = (

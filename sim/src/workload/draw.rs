@@ -2,7 +2,7 @@
 
 use grid_core::random::Random;
 
-use super::{Edition, Source, Split, StagePlan, Workload};
+use super::{Edition, Source, Split, StagePlan, Temper, Workload};
 
 /// Most items of a stage that comes first: enough for bundles, few enough for thousands of seeds.
 const MOST_ITEMS: u64 = 40;
@@ -26,7 +26,7 @@ impl Workload {
         workload
     }
 
-    /// A chain that has everything once, with nothing but good items: for runs that try every call in turn.
+    /// A chain that has every kind of edge once, with nothing but good items: for runs that try every call in turn.
     pub fn small(seed: u64) -> Self {
         let stages = vec![
             StagePlan::plain("source", Source::Range(3)),
@@ -35,6 +35,19 @@ impl Workload {
             StagePlan::plain("total", Source::All(vec![2], Some(2))),
         ];
         Self::of(seed, stages)
+    }
+
+    /// Stages that have the rest: an input that is cut, outputs in objects of their own, a bundle with an item that fails and one that
+    /// wants more memory, items that are given up on and left out.
+    pub fn troubled(seed: u64) -> Self {
+        let stages = vec![
+            StagePlan::plain("cut", Source::Split(Split::Lines(1))),
+            StagePlan { digits: 40_000, skip_limit: 1, ..StagePlan::plain("large", Source::Each(vec![0])) },
+            StagePlan { per_bundle: true, attempts: 2, skip_limit: 1, ..StagePlan::plain("bundle", Source::Range(16)) },
+            StagePlan::plain("total", Source::All(vec![1, 2], None)),
+        ];
+        let tempers = [((1, 1), Temper::Needless), ((2, 13), Temper::Hungry), ((2, 14), Temper::Sour)];
+        Self { tempers: tempers.into(), ..Self::of(seed, stages) }
     }
 
     /// Stages over a small input, with items that behave.

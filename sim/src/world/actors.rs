@@ -74,6 +74,12 @@ impl Crowd {
             let (slots, back_at) = (1 + random.below(4) as u32, Instant::now());
             let is_slow = weather.slow_workers > 0.0 && random.chance(weather.slow_workers);
             let slowness = if is_slow { SLOWNESS } else { 1 };
+            for (event, is_so) in [(Event::SlowWorker, is_slow && kind == Kind::Worker), (Event::Skewed, skew_ms != 0)]
+            {
+                if is_so {
+                    net.note(event);
+                }
+            }
             actors.push(Actor { id, name, kind, skew_ms, slots, slowness, lives: 0, life: None, back_at });
         }
         Self { net: net.clone(), workload: workload.clone(), actors, next_release: weather.mixed }
@@ -110,7 +116,7 @@ impl Crowd {
                 self.net.watch(|watch| watch.told_to_go(actor.id));
             }
             if dies {
-                actor.die(now + some(15_000));
+                actor.is_killed(&self.net, now + some(15_000));
             }
         }
     }
@@ -139,7 +145,7 @@ impl Crowd {
         for actor in &mut self.actors {
             let is_over = actor.life.as_ref().and_then(|life| life.ends_at).is_some_and(|end| now >= end);
             if is_over || doomed.contains(&actor.id) {
-                actor.die(now + Duration::from_millis(500 + random.below(2_000)));
+                actor.is_killed(&self.net, now + Duration::from_millis(500 + random.below(2_000)));
             }
             if let Some(life) = &mut actor.life
                 && life.task.is_finished()
@@ -166,6 +172,11 @@ impl Crowd {
 
 impl Actor {
     /// As by `kill -9`.
+    fn is_killed(&mut self, net: &Net, back_at: Instant) {
+        net.watch(|watch| watch.dies(self.id));
+        self.die(back_at);
+    }
+
     fn die(&mut self, back_at: Instant) {
         if let Some(life) = self.life.take() {
             life.task.abort();

@@ -58,6 +58,9 @@ pub struct Setup {
     pub is_readable: bool,
 }
 
+/// Heartbeats that a leader may be behind with, of three workers that speak every two seconds.
+const MOST_REPORTS: u64 = 12;
+
 /// How a run went.
 #[derive(Debug)]
 pub struct Outcome {
@@ -184,9 +187,9 @@ impl World {
             return false;
         }
         let truth = self.net.truth().clone();
-        for queue in [&truth.tasks, &truth.dead_tasks] {
+        for (queue, most) in [(&truth.tasks, 0), (&truth.dead_tasks, 0), (&truth.reports, MOST_REPORTS)] {
             match queue.depth().await {
-                Ok(depth) if depth.waiting + depth.in_flight == 0 => {}
+                Ok(depth) if depth.waiting + depth.in_flight <= most => {}
                 Ok(_) | Err(_) => return false,
             }
         }
@@ -257,6 +260,8 @@ impl World {
 
     fn outcome(self) -> Outcome {
         let (seed, calls, took) = (self.setup.seed, self.net.calls(), self.start.elapsed());
+        let mishaps = self.queues.iter().map(|queue| queue.mishaps());
+        self.net.watch(|watch| mishaps.for_each(|mishaps| watch.tally.note_mishaps(mishaps)));
         self.net.watch(|watch| Outcome {
             seed,
             violations: watch.violations().to_vec(),

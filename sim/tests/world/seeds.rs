@@ -29,7 +29,7 @@ fn whatever_happens_every_item_is_committed_once_and_every_job_ends() {
     // Fewer seeds than usual may miss what is rare.
     if count >= 1_000 {
         assert_eq!(
-            summary.tally.missing(),
+            summary.tally.missing(None),
             Vec::<Event>::new(),
             "what never happens is not tested:\n{}",
             summary.tally
@@ -44,6 +44,7 @@ fn so_they_do_where_one_thing_goes_wrong_again_and_again() {
         let summary = seeds.run(|seed| Setup::in_climate(Some(*climate), seed), |outcome| eprintln!("{outcome}"));
         let failed: Vec<u64> = summary.failed.iter().map(|outcome| outcome.seed).collect();
         assert_eq!(failed, Vec::<u64>::new(), "in the climate {climate:?}");
+        assert_eq!(summary.tally.missing(Some(*climate)), Vec::<Event>::new(), "in the climate {climate:?}");
     }
 }
 

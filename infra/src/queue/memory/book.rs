@@ -29,6 +29,12 @@ pub(super) struct Book {
     in_flight: usize,
     sent: Id,
     receives: u64,
+    /// Messages that were gone because of their age.
+    pub(super) expired: u64,
+    /// Deletes by a receipt that was good no more, of messages that are still there.
+    pub(super) stale_deletes: u64,
+    /// Receives that found something waiting, and too many in flight.
+    pub(super) full: u64,
 }
 
 #[derive(Debug)]
@@ -82,6 +88,9 @@ impl Book {
             in_flight: 0,
             sent: 0,
             receives: 0,
+            expired: 0,
+            stale_deletes: 0,
+            full: 0,
         }
     }
 
@@ -111,6 +120,7 @@ impl Book {
             }
             self.ages.pop_first();
             self.remove(id);
+            self.expired += 1;
         }
     }
 
@@ -122,6 +132,7 @@ impl Book {
     /// Leases up to `max` waiting messages until `until`.
     pub(super) fn take(&mut self, max: usize, now: Instant, until: Instant) -> Taken {
         let mut taken = Taken::default();
+        self.full += u64::from(self.in_flight >= self.max_in_flight && !self.waiting.is_empty());
         while taken.received.len() < max && self.in_flight < self.max_in_flight {
             let Some((_, id)) = self.waiting.pop_first() else {
                 break;
@@ -153,8 +164,9 @@ impl Book {
 
     /// Removes the message if the receipt is its latest and the lease lasts; else leaves everything as it is.
     pub(super) fn delete(&mut self, receipt: &Receipt) -> Result<()> {
-        if let Some((id, _)) = self.leased(receipt)? {
-            self.remove(id);
+        match self.leased(receipt)? {
+            Some((id, _)) => drop(self.remove(id)),
+            None => self.stale_deletes += u64::from(self.has_message_of(receipt)),
         }
         Ok(())
     }
@@ -175,6 +187,12 @@ impl Book {
     pub(super) fn depth(&self) -> Depth {
         let in_flight = self.in_flight as u64;
         Depth { waiting: self.messages.len() as u64 - in_flight, in_flight }
+    }
+
+    /// Whether the message of a receipt is there, leased or not.
+    fn has_message_of(&self, receipt: &Receipt) -> bool {
+        let id = receipt.0.split_once('-').and_then(|(id, _)| id.parse::<Id>().ok());
+        id.is_some_and(|id| self.messages.contains_key(&id))
     }
 
     /// The message of a receipt while its lease lasts.

@@ -19,7 +19,7 @@ use super::rules::{check_batch, check_body, check_lease, check_receive};
 use super::{Depth, Receipt, Received, TaskQueue};
 use crate::{Error, ErrorKind, Result};
 
-pub use self::faults::QueueFaults;
+pub use self::faults::{Mishaps, QueueFaults};
 
 /// How a queue behaves.
 #[derive(Clone, Debug)]
@@ -87,7 +87,18 @@ impl MemoryQueue {
 
     /// No more faults from now on; late messages still come.
     pub fn calm(&self) {
-        self.state(Instant::now()).faults = FaultSource::new(QueueFaults::default());
+        self.state(Instant::now()).faults.calm();
+    }
+
+    /// What has gone wrong so far.
+    pub fn mishaps(&self) -> Mishaps {
+        let state = self.state(Instant::now());
+        Mishaps {
+            expired: state.book.expired,
+            stale_deletes: state.book.stale_deletes,
+            full: state.book.full,
+            ..state.faults.mishaps
+        }
     }
 
     /// The state as of now: leases that are over have ended, and old messages are gone.
