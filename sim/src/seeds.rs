@@ -98,7 +98,8 @@ impl Summary {
         self.tally.add(&outcome.tally);
         if let Some(again) = again {
             self.replayed += 1;
-            if again.digest != outcome.digest {
+            let is_same = again.digest == outcome.digest && again.tally == outcome.tally;
+            if !is_same || again.violations != outcome.violations {
                 self.strayed.push(outcome.seed);
             }
         }

@@ -82,6 +82,8 @@ pub enum Event {
     ManagerKilled,
     /// A worker was killed.
     WorkerKilled,
+    /// Somebody died at a call of theirs, before it took effect or after.
+    DeathAtCall,
     /// A worker was told to drain.
     Spot,
     /// An actor was frozen.
@@ -185,7 +187,7 @@ impl Tally {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::LateCall,
         Self::AnswerLost,
         Self::CallLost,
@@ -222,6 +224,7 @@ impl Event {
         Self::Failover,
         Self::ManagerKilled,
         Self::WorkerKilled,
+        Self::DeathAtCall,
         Self::Spot,
         Self::Frozen,
         Self::CutOff,

@@ -33,6 +33,8 @@ pub struct Weather {
     /// A row of several that are written by one call fails by itself. Whenever this can happen, they are written in any order,
     /// and others see some of them.
     pub torn_write: f64,
+    /// Whoever makes a call dies at it, before it takes effect or after.
+    pub death_at_call: f64,
     /// Chances a tick, of each actor of the kind.
     pub kill_worker: f64,
     /// See there.
@@ -82,7 +84,7 @@ impl Weather {
         let calls = [self.slow, self.call_lost, self.answer_lost, self.late, self.throttled, self.broken_stream];
         let rest =
             [self.delete_undone, self.old_depth, self.torn_write, self.freeze, self.cut_off, self.spot, self.disk_full];
-        let actors = [self.kill_worker, self.kill_manager, self.sluggish, self.mixed];
+        let actors = [self.death_at_call, self.kill_worker, self.kill_manager, self.sluggish, self.mixed];
         let is_still = calls.iter().chain(&rest).chain(&actors).all(|rate| *rate == 0.0);
         let has_end = self.retention.is_some() || self.max_in_flight.is_some() || self.outage.is_some();
         is_still && !has_end && self.queues.iter().all(of_queues)
@@ -101,6 +103,17 @@ impl Weather {
             return self;
         }
         Self { torn_write: random.unit() * random.unit() * 0.5, ..self }
+    }
+
+    /// The same, with deaths at calls, and a queue of dead tasks that fails as well. Drawn apart for the same reason.
+    pub fn with_deaths_at_calls(self, random: &mut Random) -> Self {
+        if self.is_gentle() || !random.chance(0.2) {
+            return self;
+        }
+        let [tasks, dead_tasks, reports] = self.queues;
+        let death_at_call = random.unit() * random.unit() * 0.02;
+        let (seed, fail_entry) = (random.next_u64(), random.unit() * 0.3);
+        Self { death_at_call, queues: [tasks, QueueFaults { seed, fail_entry, ..dead_tasks }, reports], ..self }
     }
 
     /// Of everything that can go wrong, a part, each as strong as chance has it.
@@ -158,6 +171,7 @@ impl Weather {
             delete_undone,
             old_depth,
             torn_write: 0.0,
+            death_at_call: 0.0,
             kill_worker,
             kill_manager,
             freeze,

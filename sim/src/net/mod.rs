@@ -266,9 +266,13 @@ impl Net {
             is_cut = true;
             shared.watch.tally.note(Event::Outage);
         }
-        let Shared { random, weather, .. } = &mut *shared;
+        let Shared { random, weather, watch, .. } = &mut *shared;
         if is_cut {
             return Fate::CutOff { is_applied: random.chance(0.3) };
+        }
+        if weather.death_at_call > 0.0 && random.chance(weather.death_at_call) {
+            watch.tally.note(Event::DeathAtCall);
+            return Fate::Death { is_applied: random.chance(0.5) };
         }
         let fate = random.unit();
         let mut sum = 0.0;

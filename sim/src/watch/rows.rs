@@ -180,6 +180,7 @@ impl Watch {
         let stages: Vec<StageName> = now.submission().pipeline.stages.iter().map(|stage| stage.name.clone()).collect();
         for stage in &stages {
             faults.extend(self.stage_faults(id, before, now, stage));
+            faults.extend(before.and_then(|before| gone_back(before, now, stage)));
         }
         let was = before.map_or(JobState::Running, Job::state);
         if was != now.state() && !is_legal(was, now) {
@@ -287,6 +288,24 @@ impl Watch {
         }
         faults
     }
+}
+
+/// What is known stays known (S4): items that were found, given up on or left out, unless a redrive has them run again.
+fn gone_back(before: &Job, now: &Job, stage: &StageName) -> Option<(&'static str, String)> {
+    let items = |job: &Job| {
+        let stages = job.submission().pipeline.stages.iter().zip(job.view());
+        stages.filter(|(spec, _)| spec.name == *stage).map(|(_, view)| view.items).sum::<u64>()
+    };
+    if items(now) < items(before) {
+        return Some(("S4", format!("{stage} had {} items, and now {}", items(before), items(now))));
+    }
+    if before.wished_redrive().is_some() {
+        return None;
+    }
+    let (dead, skipped, ok) = (now.dead(stage), now.skipped(stage), now.ok_items(stage));
+    let has_ended = |item: &ItemIndex| dead.contains(item) || skipped.contains(item) || ok.contains(*item);
+    let item = before.dead(stage).into_iter().chain(before.skipped(stage)).find(|item| !has_ended(item))?;
+    Some(("S4", format!("item {item} of {stage} was given up on or left out, and is not any more")))
 }
 
 /// A job fails as its failed stages say: what runs of it is stopped where one of them says so, and has come to its end otherwise (S18).

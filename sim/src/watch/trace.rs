@@ -26,6 +26,7 @@ impl Trace {
             self.mix(part);
         }
         self.mix(&crc32fast::hash(body).to_le_bytes());
+        self.mix(end.to_string().as_bytes());
         if let Some(lines) = &mut self.lines {
             let secs = self.start.elapsed().as_secs_f64();
             let body =

@@ -85,6 +85,7 @@ impl Setup {
     pub fn of(seed: u64) -> Self {
         let mut random = Random::from_seed(seed);
         let weather = Weather::draw(&mut random).with_torn_writes(&mut Random::from_seed(seed ^ 0x70_4e));
+        let weather = weather.with_deaths_at_calls(&mut Random::from_seed(seed ^ 0xdead_ca11));
         let weather = Weather { slow_workers: slow_workers(seed), ..weather };
         let workload = Workload::draw(random.next_u64());
         Self { weather, has_wishes: true, ..Self::calm(seed, workload) }
