@@ -1,4 +1,4 @@
-//! Decompression, against the readers of the libraries: the same bytes, or damage to both.
+//! Decompression, against the libraries: what their readers read, or damage; and whatever their writers write.
 
 use std::io::{self, Read as _};
 
@@ -15,6 +15,7 @@ const MOST: usize = 16 << 20;
 pub(super) fn run(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let seed = choices.below(256) as u64;
+    written(&choices, seed);
     let stored = choices.rest;
     let compression = Compression::sniff(stored);
     let pieces = |pieces: Vec<&[u8]>| -> Vec<Bytes> { pieces.into_iter().map(Bytes::copy_from_slice).collect() };
@@ -32,6 +33,30 @@ pub(super) fn run(bytes: &[u8]) {
     assert!(whole == in_pieces, "it depends on how the bytes arrive");
     // What we take must be what they read. They are more lenient with what follows the last member.
     assert!(whole == Read::Damage || whole == theirs, "{compression:?}: the libraries read something else");
+}
+
+/// What a library writes of these bytes, in two members, is read as those.
+fn written(choices: &Choices, seed: u64) {
+    let content = choices.rest;
+    let (compress, compression): (fn(&[u8]) -> io::Result<Vec<u8>>, _) = match seed % 4 {
+        1 => (|part| read_all(flate2::read::GzEncoder::new(part, flate2::Compression::fast())), Compression::Gzip),
+        2 => (|part| zstd::encode_all(part, 1), Compression::Zstd),
+        3 => (|part| read_all(bzip2::read::BzEncoder::new(part, bzip2::Compression::fast())), Compression::Bzip2),
+        _ => return,
+    };
+    let members = [&content[..content.len() / 2], &content[content.len() / 2..]].map(compress);
+    let stored = members.map(|member| member.expect("memory is written to")).concat();
+    let pieces = Choices::new(&stored).pieces(seed).into_iter().map(Bytes::copy_from_slice).collect();
+    assert!(
+        ours(pieces, compression) == Read::Content(content.to_vec()),
+        "{compression:?}: what was written is not read"
+    );
+}
+
+fn read_all(mut reader: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What became of a reading.
