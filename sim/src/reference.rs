@@ -24,15 +24,13 @@ pub struct Left {
     pub excused: u64,
 }
 
-/// How often an item failed by its own doing, and how many sets of attempts it had at most.
-#[derive(Clone, Copy, Debug)]
+/// How often an item failed by its own doing.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Tries {
-    /// Failures.
-    pub failures: u32,
-    /// Those in its last set of attempts.
+    /// In its last set of attempts.
     pub of_last_set: u32,
-    /// Sets of attempts.
-    pub sets: u32,
+    /// The most in one set.
+    pub of_any_set: u32,
 }
 
 /// An item's place: its stage, and its index there.
@@ -349,13 +347,14 @@ impl Left {
         if plan.per_bundle || workload.temper(stage, item, false) != Temper::Sour {
             return None;
         }
-        let Tries { failures, of_last_set, sets } = tries(&name, item);
+        let Tries { of_last_set, of_any_set } = tries(&name, item);
         let is_dead = self.job.dead(&name).contains(&item) && !is_excused(why(&name, item), item);
         let is_enough = !is_dead || of_last_set >= plan.attempts;
-        if failures <= plan.attempts * sets && is_enough {
+        if of_any_set <= plan.attempts && is_enough {
             return None;
         }
-        Some(format!("S14: item {item} of {name} failed {failures} times, and its stage says {}", plan.attempts))
+        let what = format!("failed {of_any_set} times, {of_last_set} at last, and its stage says {}", plan.attempts);
+        Some(format!("S14: item {item} of {name} {what}"))
     }
 
     fn end_fault(&self, workload: &Workload) -> Option<String> {

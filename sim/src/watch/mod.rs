@@ -148,6 +148,8 @@ struct SeenStage {
     own_failures: BTreeMap<ItemIndex, u32>,
     /// How many of these there were when it was given another set of attempts.
     failures_before: BTreeMap<ItemIndex, u32>,
+    /// The most of them in one of the sets before.
+    most_failures: BTreeMap<ItemIndex, u32>,
     /// How often an item wanted more memory, in this set of attempts.
     hungers: BTreeMap<ItemIndex, i32>,
     /// When an item failed by its own doing last, in this set of attempts.
@@ -159,9 +161,17 @@ struct SeenStage {
 impl SeenStage {
     /// An item is given another set of attempts.
     fn begin_anew(&mut self, item: ItemIndex) {
+        let of_last_set = self.failures_of_last_set(item);
+        let most = self.most_failures.entry(item).or_default();
+        *most = of_last_set.max(*most);
         self.failures_before.insert(item, self.own_failures.get(&item).copied().unwrap_or(0));
         self.hungers.remove(&item);
         self.failed_at.remove(&item);
+    }
+
+    fn failures_of_last_set(&self, item: ItemIndex) -> u32 {
+        let of = |failures: &BTreeMap<ItemIndex, u32>| failures.get(&item).copied().unwrap_or(0);
+        of(&self.own_failures).saturating_sub(of(&self.failures_before))
     }
 }
 

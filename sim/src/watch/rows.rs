@@ -11,7 +11,7 @@ use infra::state::{RowKey, Write};
 use infra::{ErrorKind, Result};
 use tokio::time::Instant;
 
-use super::{Seen, SeenJob, Watch, ended};
+use super::{Seen, Watch, ended};
 use crate::net::ActorId;
 use crate::reference::Tries;
 use crate::tally::Event;
@@ -347,11 +347,10 @@ impl Watch {
 
     /// How often an item failed by its own doing.
     pub fn tries(&self, id: &JobId, stage: &StageName, item: ItemIndex) -> Tries {
-        let seen = self.jobs.get(id);
-        let failures = seen.and_then(|seen| seen.stages.get(stage)?.own_failures.get(&item).copied());
-        let failures = failures.unwrap_or(0);
-        let before = seen.and_then(|seen| seen.stages.get(stage)?.failures_before.get(&item).copied()).unwrap_or(0);
-        Tries { failures, of_last_set: failures.saturating_sub(before), sets: 1 + seen.map_or(0, SeenJob::round) }
+        let Some(seen) = self.jobs.get(id).and_then(|seen| seen.stages.get(stage)) else { return Tries::default() };
+        let of_last_set = seen.failures_of_last_set(item);
+        let before = seen.most_failures.get(&item).copied().unwrap_or(0);
+        Tries { of_last_set, of_any_set: of_last_set.max(before) }
     }
 
     /// A job's entry in the list of active ones: it stays as long as the round runs for which it was written.
