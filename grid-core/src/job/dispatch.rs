@@ -189,13 +189,17 @@ impl Job {
 
     /// Whether nothing runs of the stages that this one comes `after`: items of both may run again.
     fn is_in_turn(&self, index: usize) -> bool {
-        let mut before = self.spec(index).after.iter().filter_map(|name| self.index_of(name));
-        before.all(|before| self.stages[before].is_complete())
+        self.before(index).all(|before| self.stages[before].is_complete())
+    }
+
+    /// The stages that this one comes `after`.
+    fn before(&self, index: usize) -> impl Iterator<Item = usize> {
+        self.spec(index).after.iter().filter_map(|name| self.index_of(name))
     }
 
     /// Whether the stages that this one comes `after` are done.
     pub(super) fn is_open(&self, index: usize) -> bool {
-        let mut before = self.spec(index).after.iter().filter_map(|name| self.index_of(name));
+        let mut before = self.before(index);
         before.all(|before| self.stages[before].is_complete() && !self.has_failed(before))
     }
 

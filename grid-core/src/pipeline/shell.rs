@@ -65,7 +65,8 @@ impl Quotes {
         let is_of_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
         let goes_on = self.previous.is_some_and(|c| is_of_name(c) || c == '~');
         let is_apart = !goes_on && !next.is_some_and(|c| is_of_name(c) || matches!(c, '<' | '>' | '\\'));
-        let quoted = || format!("'{}'", value.replace('\'', r"'\''"));
+        let escaped = || value.replace('\'', r"'\''");
+        let quoted = || format!("'{}'", escaped());
         let is_inert = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@%+,".contains(&b);
         Ok(match self.place() {
             Place::Unsafe(place) => return Err(place),
@@ -73,7 +74,7 @@ impl Quotes {
             Place::Bare => quoted(),
             Place::Double if is_apart && value.bytes().all(is_inert) => value.to_owned(),
             Place::Double => format!("\"{}\"", quoted()),
-            Place::Single => value.replace('\'', r"'\''"),
+            Place::Single => escaped(),
         })
     }
 

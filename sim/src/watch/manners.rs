@@ -152,7 +152,9 @@ impl Watch {
                     if !self.is_of_commit(&id) {
                         self.violated("S13", format!("others were told of {id}, which commits nothing"));
                     }
-                    if !self.told.insert(id.clone()) {
+                    let is_again = !self.told.insert(id.clone());
+                    let is_refused = |job| self.refused.contains(&JobId::new(job));
+                    if is_again && !id.split('/').next().is_some_and(is_refused) {
                         self.told_twice.get_or_insert(id);
                     }
                 }

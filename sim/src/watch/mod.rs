@@ -60,8 +60,10 @@ pub struct Watch {
     well_since: BTreeMap<ActorId, Instant>,
     /// Events that others were told of, by their ids.
     told: BTreeSet<String>,
-    /// One of which others were told twice.
+    /// One of which others were told twice, by leaders whose rows were not refused.
     told_twice: Option<String>,
+    /// Jobs of which a row was refused: whoever wrote it reads the job again, and tells again what it did not write.
+    refused: BTreeSet<JobId>,
     /// An item that was tried again sooner than its stage says, by clocks that may be wrong.
     too_soon: Option<String>,
     /// An attempt that was given up on after fewer deaths than it may cost, unless words of the living were lost.
@@ -206,6 +208,7 @@ impl Watch {
             well_since: BTreeMap::new(),
             told: BTreeSet::new(),
             told_twice: None,
+            refused: BTreeSet::new(),
             too_soon: None,
             too_few_deaths: None,
             died_at: BTreeMap::new(),

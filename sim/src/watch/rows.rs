@@ -22,8 +22,7 @@ impl Watch {
         let mut jobs: Vec<JobId> = Vec::new();
         for (write, answer) in writes.iter().zip(answers) {
             self.saw_write(actor, write, answer);
-            let job = write.key.partition.strip_prefix("JOB#").map(JobId::new);
-            if let Some(job) = job.filter(|job| answer.is_ok() && !jobs.contains(job)) {
+            if let Some(job) = job_of(&write.key).filter(|job| answer.is_ok() && !jobs.contains(job)) {
                 jobs.push(job);
             }
         }
@@ -45,7 +44,10 @@ impl Watch {
         let name = format!("{partition}/{sort} e{}", write.epoch);
         self.note(actor, "write", &name, write.body.as_deref().unwrap_or_default(), &ended(answer));
         match answer {
-            Err(error) if error.kind == ErrorKind::Conflict => self.tally.note(Event::RowRefused),
+            Err(error) if error.kind == ErrorKind::Conflict => {
+                self.tally.note(Event::RowRefused);
+                self.refused.extend(job_of(&write.key));
+            }
             Err(_) => {}
             Ok(version) => {
                 self.wrote(write, *version);
@@ -379,4 +381,9 @@ impl Watch {
         (0..counts.0).for_each(|_| self.tally.note(Event::ItemDead));
         (0..counts.1).for_each(|_| self.tally.note(Event::ItemSkipped));
     }
+}
+
+/// The job of whose own rows it is one.
+fn job_of(key: &RowKey) -> Option<JobId> {
+    key.partition.strip_prefix("JOB#").map(JobId::new)
 }

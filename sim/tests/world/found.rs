@@ -241,3 +241,10 @@ fn what_comes_from_a_plan_that_was_not_written_is_not_counted() {
 fn a_worker_is_not_held_to_have_kept_what_it_gave_back() {
     [1_369_739, 1_447_196].into_iter().for_each(holds);
 }
+
+/// A client resumed a job within the milliseconds in which its leader told others of a commit and wrote it: the row was refused.
+#[test]
+fn a_leader_whose_row_was_refused_tells_others_again() {
+    let seed = 43_161_441_218_020;
+    assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+}

@@ -166,7 +166,7 @@ impl Book {
     pub(super) fn delete(&mut self, receipt: &Receipt) -> Result<()> {
         match self.leased(receipt)? {
             Some((id, _)) => drop(self.remove(id)),
-            None => self.stale_deletes += u64::from(self.has_message_of(receipt)),
+            None => self.stale_deletes += u64::from(self.messages.contains_key(&numbers_of(receipt)?.0)),
         }
         Ok(())
     }
@@ -189,20 +189,9 @@ impl Book {
         Depth { waiting: self.messages.len() as u64 - in_flight, in_flight }
     }
 
-    /// Whether the message of a receipt is there, leased or not.
-    fn has_message_of(&self, receipt: &Receipt) -> bool {
-        let id = receipt.0.split_once('-').and_then(|(id, _)| id.parse::<Id>().ok());
-        id.is_some_and(|id| self.messages.contains_key(&id))
-    }
-
     /// The message of a receipt while its lease lasts.
     fn leased(&self, receipt: &Receipt) -> Result<Option<(Id, Lease)>> {
-        let parts = receipt.0.split_once('-');
-        let parsed = parts.and_then(|(id, receive)| Some((id.parse::<Id>().ok()?, receive.parse::<u64>().ok()?)));
-        let Some((id, receive)) = parsed else {
-            let context = format!("`{}` is no receipt of this queue", receipt.0.escape_debug());
-            return Err(Error::new(ErrorKind::Invalid, context));
-        };
+        let (id, receive) = numbers_of(receipt)?;
         Ok(match self.messages.get(&id).map(|message| message.status) {
             Some(Status::Leased(lease)) if lease.receive == receive => Some((id, lease)),
             _ => None,
@@ -244,4 +233,14 @@ impl Book {
             }
         }
     }
+}
+
+/// The message of a receipt, and the receive.
+fn numbers_of(receipt: &Receipt) -> Result<(Id, u64)> {
+    let parts = receipt.0.split_once('-');
+    let parsed = parts.and_then(|(id, receive)| Some((id.parse().ok()?, receive.parse().ok()?)));
+    parsed.ok_or_else(|| {
+        let context = format!("`{}` is no receipt of this queue", receipt.0.escape_debug());
+        Error::new(ErrorKind::Invalid, context)
+    })
 }
