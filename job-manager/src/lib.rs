@@ -48,4 +48,4 @@ pub use error::ManagerError;
 pub use lead::lead;
 pub use manage::{Role, manage};
 pub use status::Progress;
-pub use submit::{RetryDead, SubmitRequest, Submitted, submit};
+pub use submit::{SubmitRequest, Submitted, submit};

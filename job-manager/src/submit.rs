@@ -38,15 +38,6 @@ pub struct SubmitRequest {
     pub programs: BTreeMap<String, String>,
 }
 
-/// Whether items that were given up on are run again when the job is submitted once more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryDead {
-    /// Only if the job failed because of them.
-    IfFailed,
-    /// Also if the job succeeded without them.
-    Always,
-}
-
 /// What a submission became.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submitted {
@@ -69,8 +60,8 @@ impl Submitted {
 
 /// Submits a job. The same pipeline with the same parameters, inputs and folder is the same job, as long as that one
 /// has not been cancelled, and has not succeeded with other programs or where a stage says `cache: false`.
-pub async fn submit(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result<Submitted, ManagerError> {
-    let submitted = accept(grid, request, retry).await?;
+pub async fn submit(grid: &Grid, request: SubmitRequest) -> Result<Submitted, ManagerError> {
+    let submitted = accept(grid, request).await?;
     if let Submitted::New(job) | Submitted::Resumed(job) = &submitted {
         tell_leader(grid, job).await;
     }
@@ -92,31 +83,27 @@ pub(crate) async fn tell_leader(grid: &Grid, job: &JobId) {
     }
 }
 
-async fn accept(grid: &Grid, request: SubmitRequest, retry: RetryDead) -> Result<Submitted, ManagerError> {
+async fn accept(grid: &Grid, request: SubmitRequest) -> Result<Submitted, ManagerError> {
     let digest = request.digest();
     let found = read_row::<SubmissionRow>(grid, &submission_partition(&digest), "JOB").await?;
     if let Some((version, row)) = found {
         let job = JobTable::load(grid, &row.job).await?.job;
-        return match (job.state(), retry) {
-            (JobState::Running | JobState::Paused | JobState::Committing, _) => {
+        return match job.state() {
+            JobState::Running | JobState::Paused | JobState::Committing => {
                 announce(grid, &row.job, job.round()).await?;
                 Ok(Submitted::Resumed(row.job))
             }
-            (JobState::Failed, _) => {
-                redrive_all(grid, &row.job).await?;
-                Ok(Submitted::Resumed(row.job))
-            }
-            (JobState::Succeeded, RetryDead::Always) if has_dead(&job) => {
+            JobState::Failed => {
                 redrive_all(grid, &row.job).await?;
                 Ok(Submitted::Resumed(row.job))
             }
             // It reads what nobody can see the changes of, or its programs were changed: it is to be done again. A job
             // that failed goes on where it is, with the programs mended.
-            (JobState::Succeeded, _) if !is_cached(&job) || job.submission().programs != request.programs => {
+            JobState::Succeeded if !is_cached(&job) || job.submission().programs != request.programs => {
                 create(grid, request, &digest, Expect::Version(version)).await
             }
-            (JobState::Succeeded, _) => Ok(Submitted::Finished(row.job, JobState::Succeeded)),
-            (JobState::Cancelled | JobState::Quarantined, _) => {
+            JobState::Succeeded => Ok(Submitted::Finished(row.job, JobState::Succeeded)),
+            JobState::Cancelled | JobState::Quarantined => {
                 create(grid, request, &digest, Expect::Version(version)).await
             }
         };
@@ -148,10 +135,6 @@ impl SubmitRequest {
 /// Whether all that the job does depends on what it was submitted with.
 fn is_cached(job: &Job) -> bool {
     job.submission().pipeline.stages.iter().all(|stage| stage.cache)
-}
-
-fn has_dead(job: &Job) -> bool {
-    job.view().iter().any(|stage| stage.dead > 0)
 }
 
 async fn create(grid: &Grid, request: SubmitRequest, digest: &str, expect: Expect) -> Result<Submitted, ManagerError> {
@@ -261,7 +244,7 @@ mod tests {
         // Long enough that the leader waits, and not a time at which it looks around.
         sleep(ManagerConfig::default().reconcile / 2).await;
         let submitted = Instant::now();
-        submit(&grid, request(), RetryDead::IfFailed).await.unwrap();
+        submit(&grid, request()).await.unwrap();
         let (lease, wait) = (Duration::from_secs(2), Duration::from_secs(20));
         assert_eq!(grid.tasks.receive(1, lease, wait).await.unwrap().len(), 1);
         assert_eq!(submitted.elapsed(), Duration::ZERO);

@@ -42,7 +42,7 @@ use infra::Grid;
 use infra::embedded::StateDir;
 use infra::inputs::PinOptions;
 use infra::outputs::OutputReader;
-use job_manager::{ManagerConfig, Progress, RetryDead, SubmitRequest, Submitted};
+use job_manager::{ManagerConfig, Progress, SubmitRequest, Submitted};
 use tokio::sync::watch;
 
 /// A folder with a pipeline, its inputs and the state of its grid.
@@ -94,7 +94,7 @@ impl Yard {
     ) -> anyhow::Result<Ended> {
         let (state, grid) = StateDir::open(&self.path(".gridmill"))?;
         let request = self.request(&grid, pipeline, inputs).await?;
-        let submitted = job_manager::submit(&grid, request, RetryDead::IfFailed).await?;
+        let submitted = job_manager::submit(&grid, request).await?;
         let job = submitted.job().clone();
         let status = drive(&grid, &state.scratch(), runner, &job).await?;
         let stdout = outputs(&grid, &status).await?;

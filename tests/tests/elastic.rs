@@ -20,7 +20,7 @@ use infra::fleet::{Fleet, LocalFleet, Over, Task};
 use infra::queue::TaskQueue;
 use infra::{Grid, memory};
 use job_manager::fleet::FleetConfig;
-use job_manager::{ManagerConfig, Progress, RetryDead, Role, SubmitRequest, manage, view};
+use job_manager::{ManagerConfig, Progress, Role, SubmitRequest, manage, view};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -125,7 +125,7 @@ impl Yard {
         let text = format!("name: {name}\nstages:\n  work: {{range: 1..{items}, run: [\"true\"], cache: false}}\n");
         let pipeline = pipeline::parse(&text, "p.yaml").unwrap();
         let request = SubmitRequest::of_defaults(pipeline).unwrap();
-        job_manager::submit(&self.grid, request, RetryDead::IfFailed).await.unwrap().job().clone()
+        job_manager::submit(&self.grid, request).await.unwrap().job().clone()
     }
 
     async fn machines(&self) -> usize {

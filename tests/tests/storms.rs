@@ -27,7 +27,7 @@ use infra::queue::{DeadLetters, MemoryQueue, QueueFaults, QueueSettings};
 use infra::state::MemoryState;
 use infra::{Grid, memory};
 use job_manager::rebuild::{Existing, RebuildConfig, Unfinished, rebuild};
-use job_manager::{ManagerConfig, Progress, RetryDead, SubmitRequest, view};
+use job_manager::{ManagerConfig, Progress, SubmitRequest, view};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -204,7 +204,7 @@ impl Storm {
         let pipeline = pipeline::parse(PIPELINE, "storm.yaml").expect("the pipeline is right");
         let request = SubmitRequest::of_defaults(pipeline).expect("it has no parameters");
         loop {
-            match job_manager::submit(&self.grid, request.clone(), RetryDead::IfFailed).await {
+            match job_manager::submit(&self.grid, request.clone()).await {
                 Ok(submitted) => return submitted.job().clone(),
                 Err(_) => sleep(Duration::from_secs(1)).await,
             }

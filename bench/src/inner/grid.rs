@@ -10,7 +10,7 @@ use grid_worker::runner::{ItemRan, Runner, Spool, Stop, TaskRan, TaskRun};
 use grid_worker::{Worker, WorkerConfig, WorkerError};
 use infra::Grid;
 use infra::embedded::StateDir;
-use job_manager::{ManagerConfig, ManagerError, Progress, RetryDead, SubmitRequest};
+use job_manager::{ManagerConfig, ManagerError, Progress, SubmitRequest};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -69,7 +69,7 @@ impl LiveGrid {
     pub async fn submit(&self, text: &str) -> anyhow::Result<JobId> {
         let pipeline = grid_core::pipeline::parse(text, "pipeline.yaml")?;
         let request = SubmitRequest::of_defaults(pipeline).map_err(|faults| anyhow::anyhow!(faults.join("\n")))?;
-        Ok(job_manager::submit(&self.grid, request, RetryDead::IfFailed).await?.job().clone())
+        Ok(job_manager::submit(&self.grid, request).await?.job().clone())
     }
 
     /// Waits until a job is over; answers how many of its items were committed.

@@ -12,7 +12,7 @@ use grid_core::ids::WorkerId;
 use grid_worker::runner::{ItemRan, Runner, Spool, Stop, TaskRan, TaskRun};
 use grid_worker::{Worker, WorkerConfig};
 use infra::Grid;
-use job_manager::{ManagerConfig, Progress, RetryDead, SubmitRequest};
+use job_manager::{ManagerConfig, Progress, SubmitRequest};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -108,7 +108,7 @@ async fn submit(grid: &Grid, items: u32) -> anyhow::Result<grid_core::ids::JobId
     let pipeline = grid_core::pipeline::parse(&text, "pipeline.yaml")?;
     let (params, inputs, lists, programs) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let request = SubmitRequest { pipeline, params, inputs, lists, workdir: "/".into(), programs };
-    Ok(job_manager::submit(grid, request, RetryDead::IfFailed).await?.job().clone())
+    Ok(job_manager::submit(grid, request).await?.job().clone())
 }
 
 /// As `grid-worker` has it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use grid_core::ids::JobId;
 use grid_core::job::JobState;
+use grid_core::limits::MAX_SET_BYTES;
 use grid_core::reason::Reason;
 use infra::faults::{FaultyState, StoreFaults};
 use infra::queue::{MemoryQueue, QueueFaults, QueueSettings};
@@ -279,8 +280,36 @@ async fn a_redrive_that_cannot_be_is_refused_with_every_reason() {
             ("/set/year", "the parameter `year` is `soon`, which is not a whole number"),
         ]
     );
+    for factor in ["x0", "x-1", "xinf", "x", "twice"] {
+        let Err(ControlError::Invalid(faults)) =
+            control::redrive(&yard.grid, &job, None, &set(&[(control::SET_MEMORY, factor)])).await
+        else {
+            panic!("{factor} is no factor")
+        };
+        assert_eq!(faults[0].message, format!("`{factor}` is no multiple of the memory limit, such as `x2`"));
+    }
     let none = control::redrive(&yard.grid, &job, Some("reason=timeout"), &set(&[])).await.unwrap();
     assert_eq!(none, Redriven { items: 0, state: JobState::Failed });
     assert_eq!(yard.active().await, Vec::<String>::new());
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn parameters_of_a_redrive_have_so_many_bytes_with_their_names_and_no_more() {
+    let yard = Yard::new();
+    let text = "name: one\nparams: {who: {type: string, default: us}}\nstages:\n  work: {range: 1..1, run: [echo, '${{ params.who }}'], retry: {attempts: 1}}\n";
+    let job = yard.submit(text).await;
+    let leader = Leader::start(&yard.grid);
+    moment().await;
+    yard.end(&yard.tasks().await[0], Some(Reason::Exit)).await;
+    moment().await;
+    let who = |bytes: usize| set(&[("who", &"x".repeat(bytes))]);
+    let most = MAX_SET_BYTES - "who".len();
+    let refused = control::redrive(&yard.grid, &job, None, &who(most + 1)).await;
+    let Err(ControlError::Invalid(faults)) = refused else { panic!("{refused:?}") };
+    assert_eq!((faults.len(), faults[0].pointer.as_str()), (1, "/set"));
+    assert_eq!(faults[0].message, format!("names and values have more than {MAX_SET_BYTES} bytes"));
+    let redriven = control::redrive(&yard.grid, &job, None, &who(most)).await.unwrap();
+    assert_eq!(redriven, Redriven { items: 1, state: JobState::Running });
     leader.stop().await;
 }

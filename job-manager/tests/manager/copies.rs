@@ -6,6 +6,7 @@ use grid_api::CopiesReceipt;
 use grid_core::ids::JobId;
 use grid_core::job::JobState;
 use grid_core::reason::Reason;
+use grid_core::share::{Agreement, Agreements};
 use grid_core::wire::{Heartbeat, Report, RunningTask, TaskMessage, to_ascii_json};
 use job_manager::ManagerConfig;
 use tokio::time::sleep;
@@ -182,5 +183,24 @@ async fn a_copy_that_nobody_takes_is_let_go() {
     assert_eq!(yard.tasks().await, [], "the attempt runs, and is not sent again");
     yard.end(&slow, None).await;
     assert_eq!(yard.run_to_end(&job).await, JobState::Succeeded);
+    leader.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_has_as_much_out_as_it_may_gets_no_copy_until_it_has_less() {
+    let agreements = Agreements::from([("lab".to_owned(), Agreement { max_out: Some(6), ..Agreement::default() })]);
+    let config = ManagerConfig { agreements, ..ManagerConfig::default() };
+    let of_lab = format!("tenant: lab\n{SIX}");
+    let Straggling { yard, leader, slow, .. } = Straggling::of(&of_lab, config).await;
+    // One is out; five of another job make six of eight slots.
+    yard.submit(&of_lab.replace("name: six", "name: five").replace("1..6", "1..5")).await;
+    sleep(A_MOMENT).await;
+    let others = yard.tasks().await;
+    assert_eq!(others.len(), 5);
+    yard.beat(2, vec![runs(&slow, 10.0)]).await;
+    assert_eq!(yard.tasks().await, []);
+    yard.end(&others[0], None).await;
+    yard.beat(3, vec![runs(&slow, 20.0)]).await;
+    assert_eq!(yard.tasks().await, [TaskMessage { copy: 1, ..slow }]);
     leader.stop().await;
 }

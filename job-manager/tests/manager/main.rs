@@ -15,5 +15,6 @@ mod rebuild;
 mod reuse;
 mod rounds;
 mod stop;
+mod submit;
 mod turns;
 mod yard;

@@ -7,12 +7,12 @@ use grid_core::ids::{JobId, StageName};
 use grid_core::job::JobState;
 use grid_core::price::{PriceList, Usd};
 use grid_core::share::{Agreement, Agreements};
-use grid_core::wire::{Heartbeat, Report};
+use grid_core::wire::{Heartbeat, Manifest, Report};
 use job_manager::view::{self, JobView};
-use job_manager::{ManagerConfig, RetryDead, submit};
+use job_manager::{ManagerConfig, submit};
 use tokio::time::sleep;
 
-use crate::yard::{Leader, Manager, Yard, heartbeat, request};
+use crate::yard::{Leader, Manager, Yard, heartbeat, manifest_of, request};
 
 /// Slots of the worker in sight; the window is three times as many.
 const SLOTS: u32 = 40;
@@ -100,21 +100,55 @@ async fn a_quota_holds_others_take_what_it_leaves_and_why_says_so() {
     manager.stop().await;
 }
 
+/// At this price a second of slot time costs a dollar.
+const DOLLAR_A_SECOND: Usd = Usd(3_600_000_000_000_000);
 /// At this price a microsecond of slot time, which is what a task of a test takes, costs a dollar.
 const PRICE: Usd = Usd(3_600_000_000_000_000_000_000);
 
-fn at_a_price() -> ManagerConfig {
-    let prices = PriceList::us_east_1().with_slot_hour(Some(PRICE));
+fn at(price: Usd) -> ManagerConfig {
+    let prices = PriceList::us_east_1().with_slot_hour(Some(price));
     let mut config = ManagerConfig { prices: prices.into(), ..ManagerConfig::default() };
     // Bundles would make the cost of a task depend on what was measured.
     config.tuning.max_items = 1;
     config
 }
 
+/// Tasks that are handed out to a manager's workers, one batch after the other, when each takes so many seconds; and what an
+/// item that waits is said to wait for then.
+async fn out_of_a_budget(usd: u64, task_secs: u64, batches: usize) -> (Vec<usize>, Option<String>) {
+    let yard = Yard::new();
+    let job = yard.submit(&sweep("a", &format!("budget: {{usd: {usd}}}\n"))).await;
+    worker(&yard).await;
+    let manager = Manager::with(&yard.grid, ManagerConfig { name: "manager".into(), ..at(DOLLAR_A_SECOND) });
+    let mut out = Vec::new();
+    while out.len() < batches {
+        sleep(Duration::from_secs(20)).await;
+        let tasks = yard.tasks().await;
+        out.push(tasks.len());
+        for task in tasks.iter().filter(|_| out.len() < batches) {
+            yard.write(&Manifest { busy_us: task_secs * 1_000_000, ..manifest_of(task, None) }).await;
+            yard.completed(task).await;
+        }
+    }
+    let view = JobView::open(&yard.grid, &job).await.unwrap();
+    let waits = view::story(&yard.grid, &view, &StageName::new("work"), 999).await.unwrap().waits;
+    manager.stop().await;
+    (out, waits)
+}
+
+/// The first tasks of a job say what the others cost; of those as many are out as there is money for, and one more for what is left.
+#[tokio::test(start_paused = true)]
+async fn what_a_budget_has_room_for_is_handed_out_and_why_says_what_it_waits_for() {
+    let waits = "what runs of its job may spend the rest of its budget of $25";
+    assert_eq!(out_of_a_budget(25, 1, 2).await, (vec![4, 21], Some(waits.to_owned())));
+    assert_eq!(out_of_a_budget(25, 2, 2).await, (vec![4, 9], Some(waits.to_owned())));
+    assert_eq!(out_of_a_budget(1_000_000, 1, 2).await, (vec![4, WINDOW as usize], None), "it waits for nobody else");
+}
+
 async fn spend(terms: &str) -> (JobState, u64, Option<String>) {
     let yard = Yard::new();
     let job = yard.submit(&sweep("a", terms)).await;
-    let leader = Leader::with(&yard.grid, at_a_price());
+    let leader = Leader::with(&yard.grid, at(PRICE));
     let state = yard.run_to_end(&job).await;
     leader.stop().await;
     let receipt = yard.receipt(&job).await;
@@ -142,10 +176,10 @@ async fn a_budget_ends_a_job_as_it_says_and_no_later() {
 async fn a_job_with_a_larger_budget_is_another_one_and_takes_over_what_is_done() {
     let yard = Yard::new();
     let request = |usd: &str| request(&sweep("a", &format!("budget: {{usd: {usd}}}\n")));
-    let leader = Leader::with(&yard.grid, at_a_price());
-    let first = submit(&yard.grid, request("25"), RetryDead::IfFailed).await.unwrap().job().clone();
+    let leader = Leader::with(&yard.grid, at(PRICE));
+    let first = submit(&yard.grid, request("25")).await.unwrap().job().clone();
     assert_eq!(yard.run_to_end(&first).await, JobState::Failed);
-    let second = submit(&yard.grid, request("990"), RetryDead::IfFailed).await.unwrap().job().clone();
+    let second = submit(&yard.grid, request("990")).await.unwrap().job().clone();
     assert_ne!(second, first);
     assert_eq!(yard.run_to_end(&second).await, JobState::Succeeded);
     assert_eq!(yard.receipt(&second).await.stages[0].reused, 25);

@@ -12,7 +12,7 @@ use grid_core::rows::{ACTIVE, job_partition};
 use grid_core::wire::{Completion, Heartbeat, ItemFailure, Manifest, Report, TaskMessage, to_ascii_json};
 use infra::state::RowKey;
 use infra::{ErrorKind, Grid};
-use job_manager::{ManagerConfig, ManagerError, Progress, RetryDead, Role, SubmitRequest, lead, manage, submit};
+use job_manager::{ManagerConfig, ManagerError, Progress, Role, SubmitRequest, lead, manage, submit};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -143,7 +143,7 @@ impl Yard {
     }
 
     pub async fn submit(&self, text: &str) -> JobId {
-        submit(&self.grid, request(text), RetryDead::IfFailed).await.unwrap().job().clone()
+        submit(&self.grid, request(text)).await.unwrap().job().clone()
     }
 
     /// What has been handed out and not been received; nothing of it is received again.

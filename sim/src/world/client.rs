@@ -9,7 +9,7 @@ use infra::inputs::{PinOptions, pin_object};
 use infra::{Grid, inputs};
 use job_manager::accept::{self, Accepted, NewJob, Once};
 use job_manager::control::{self, ControlError};
-use job_manager::{ManagerError, RetryDead, SubmitRequest, submit};
+use job_manager::{ManagerError, SubmitRequest, submit};
 use tokio::time::sleep;
 
 use crate::workload::Workload;
@@ -74,7 +74,7 @@ pub(super) async fn submit_it(grid: Grid, workload: Workload) -> Result<JobId, S
             Err(Trouble::Lasting(why)) => return Err(why),
         };
         let submitted = match workload.edition.tenant {
-            "" => submit(&grid, request, RetryDead::IfFailed).await.map(|submitted| submitted.job().clone()),
+            "" => submit(&grid, request).await.map(|submitted| submitted.job().clone()),
             tenant => accept_of(&grid, request, tenant).await,
         };
         match submitted {

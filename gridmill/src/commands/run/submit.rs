@@ -6,7 +6,7 @@ use grid_core::ids::JobId;
 use infra::Grid;
 use infra::inputs::PinOptions;
 use job_manager::control::{self, ControlError};
-use job_manager::{RetryDead, SubmitRequest, Submitted, view};
+use job_manager::{SubmitRequest, Submitted, view};
 
 use super::Run;
 use crate::exit::{Fault, Outcome};
@@ -42,7 +42,7 @@ pub async fn submit(run: &Run<'_>, loaded: Loaded) -> Outcome<Submitted> {
     let programs = programs::digests(&folder, &pipeline)
         .map_err(|error| Fault::usage(format!("a program that the pipeline names cannot be read: {error}")))?;
     let request = SubmitRequest { pipeline, params, inputs, lists, workdir, programs };
-    let submitted = job_manager::submit(&run.grid, request, RetryDead::IfFailed).await?;
+    let submitted = job_manager::submit(&run.grid, request).await?;
     if let Submitted::Resumed(job) = &submitted {
         go_on(&run.grid, job).await?;
     }
