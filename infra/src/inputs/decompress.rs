@@ -12,9 +12,12 @@ use crate::objects::ByteStream;
 /// Bytes that one step decodes at most: a small file may hold a gigabyte of zeroes.
 const STEP_BYTES: usize = 128 << 10;
 
+/// The header of a zstd frame has no more bytes (RFC 8878, 3.1.1.1).
+const ZSTD_HEADER_BYTES: usize = 18;
+
 /// The uncompressed content of `stream`: every gzip member, zstd frame or bzip2 stream of it, one after the other.
 ///
-/// Ends with [`InputError::Damaged`] where a checksum is wrong, the data is cut off, or something else follows it.
+/// Ends with [`InputError::Damaged`] where a checksum or a length is wrong, the data is cut off, or something else follows it.
 /// Zstd frames that need a window above 128 MiB (`--long=28` and more) are refused.
 pub fn decompress(stream: ByteStream, compression: Compression) -> ByteStream {
     if compression == Compression::None {
@@ -40,8 +43,18 @@ struct Decoding {
 
 enum Decoder {
     Gzip(flate2::Decompress),
-    Zstd(zstd::stream::raw::Decoder<'static>),
+    Zstd(Frame),
     Bzip2(bzip2::Decompress),
+}
+
+/// A zstd frame. The library holds it to the length that its header says, but not when its last block is empty and it arrives in
+/// pieces.
+struct Frame {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    /// Its first bytes, as many as a header may have.
+    head: Vec<u8>,
+    /// Bytes decoded.
+    len: u64,
 }
 
 /// What one step did.
@@ -113,7 +126,7 @@ impl Decoder {
         match compression {
             Compression::None => Err("it is not compressed".into()),
             Compression::Gzip => Ok(Self::Gzip(flate2::Decompress::new_gzip(15))),
-            Compression::Zstd => zstd::stream::raw::Decoder::new().map(Self::Zstd).map_err(|error| error.to_string()),
+            Compression::Zstd => Frame::new().map(Self::Zstd).map_err(|error| error.to_string()),
             Compression::Bzip2 => Ok(Self::Bzip2(bzip2::Decompress::new(false))),
         }
     }
@@ -135,12 +148,30 @@ impl Decoder {
                 let used = (decoder.total_in() - before) as usize;
                 Ok(Step { used, member_ended: status == bzip2::Status::StreamEnd })
             }
-            Self::Zstd(decoder) => {
-                output.resize(STEP_BYTES, 0);
-                let status = decoder.run_on_buffers(input, output).map_err(|error| error.to_string())?;
-                output.truncate(status.bytes_written);
-                Ok(Step { used: status.bytes_read, member_ended: status.remaining == 0 })
-            }
+            Self::Zstd(frame) => frame.step(input, output),
         }
+    }
+}
+
+impl Frame {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { decoder: zstd::stream::raw::Decoder::new()?, head: Vec::new(), len: 0 })
+    }
+
+    fn step(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<Step, String> {
+        output.resize(STEP_BYTES, 0);
+        let status = self.decoder.run_on_buffers(input, output).map_err(|error| error.to_string())?;
+        output.truncate(status.bytes_written);
+        let missing = ZSTD_HEADER_BYTES.saturating_sub(self.head.len());
+        self.head.extend(&input[..status.bytes_read.min(missing)]);
+        self.len += status.bytes_written as u64;
+        let member_ended = status.remaining == 0;
+        if member_ended
+            && let Ok(Some(said)) = zstd::zstd_safe::get_frame_content_size(&self.head)
+            && said != self.len
+        {
+            return Err(format!("a frame says that it has {said} bytes, and has {}", self.len));
+        }
+        Ok(Step { used: status.bytes_read, member_ended })
     }
 }

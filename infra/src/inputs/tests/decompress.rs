@@ -54,6 +54,17 @@ fn a_wrong_checksum_is_damage() {
     assert_eq!(fault(decoded(&stored, Compression::Gzip, 100)).0, "damaged");
 }
 
+/// A frame that says it has ten bytes and ends with an empty block: the library alone takes it when it comes in pieces.
+#[test]
+fn a_frame_that_is_shorter_than_it_says_is_damage_however_it_arrives() {
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 10, 1, 0, 0];
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0][..], b"any", &compress(b"sound", Compression::Zstd)].concat();
+    for chunk in 1..=frame.len() {
+        assert_eq!(fault(decoded(&frame, Compression::Zstd, chunk)).0, "damaged", "{chunk}");
+        assert_eq!(decoded(&skipped, Compression::Zstd, chunk).unwrap(), b"sound");
+    }
+}
+
 #[test]
 fn a_gigabyte_of_zeroes_comes_in_small_pieces() {
     let zeroes = vec![0; 8 << 20];
