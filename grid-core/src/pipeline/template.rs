@@ -65,7 +65,7 @@ impl Template {
     pub fn render(&self, values: TemplateValues<'_>, quoting: Quoting) -> Result<String, RenderError> {
         let mut rendered = String::new();
         let mut quotes = Quotes::default();
-        for (nth, part) in self.parts.iter().enumerate() {
+        for part in &self.parts {
             let value = match part {
                 TemplatePart::Text(text) => {
                     quotes.read(text);
@@ -78,13 +78,7 @@ impl Template {
                 Quoting::None => rendered.push_str(&value),
                 Quoting::FileName if *part == TemplatePart::Item => rendered.push_str(&value),
                 Quoting::FileName => rendered.push_str(&crate::items::key::encode_value(&value)),
-                Quoting::Shell => {
-                    let next = match self.parts.get(nth + 1) {
-                        Some(TemplatePart::Text(text)) => text.chars().next(),
-                        _ => None,
-                    };
-                    rendered.push_str(&quotes.put(&value, next).map_err(RenderError::Unquotable)?);
-                }
+                Quoting::Shell => rendered.push_str(&quotes.put(&value).map_err(RenderError::Unquotable)?),
             }
         }
         Ok(rendered)

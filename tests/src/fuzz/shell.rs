@@ -28,20 +28,36 @@ pub(super) enum Piece {
     Text(String),
     /// `$x`, `$1`, `$?`, `${..}`, and what is between backticks.
     Expansion(String),
-    /// `$( .. )`, and arithmetic.
+    /// `$( .. )`.
     Command(Vec<Item>),
+    /// `$(( .. ))`: its text, and what is expanded in it.
+    Arithmetic(Vec<Piece>),
+}
+
+impl Piece {
+    fn with(self, from: &str, to: &str) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.replace(from, to)),
+            Self::Expansion(text) => Self::Expansion(text),
+            Self::Command(items) => Self::Command(items.into_iter().map(|item| item.with(from, to)).collect()),
+            Self::Arithmetic(pieces) => {
+                // A sign is no operator.
+                let apart = if to.starts_with(['-', '+']) { &format!(" {to}") } else { to };
+                let piece = |piece| match piece {
+                    Self::Text(text) => Self::Text(text.replace(from, apart)),
+                    other => other.with(from, to),
+                };
+                Self::Arithmetic(pieces.into_iter().map(piece).collect())
+            }
+        }
+    }
 }
 
 impl Item {
     /// The same with one text in place of another, and without the empty ones beside something else.
     pub(super) fn with(self, from: &str, to: &str) -> Self {
         let Self::Word(pieces) = self else { return self };
-        let piece = |piece| match piece {
-            Piece::Text(text) => Piece::Text(text.replace(from, to)),
-            Piece::Expansion(text) => Piece::Expansion(text),
-            Piece::Command(items) => Piece::Command(items.into_iter().map(|item| item.with(from, to)).collect()),
-        };
-        let mut pieces: Vec<Piece> = pieces.into_iter().map(piece).collect();
+        let mut pieces: Vec<Piece> = pieces.into_iter().map(|piece| piece.with(from, to)).collect();
         if pieces.len() > 1 {
             pieces.retain(|piece| *piece != Piece::Text(String::new()));
         }
@@ -107,6 +123,8 @@ impl Reader<'_> {
             let Some(c) = self.chars.next() else { return end.is_none().then_some(items) };
             match c {
                 ' ' | '\t' => {}
+                // The line goes on.
+                '\\' if self.chars.next_if_eq(&'\n').is_some() => {}
                 '#' if word.is_none() => while self.chars.next_if(|c| *c != '\n').is_some() {},
                 _ if ends_word => {
                     if Some(c) == end && open == 0 {
@@ -170,7 +188,10 @@ impl Reader<'_> {
             ('`', _) => Piece::Expansion(format!("`{}`", self.backticks()?)),
             (_, Some('(')) => {
                 self.chars.next();
-                Piece::Command(self.items(Some(')'))?)
+                match self.chars.next_if_eq(&'(') {
+                    Some(_) => Piece::Arithmetic(self.arithmetic()?),
+                    None => Piece::Command(self.items(Some(')'))?),
+                }
             }
             (_, Some('{')) => Piece::Expansion(format!("${}", self.until('}')?)),
             (_, Some(first)) if first == '_' || first.is_ascii_alphabetic() => {
@@ -196,6 +217,27 @@ impl Reader<'_> {
         word.pieces.push(piece);
         word.plain = None;
         Some(())
+    }
+
+    /// Up to its `))`; nothing where there are quotes, which mean different things to shells.
+    fn arithmetic(&mut self) -> Option<Vec<Piece>> {
+        let (mut word, mut open) = (Word::default(), 0_u32);
+        loop {
+            match self.chars.next()? {
+                ')' if open == 0 => return (self.chars.next()? == ')').then_some(word.pieces),
+                '\'' | '"' => return None,
+                '\\' if self.chars.next_if_eq(&'\n').is_some() => {}
+                c @ ('$' | '`') => self.expansion(c, &mut word, false)?,
+                c => {
+                    open = match c {
+                        '(' => open + 1,
+                        ')' => open - 1,
+                        _ => open,
+                    };
+                    word.push(c.encode_utf8(&mut [0; 4]));
+                }
+            }
+        }
     }
 
     fn until(&mut self, end: char) -> Option<String> {
@@ -230,6 +272,7 @@ mod tests {
             Piece::Text(text) => text,
             Piece::Expansion(text) => format!("<{text}>"),
             Piece::Command(items) => format!("<{}>", items.len()),
+            Piece::Arithmetic(pieces) => format!("<<{}>>", pieces.len()),
         };
         let word = |item| match item {
             Item::Word(pieces) => pieces.into_iter().map(piece).collect(),
@@ -247,10 +290,12 @@ mod tests {
             r#"a'b"c'd"e'f" 'a\b' "a\b" "a\"b" "a\\b""#,
             "a#b # c",
             "a\\\nb \"c\\\nd\"",
+            "a \\\n# b",
+            "a\u{a0}#'b c' \r",
         ] {
             let output = std::process::Command::new("sh").args(["-c", &format!("printf '%s\\n' {text}")]).output();
             let said = String::from_utf8(output.expect("a shell").stdout).expect("it was text");
-            assert_eq!(words(text), Some(said.lines().map(str::to_owned).collect()), "{text}");
+            assert_eq!(words(text), Some(said.split_terminator('\n').map(str::to_owned).collect()), "{text}");
         }
     }
 
@@ -263,8 +308,9 @@ mod tests {
         told("if 'if' i\"f\"", &["<if>", "if", "if"]);
         told("$x1y\"$x z\" $1a ${x:-b} `c d`", &["<$x1y><$x> z", "<$1>a", "<${x:-b>", "<`c d`>"]);
         told("a$(b (c) \"$(d)\")e $", &["a<5>e", "$"]);
+        told("$((1 + (2)*$x)) a", &["<<2>>", "a"]);
         assert_ne!(words("*"), words("'*'"));
-        for text in ["'a", "\"a", "$(a", "`a", "${a", "a\\"] {
+        for text in ["$((1)", "$((1) )", "$(('1'))", "'a", "\"a", "$(a", "`a", "${a", "a\\"] {
             assert_eq!(read(text), None, "{text}");
         }
     }

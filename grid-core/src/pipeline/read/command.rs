@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Reader;
 use crate::pipeline::model::{Command, Template, TemplatePart};
-use crate::pipeline::shell::{Place, Quotes};
+use crate::pipeline::shell::{COMMENT, HERE_DOCUMENT, Place, Quotes};
 use crate::pipeline::template::TemplateFault;
 use crate::pipeline::tree::{Node, Span, Value};
 
@@ -77,7 +77,14 @@ impl Reader<'_, '_> {
             let at = uses.next().map(|used| used.at.clone());
             if let (Place::Unsafe(place), Some(at)) = (quotes.place(), at) {
                 let message = format!("a value cannot be quoted safely {place}");
-                self.faults.help(&at, message, format!("use the environment variable `\"${variable}\"` there"));
+                let help = match place {
+                    COMMENT => "nobody reads it there: take it out, or write `$${{`".to_owned(),
+                    HERE_DOCUMENT => {
+                        format!("use the environment variable `${variable}` there, in quotes where that is a word")
+                    }
+                    _ => format!("use the environment variable `\"${variable}\"` there"),
+                };
+                self.faults.help(&at, message, help);
             }
         }
     }

@@ -367,7 +367,14 @@ fn the_surroundings_of_a_command_are_checked() {
         (
             "each: up\nrun: |\n  cat <<EOF\n  ${{ key.os }}\n  EOF",
             &[
-                "11:7 a value cannot be quoted safely in or after a here-document [use the environment variable `\"$GRIDMILL_KEY_OS\"` there]",
+                "11:7 a value cannot be quoted safely in or after a here-document [use the environment variable `$GRIDMILL_KEY_OS` there, in quotes where that is a word]",
+            ],
+        ),
+        (
+            "each: up\nrun: |\n  a # ${{ key.os }}\n  b `${{ key.os }}`",
+            &[
+                "10:11 a value cannot be quoted safely in a comment [nobody reads it there: take it out, or write `$${{`]",
+                "11:10 a value cannot be quoted safely inside backticks [use the environment variable `\"$GRIDMILL_KEY_OS\"` there]",
             ],
         ),
         (
