@@ -291,7 +291,11 @@ fn number(value: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_types, reason = "only real shells can tell whether a value was quoted right")]
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "only real shells can tell whether a value was quoted right"
+)]
 mod tests {
     use std::path::Path;
     use std::process::{Command, Stdio};
