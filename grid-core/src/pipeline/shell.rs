@@ -59,6 +59,8 @@ pub(super) struct Quotes {
     previous: Option<char>,
     /// How many `$` stand directly before: two are a whole.
     dollars: u8,
+    /// The characters before are the name of a variable: `$x`, not `${x}`.
+    in_name: bool,
     after_backslash: bool,
     /// What there is of the word under way, outside of quotes.
     word: String,
@@ -76,6 +78,7 @@ impl Quotes {
             }
             self.step(c);
             if !self.after_backslash {
+                self.in_name = (self.in_name || self.dollars == 1) && (c == '_' || c.is_ascii_alphanumeric());
                 self.dollars = if c == '$' { self.dollars % 2 + 1 } else { 0 };
                 self.previous = Some(c);
             }
@@ -91,8 +94,7 @@ impl Quotes {
 
     /// A value that comes next, as (part of) one word. An error says where it would stand: no quoting is safe there.
     pub(super) fn put(&mut self, value: &str) -> Result<String, &'static str> {
-        // `$x` would go on in it.
-        let is_apart = !self.previous.is_some_and(|c| c == '_' || c == '$' || c.is_ascii_alphanumeric());
+        let is_apart = !self.in_name && self.dollars == 0;
         let escaped = || value.replace('\'', r"'\''");
         let quoted = || format!("'{}'", escaped());
         let is_inert = |b: u8| b.is_ascii_alphanumeric() || b"_-./:@%+,".contains(&b);
@@ -127,6 +129,9 @@ impl Quotes {
             Some(Frame::Comment) => Place::Unsafe(COMMENT),
             _ if self.dollars == 1 => Place::Unsafe("after `$`"),
             Some(Frame::Arithmetic(1)) => Place::Unsafe("between the parentheses that end `$((..))`"),
+            Some(Frame::Arithmetic(_)) if self.in_name => {
+                Place::Unsafe("after the name of a variable inside `$((..))`")
+            }
             Some(Frame::Arithmetic(_)) => Place::Arithmetic,
             Some(Frame::Double) => Place::Double,
             None | Some(Frame::Substitution(_) | Frame::Brace | Frame::Backtick) => Place::Bare,
@@ -158,6 +163,7 @@ impl Quotes {
         self.word.push(SOMETHING);
         self.previous = Some('x');
         self.dollars = 0;
+        self.in_name = false;
     }
 
     fn step(&mut self, c: char) {
@@ -400,6 +406,7 @@ mod tests {
             ("$@", "after `$`"),
             ("$\\\n@", "after `$`"),
             ("$(( $@", "after `$`"),
+            ("$(( $x@", "after the name of a variable inside `$((..))`"),
             ("$'a' @", "after a `$'..'` string"),
             ("\"$(case a in a) b;; esac) @", "after a `case` inside `$(..)`"),
             ("$(cas\\\ne a in @", "after a `case` inside `$(..)`"),
