@@ -123,19 +123,21 @@ impl Job {
 
     /// The strictest of what the failed stages say about the rest; none while no stage has failed.
     pub(super) fn failure_policy(&self) -> Option<OnFailure> {
-        let mut policy = None;
-        for index in 0..self.stages.len() {
-            let spec = self.spec(index);
-            let of_stage = if self.has_too_many_failures(index) {
-                Some(OnFailure::Cancel)
-            } else if self.has_failed(index) {
-                Some(spec.on_failure)
-            } else {
-                None
-            };
-            policy = strictest(policy, of_stage);
+        (0..self.stages.len()).map(|index| self.policy_of(index)).fold(None, strictest)
+    }
+
+    /// What a stage that has failed says about the rest. What had been given up on before the round began stops nothing of it: others
+    /// were to run again all the same.
+    fn policy_of(&self, index: usize) -> Option<OnFailure> {
+        let (has_failed, has_too_many) = (self.has_failed(index), self.has_too_many_failures(index));
+        let left = self.meta.left_dead.get(&self.spec(index).name).copied().unwrap_or(0);
+        let is_of_round = self.stages[index].outcomes.dead.len() > left;
+        match (has_failed || has_too_many, is_of_round) {
+            (false, _) => None,
+            (true, false) => Some(OnFailure::Continue),
+            (true, true) if has_too_many => Some(OnFailure::Cancel),
+            (true, true) => Some(self.spec(index).on_failure),
         }
-        policy
     }
 
     fn has_too_many_failures(&self, index: usize) -> bool {

@@ -9,6 +9,7 @@ use super::lifecycle::Ending;
 use super::rows::{LoadError, META, StoredRow, is_zero, parse};
 use super::state::{Job, JobState};
 use crate::filter::Filter;
+use crate::ids::StageName;
 use crate::limits::WIRE_VERSION;
 use crate::spending::Spending;
 
@@ -36,6 +37,9 @@ pub struct Meta {
     /// The parameters that redrives have set; tasks name them by their place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sets: Vec<BTreeMap<String, String>>,
+    /// Items of every stage that had been given up on when this round began, and do not run again in it: they stop nothing of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_dead: BTreeMap<StageName, u64>,
     /// How often failed items of it were run again. Each round has a tombstone and a receipt of its own.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub round: u32,
@@ -84,6 +88,7 @@ impl Meta {
             owed: None,
             redrive: None,
             sets: Vec::new(),
+            left_dead: BTreeMap::new(),
             round: 0,
             spending: Spending::NOTHING,
         }

@@ -65,6 +65,7 @@ impl Job {
             let phase = TaskPhase::Waiting { until_ms: 0 };
             self.stages[index].put_out(OutTask { spent, set, phase, ..OutTask::due(*item, 1, last.attempt + 1) });
         }
+        self.meta.left_dead = self.dead_of_stages();
         // Of all that is out: rows may hold what was made ready before, and not yet what it revived.
         for (index, item) in self.items_out() {
             self.revive_readers(index, item, &mut revived);
@@ -72,6 +73,13 @@ impl Job {
         self.stopping = None;
         self.dirty = true;
         self.derive();
+    }
+
+    /// How many items of every stage are given up on.
+    pub(super) fn dead_of_stages(&self) -> BTreeMap<StageName, u64> {
+        let dead =
+            (0..self.stages.len()).map(|index| (self.spec(index).name.clone(), self.stages[index].outcomes.dead.len()));
+        dead.filter(|(_, dead)| *dead > 0).collect()
     }
 
     /// The place of some parameters among those that redrives have set; they are added where they are new.

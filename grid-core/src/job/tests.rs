@@ -152,6 +152,38 @@ fn a_failed_job_runs_only_its_failed_items_again() {
     assert_eq!(world.executions - executed, 3, "item 1 of a and of b, and the sum");
 }
 
+/// Whatever a stage says about the rest when it fails: what was given up on before, and does not run again, stops nothing.
+#[test]
+fn a_redrive_of_some_failed_items_runs_them_though_the_others_stay_as_they_are() {
+    let ends = |on_failure: OnFailure, max_failures: Option<Allowance>| {
+        let mut strict = stage("a", numbers(3));
+        (strict.retry.attempts, strict.on_failure, strict.max_failures) = (1, on_failure, max_failures);
+        let mut world = World::of(vec![strict]);
+        let tasks = world.dispatch(3);
+        for task in &tasks {
+            world.run_one(&task.stage, |item| if item == 0 { Ok(()) } else { Err(Reason::Exit) });
+        }
+        world.settle();
+        assert_eq!((world.job.state(), world.job.dead(&name("a"))), (JobState::Failed, vec![1, 2]));
+        world.redrive_of(Redrive::default(), |item| item == 1);
+        world.save();
+        // Also when somebody else leads by then.
+        world.reload();
+        world.stopped = false;
+        world.run_calmly();
+        let left = (world.job.state(), world.ok_counts(), world.job.dead(&name("a")), world.stopped);
+        assert_eq!(left, (JobState::Failed, vec![2], vec![2], false), "{on_failure:?}");
+        // What fails in the round itself does what the stage says.
+        world.redrive(Redrive::default());
+        world.run(|_| Err(Reason::Exit));
+        (world.job.state(), world.stopped)
+    };
+    for on_failure in [OnFailure::Continue, OnFailure::Drain, OnFailure::Cancel] {
+        assert_eq!(ends(on_failure, None), (JobState::Failed, on_failure == OnFailure::Cancel));
+        assert_eq!(ends(on_failure, Some(Allowance::Items(0))), (JobState::Failed, true));
+    }
+}
+
 #[test]
 fn what_was_left_out_for_want_of_a_failed_item_runs_again_with_it() {
     let mut tolerant = stage("a", numbers(3));

@@ -10,7 +10,7 @@ use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName, WorkerId};
 use grid_core::job::{Job, JobState};
 use grid_core::layout;
 use grid_core::limits::{MAX_DEATHS, MAX_RESENDS};
-use grid_core::pipeline::OnFailure;
+use grid_core::pipeline::{OnFailure, Stage};
 use grid_core::reason::Reason;
 use grid_core::rows::ACTIVE;
 use grid_core::wire::{Manifest, TaskMessage};
@@ -290,10 +290,16 @@ impl Watch {
         let runs_again = had_wish && now.wished_redrive().is_none();
         if runs_again {
             seen.taken_up = Instant::now();
+            let left_dead = |stage: &Stage| {
+                let (dead, at_wish) = (now.dead(&stage.name), seen.dead_at_wish.get(&stage.name));
+                let of_wish = at_wish.into_iter().flatten().filter(|item| dead.contains(item)).count();
+                (stage.name.clone(), of_wish..=dead.len())
+            };
+            seen.left_dead = now.submission().pipeline.stages.iter().map(left_dead).collect();
         }
         let hold = seen.held.filter(|_| !runs_again);
-        seen.held =
-            is_held(now).then(|| hold.unwrap_or_else(|| Hold { since: Instant::now(), by: actor, is_told: false }));
+        seen.held = is_held(seen, now)
+            .then(|| hold.unwrap_or_else(|| Hold { since: Instant::now(), by: actor, is_told: false }));
     }
 
     /// Whoever has a wish written into a job's rows tells the leader by the job's entry in the list of active ones.
@@ -310,8 +316,9 @@ impl Watch {
 }
 
 /// Whether nothing of a job is to be handed out.
-fn is_held(job: &Job) -> bool {
-    let stages = &job.submission().pipeline.stages;
+fn is_held(seen: &SeenJob, now: &Job) -> bool {
+    let mut stages = now.submission().pipeline.stages.iter();
     let stops = |on_failure| matches!(on_failure, OnFailure::Drain | OnFailure::Cancel);
-    job.state() != JobState::Running || stages.iter().any(|stage| stops(stage.on_failure) && job.is_failed(&stage.name))
+    now.state() != JobState::Running
+        || stages.any(|stage| stops(stage.on_failure) && seen.fails_in_round(now, &stage.name).surely)
 }

@@ -11,6 +11,7 @@ mod rows;
 mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -97,6 +98,13 @@ type Sent = (Attempt, u32);
 /// An execution: its worker, the attempt, and when it began by the worker's clock.
 type Execution = (WorkerId, Attempt, u64);
 
+/// Whether a stage fails in a round.
+#[derive(Clone, Copy, Debug)]
+struct Fails {
+    surely: bool,
+    perhaps: bool,
+}
+
 /// Why nothing of a job may be handed out.
 #[derive(Clone, Copy, Debug)]
 struct Hold {
@@ -135,6 +143,9 @@ struct SeenJob {
     stopped: BTreeMap<u32, Instant>,
     /// The items that were given up on when it was wished last that such items run again.
     dead_at_wish: BTreeMap<StageName, Vec<ItemIndex>>,
+    /// How many items of every stage had been given up on when the round that runs began, and do not run again in it: those of the wish
+    /// that it runs, and all when that was fulfilled. What ended in between may count for either round.
+    left_dead: BTreeMap<StageName, RangeInclusive<usize>>,
     /// The parameters with which items run again that were given up on.
     revived: BTreeMap<(StageName, ItemIndex), BTreeMap<String, String>>,
 }
@@ -178,6 +189,14 @@ impl SeenStage {
 }
 
 impl SeenJob {
+    /// Whether more items of a stage were given up on than are allowed, some of them in the round that runs: surely, or as it may be
+    /// counted.
+    fn fails_in_round(&self, now: &Job, stage: &StageName) -> Fails {
+        let left = self.left_dead.get(stage).cloned().unwrap_or(0..=0);
+        let is_more_than = |left: usize| now.is_failed(stage) && now.dead(stage).len() > left;
+        Fails { surely: is_more_than(*left.end()), perhaps: is_more_than(*left.start()) }
+    }
+
     /// How often failed items of it were run again.
     fn round(&self) -> u32 {
         self.job.as_ref().map_or(0, Job::round)

@@ -127,6 +127,7 @@ impl Watch {
                     listed: None,
                     stopped: Default::default(),
                     dead_at_wish: Default::default(),
+                    left_dead: Default::default(),
                     revived: Default::default(),
                 };
                 self.jobs.insert(JobId::new(job), seen);

@@ -11,7 +11,7 @@ use infra::state::{RowKey, Write};
 use infra::{ErrorKind, Result};
 use tokio::time::Instant;
 
-use super::{Seen, Watch, ended};
+use super::{Fails, Seen, SeenJob, Watch, ended};
 use crate::net::ActorId;
 use crate::reference::Tries;
 use crate::tally::Event;
@@ -189,7 +189,7 @@ impl Watch {
             faults.push(("S5", format!("the job went from {} to {}", was.as_str(), now.state().as_str())));
         }
         if was != JobState::Failed && now.state() == JobState::Failed {
-            faults.extend(end_of_failed(now));
+            faults.extend(self.jobs.get(id).and_then(|seen| end_of_failed(seen, now)));
         }
         let (was_round, has_begun_again) = (before.map_or(0, Job::round), was.is_final() && now.state().is_under_way());
         if now.round() != was_round + u32::from(has_begun_again) {
@@ -310,17 +310,22 @@ fn gone_back(before: &Job, now: &Job, stage: &StageName) -> Option<(&'static str
     Some(("S4", format!("item {item} of {stage} was given up on or left out, and is not any more")))
 }
 
-/// A job fails as its failed stages say: what runs of it is stopped where one of them says so, and has come to its end otherwise (S18).
-fn end_of_failed(now: &Job) -> Option<(&'static str, String)> {
-    let mut failed = now.submission().pipeline.stages.iter().filter(|stage| now.is_failed(&stage.name));
-    let is_to_stop = failed.any(|stage| stage.on_failure == OnFailure::Cancel);
+/// A job fails as the stages say that have failed in its round: what runs of it is stopped where one of them says so, and has come to
+/// its end otherwise; where none of them closes the job nothing is left to run (S18).
+fn end_of_failed(seen: &SeenJob, now: &Job) -> Option<(&'static str, String)> {
+    let says = |on_failure: OnFailure, does_fail: fn(Fails) -> bool| {
+        let mut stages = now.submission().pipeline.stages.iter();
+        stages.any(|stage| stage.on_failure == on_failure && does_fail(seen.fails_in_round(now, &stage.name)))
+    };
     let is_stopped = now.owed() == Some(Ending::Stop);
-    if is_to_stop != is_stopped {
-        let what =
-            if is_stopped { "was stopped, and no failed stage says so" } else { "failed, and was to be stopped" };
-        return Some(("S18", format!("the job {what}")));
+    if is_stopped && !says(OnFailure::Cancel, |fails| fails.perhaps) {
+        return Some(("S18", "the job was stopped, and no failed stage says so".to_owned()));
     }
-    let mut out = now.out().filter(|(_, task)| task.is_executable() && !is_stopped);
+    if !is_stopped && says(OnFailure::Cancel, |fails| fails.surely) {
+        return Some(("S18", "the job failed, and was to be stopped".to_owned()));
+    }
+    let is_closed = says(OnFailure::Drain, |fails| fails.perhaps);
+    let mut out = now.out().filter(|(_, task)| !is_stopped && (task.is_executable() || !is_closed));
     out.next().map(|(stage, task)| ("S18", format!("the job failed while {stage} {} was out", task.key())))
 }
 

@@ -83,7 +83,8 @@ fn the_row_of_a_job() {
     golden!("state-meta-redrive.json").holds(&redriven, &["", "/redrive"]);
     let mut spending = Spending::default();
     spending.ask("S3 PutObject", Asked { requests: 2, extra_units: 0 });
-    golden!("state-meta-round.json").holds(&Meta { round: 2, spending, ..redriven }, &["", "/redrive"]);
+    let left_dead = BTreeMap::from([(StageName::new("clean"), 3)]);
+    golden!("state-meta-round.json").holds(&Meta { round: 2, left_dead, spending, ..redriven }, &["", "/redrive"]);
     let states =
         [JobState::Committing, JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Quarantined];
     let ended = |state| Meta { state, message: Some("why".into()), finished_ms: Some(7), ..row.clone() };

@@ -314,8 +314,13 @@ impl World {
 
     /// Runs again what failed.
     pub fn redrive(&mut self, redrive: Redrive) {
+        self.redrive_of(redrive, |_| true);
+    }
+
+    /// Runs again those failed items that are meant.
+    pub fn redrive_of(&mut self, redrive: Redrive, is_meant: impl Fn(ItemIndex) -> bool) {
         let mut last = BTreeMap::new();
-        for (stage, item) in self.job.redrivable() {
+        for (stage, item) in self.job.redrivable().into_iter().filter(|(_, item)| is_meant(*item)) {
             let attempts = self.manifests.iter().filter(|((name, _), manifest)| {
                 let range = manifest.first..manifest.first + manifest.count;
                 *name == stage && range.contains(&item)
