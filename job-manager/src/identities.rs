@@ -73,12 +73,8 @@ impl<'a> IdentityReader<'a> {
     }
 
     async fn key(&self, stage: &StageName, item: ItemIndex) -> Result<Key, ManagerError> {
-        let is_combiner = matches!(
-            self.job.submission().pipeline.stage(stage).map(|stage| &stage.items),
-            Some(ItemSource::All { .. })
-        );
-        if is_combiner {
-            return Ok(Key::default());
+        if let Some(ItemSource::All { .. }) = self.job.submission().pipeline.stage(stage).map(|stage| &stage.items) {
+            return Ok(self.job.combiner_key(stage, item));
         }
         let source = KeySource::Items(StageItems { stage: stage.clone(), first: item, count: 1 });
         let mut keys = infra::keys::keys(&self.plans, self.job.submission(), &source).await?;

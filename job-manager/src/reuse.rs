@@ -21,6 +21,7 @@ use infra::outputs::{Committed, OutputReader};
 use infra::plan::PlanReader;
 
 use crate::ManagerError;
+use crate::error::{Remedy, with_causes};
 use crate::identities::IdentityReader;
 use crate::planning::regroup;
 use crate::table::{JobTable, read_submission};
@@ -64,9 +65,15 @@ impl Reuse {
             if reuse.stages.len() == identities.len() {
                 break;
             }
-            reuse.ask(grid, job, &identities, &id, &slices).await?;
+            let asked = reuse.ask(grid, job, &identities, &id, &slices).await;
+            unless_damaged(&id, asked)?;
         }
         Ok(reuse)
+    }
+
+    /// What is known of a stage. Once redrives have set parameters, what items are made of is not what their identities say.
+    fn known(&self, job: &Job, stage: &StageName) -> Option<&Known> {
+        self.stages.get(stage).filter(|_| !job.has_sets())
     }
 
     /// The stages for which there is something.
@@ -118,7 +125,7 @@ impl Reuse {
 
     /// Which of some items need not run.
     pub async fn is_reusable(&self, grid: &Grid, job: &Job, items: &StageItems) -> Result<Vec<bool>, ManagerError> {
-        let Some(known) = self.stages.get(&items.stage) else { return Ok(vec![false; items.count as usize]) };
+        let Some(known) = self.known(job, &items.stage) else { return Ok(vec![false; items.count as usize]) };
         let reader = IdentityReader::new(grid, job, &known.slices);
         let mut answers = Vec::with_capacity(items.count as usize);
         for item in items.first..items.first + items.count {
@@ -130,7 +137,7 @@ impl Reuse {
     /// The manifest of a task whose first items need not run: it commits them and gives the others back. `None` when
     /// the first item has to run.
     pub async fn manifest(&self, grid: &Grid, job: &Job, task: &TaskMessage) -> Result<Option<Manifest>, ManagerError> {
-        let Some(known) = self.stages.get(&task.stage) else { return Ok(None) };
+        let Some(known) = self.known(job, &task.stage) else { return Ok(None) };
         let reader = IdentityReader::new(grid, job, &known.slices);
         let mut theirs: Vec<ItemIndex> = Vec::new();
         let mut source: Option<Arc<Committed>> = None;
@@ -142,7 +149,10 @@ impl Reuse {
             match &source {
                 Some(committed) if !committed.holds(*their) => break,
                 Some(_) => {}
-                None => source = known.committed(*their).await?,
+                None => {
+                    let committed = known.committed(*their).await;
+                    source = unless_damaged(&known.job.submission().job, committed)?.flatten();
+                }
             }
             if source.is_none() {
                 break;
@@ -170,6 +180,19 @@ impl Known {
             }
         }
         Ok(None)
+    }
+}
+
+/// What was read of an earlier job; none where that is not there any more, since its objects have expired, or where nobody can read
+/// it: a job that comes later does without it.
+fn unless_damaged<T>(earlier: &JobId, read: Result<T, ManagerError>) -> Result<Option<T>, ManagerError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.remedy() == Remedy::Blame => {
+            tracing::warn!(%earlier, error = with_causes(&error), "an earlier job cannot be read; nothing is taken from it");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

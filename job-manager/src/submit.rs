@@ -87,7 +87,14 @@ async fn accept(grid: &Grid, request: SubmitRequest) -> Result<Submitted, Manage
     let digest = request.digest();
     let found = read_row::<SubmissionRow>(grid, &submission_partition(&digest), "JOB").await?;
     if let Some((version, row)) = found {
-        let job = JobTable::load(grid, &row.job).await?.job;
+        let job = match JobTable::load(grid, &row.job).await {
+            Ok(table) => table.job,
+            Err(ManagerError::Store(error)) if error.kind == ErrorKind::NotFound => {
+                tracing::info!(earlier = %row.job, "the same was submitted before, and its objects have expired");
+                return create(grid, request, &digest, Expect::Version(version)).await;
+            }
+            Err(error) => return Err(error),
+        };
         return match job.state() {
             JobState::Running | JobState::Paused | JobState::Committing => {
                 announce(grid, &row.job, job.round()).await?;

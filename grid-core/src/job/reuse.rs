@@ -4,6 +4,7 @@ use roaring::RoaringBitmap;
 
 use super::state::{Job, JobState};
 use crate::ids::{ItemIndex, StageItems, StageName};
+use crate::items::Key;
 use crate::limits::SHARD_ITEMS;
 use crate::pipeline::ItemSource;
 
@@ -84,5 +85,11 @@ impl Job {
             }
             _ => MadeOf::Itself,
         }
+    }
+
+    /// The key of a combiner: commands may ask for it, so it belongs to what they make.
+    pub fn combiner_key(&self, stage: &StageName, item: ItemIndex) -> Key {
+        let gather = self.index_of(stage).and_then(|index| self.stages[index].gather.as_ref());
+        gather.map(|gather| gather.tree_key(item)).unwrap_or_default()
     }
 }

@@ -200,11 +200,8 @@ impl Yard {
     /// Commits all that is handed out, until the job is over.
     pub async fn run_to_end(&self, job: &JobId) -> JobState {
         for _ in 0..10_000 {
-            if let Some(meta) = self.meta(job).await
-                && meta.state.is_final()
-                && meta.owed.is_none()
-            {
-                return meta.state;
+            if self.has_ended(job).await {
+                return self.meta(job).await.unwrap().state;
             }
             for task in self.tasks().await {
                 self.end(&task, None).await;
@@ -212,6 +209,11 @@ impl Yard {
             sleep(Duration::from_millis(100)).await;
         }
         panic!("the job does not end");
+    }
+
+    /// Whether the round that the job is in is over, and its receipt written.
+    pub async fn has_ended(&self, job: &JobId) -> bool {
+        self.meta(job).await.is_some_and(|meta| meta.state.is_final() && meta.owed.is_none())
     }
 
     pub async fn meta(&self, job: &JobId) -> Option<Meta> {
