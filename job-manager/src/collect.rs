@@ -38,6 +38,7 @@ impl Leader {
                 (Ok(Some(manifest)), Some(desk)) => {
                     let has_copies = desk.has_copies(&manifest.stage, manifest.key());
                     if desk.hear_manifest(&manifest, Some(receipt), self.grid.clock.now_ms(), &mut self.random) {
+                        self.turnover.note_end();
                         desk.charge(&completion.spending);
                         if has_copies {
                             let lost_us = self.workers.lost_us(&manifest, Instant::now());

@@ -25,7 +25,7 @@ use crate::fleet::{self, Lookout};
 use crate::lead::Term;
 use crate::pause::{after_fault, pause};
 use crate::planning::{self, PlanWork};
-use crate::reconcile::Surroundings;
+use crate::reconcile::{Surroundings, Turnover};
 use crate::roster::Roster;
 use crate::status::{Progress, status_of, unreadable};
 use crate::submit::deactivate;
@@ -53,6 +53,8 @@ pub(crate) struct Leader {
     pub turns: Turns,
     /// Since when no message of a task seems to be left that nobody works on.
     pub quiet_since: Option<Instant>,
+    /// How far the queue has come.
+    pub turnover: Turnover,
     /// Where the fleet is told how things stand.
     pub lookout: Option<Lookout>,
     /// When a task may turn out to be a straggler.
@@ -102,6 +104,7 @@ impl Leader {
             told: Told::default(),
             accounts: Accounts::new(account, config.prices.clone()),
             quiet_since: None,
+            turnover: Turnover::default(),
             stragglers_due: None,
             lookout,
             unreadable: BTreeSet::new(),

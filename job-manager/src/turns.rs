@@ -92,7 +92,7 @@ impl Leader {
         let slots = self.workers.slots(now).max(1);
         let now_ms = self.grid.clock.now_ms();
         let left = self.keep_to_budgets(now_ms);
-        let window = (slots * self.config.window_per_slot) as usize;
+        let window = self.window(now);
         let out = self.handed_out();
         // Refilled in rounds, because every round is a durable write; never so late that a slot would wait.
         if window.saturating_sub(out) < slots as usize && out > 0 {
@@ -107,6 +107,11 @@ impl Leader {
         let tuning = Tuning { slots, ..self.config.tuning };
         self.hand_out(window.saturating_sub(out) as u64, &tuning, now_ms, &left);
         Ok(())
+    }
+
+    /// Tasks of all jobs that are out at once.
+    pub(crate) fn window(&self, now: Instant) -> usize {
+        (self.workers.slots(now).max(1) * self.config.window_per_slot) as usize
     }
 
     /// Tasks of all jobs that are out.

@@ -124,6 +124,22 @@ impl Job {
         self.set_phase(stage, key, TaskPhase::Sent { at_ms: now_ms });
     }
 
+    /// Takes over what was known of messages before the job was read again, in the same round: rows do not say which were sent.
+    pub fn remember(&mut self, before: &Self) {
+        if self.meta.round != before.meta.round {
+            return;
+        }
+        for (book, before) in self.stages.iter_mut().zip(&before.stages) {
+            for task in book.out.values_mut().filter(|task| task.phase == TaskPhase::Unknown) {
+                let known =
+                    before.out.get(&task.first).filter(|known| (known.key(), known.count) == (task.key(), task.count));
+                if let Some(phase @ (TaskPhase::Due | TaskPhase::Sent { .. })) = known.map(|known| known.phase) {
+                    task.phase = phase;
+                }
+            }
+        }
+    }
+
     /// A task that was out when the manager began has no manifest: it is sent again. No death of its workers is implied.
     pub fn not_found(&mut self, stage: &StageName, key: AttemptKey) {
         self.set_phase(stage, key, TaskPhase::Due);

@@ -57,6 +57,8 @@ pub(crate) struct Desk {
     pub listed: u64,
     /// What its submission asked of services.
     asked: Spending,
+    /// When the job was taken on, Unix milliseconds: messages of what was out then were sent before, if ever.
+    taken_on_ms: u64,
     /// Stages that are being planned.
     planning: BTreeSet<StageName>,
     /// Reports whose news is in the job and not yet in its rows.
@@ -87,6 +89,7 @@ impl Desk {
             notices: Notices::default(),
             listed,
             asked,
+            taken_on_ms: grid.clock.now_ms(),
             planning: BTreeSet::new(),
             acks: Vec::new(),
             told: Vec::new(),

@@ -111,7 +111,8 @@ impl Desk {
     /// Reads the job again: what it holds beyond its rows is not to be relied on.
     async fn reload(&mut self, grid: &Grid) -> Result<(), ManagerError> {
         let id = self.job().submission().job.clone();
-        self.table = JobTable::load(grid, &id).await?;
+        let before = std::mem::replace(&mut self.table, JobTable::load(grid, &id).await?);
+        self.table.job.remember(&before.job);
         self.planning.clear();
         // Their news may not be in the rows: they come again.
         self.acks.clear();

@@ -38,11 +38,16 @@ impl Desk {
             .filter(|(stage, key, _)| !around.running.contains(&(job.clone(), stage.clone(), *key)))
             .collect();
         for (stage, key, phase) in silent {
+            let sent_ms = match phase {
+                TaskPhase::Sent { at_ms } => at_ms,
+                TaskPhase::Unknown | TaskPhase::Waiting { .. } | TaskPhase::Due => self.taken_on_ms,
+            };
+            let is_lost = around.is_caught_up || sent_ms < around.overtaken_before_ms;
             if let Some(manifest) = read_manifest(grid, &job, &stage, key).await? {
                 self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);
-            } else if around.is_caught_up && phase == TaskPhase::Unknown {
+            } else if is_lost && phase == TaskPhase::Unknown {
                 self.table.job.not_found(&stage, key);
-            } else if around.is_caught_up {
+            } else if is_lost {
                 self.resend(grid, &stage, key, random).await?;
             }
         }

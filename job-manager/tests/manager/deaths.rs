@@ -7,12 +7,12 @@ use grid_core::job::JobState;
 use grid_core::limits::{MAX_RECEIVES, MAX_RESENDS, QUEUE_BATCH};
 use grid_core::reason::Reason;
 use grid_core::rows::job_partition;
-use grid_core::wire::{Heartbeat, Report, RunningTask, TaskMessage, to_ascii_json};
+use grid_core::wire::{Heartbeat, Manifest, Report, RunningTask, TaskMessage, to_ascii_json};
 use infra::state::RowKey;
 use job_manager::{ManagerConfig, view};
 use tokio::time::sleep;
 
-use crate::yard::{Manager, Yard, heartbeat};
+use crate::yard::{Manager, Yard, heartbeat, manifest_of};
 
 const ONE: &str = "name: one\nstages:\n  work: {range: 1..1, run: [\"true\"], retry: {attempts: 1}}\n";
 
@@ -252,5 +252,38 @@ async fn a_task_of_a_worker_that_seldom_speaks_is_not_sent_again() {
     assert_eq!(yard.tasks().await, vec![]);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(yard.tasks().await.len(), 1, "once its worker is silent, it is");
+    manager.stop().await;
+}
+
+/// Its message is lost, and the queue is never empty: another job goes on for long.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_lost_is_sent_again_though_others_keep_the_queue_busy() {
+    let yard = Yard::new();
+    let job = yard.submit(ONE).await;
+    let manager = Manager::start(&yard.grid, "manager");
+    sleep(Duration::from_secs(1)).await;
+    let lost = yard.tasks().await;
+    assert_eq!(lost.iter().map(|task| &task.job).collect::<Vec<_>>(), [&job]);
+    yard.submit("name: long\nstages:\n  work: {range: 1..100000, run: [\"true\"]}\n").await;
+    let mut executed = 0;
+    let again = loop {
+        yard.beats(beat("w", executed + 1, 1.0, &[])).await;
+        let wait = Duration::from_secs(60);
+        let received = yard.grid.tasks.receive(1, wait, wait).await.unwrap().remove(0);
+        let task: TaskMessage = serde_json::from_str(&received.body).unwrap();
+        if task.job == job {
+            break task;
+        }
+        assert!(executed < 1_000, "the task is never sent again");
+        executed += 1;
+        // So long that nothing is bundled.
+        yard.write(&Manifest { busy_us: 10_000_000, ..manifest_of(&task, None) }).await;
+        yard.completed(&task).await;
+        yard.grid.tasks.delete(&[received.receipt]).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        let depth = yard.grid.tasks.depth().await.unwrap();
+        assert!(depth.waiting > 0, "others wait");
+    };
+    assert_eq!((again, executed > 6 * 3), (lost[0].clone(), true));
     manager.stop().await;
 }

@@ -226,7 +226,10 @@ impl Reader<'_> {
             match self.chars.next()? {
                 ')' if open == 0 => return (self.chars.next()? == ')').then_some(word.pieces),
                 '\'' | '"' => return None,
-                '\\' if self.chars.next_if_eq(&'\n').is_some() => {}
+                '\\' => match self.chars.next()? {
+                    '\n' => {}
+                    escaped => word.push(&format!("\\{escaped}")),
+                },
                 c @ ('$' | '`') => self.expansion(c, &mut word, false)?,
                 c => {
                     open = match c {

@@ -257,3 +257,27 @@ fn what_a_redrive_has_set_holds_for_every_attempt() {
         world.run_one(&name("a"), |_| Err(Reason::Exit));
     }
 }
+
+/// A row was refused, and the job is read again by the same leader.
+#[test]
+fn what_was_sent_and_what_was_not_is_remembered_within_a_round() {
+    let mut world = World::of(vec![stage("a", numbers(3))]);
+    world.job.dispatch(0, &Tuning { slots: 9, ..Tuning::default() }, 3);
+    world.save();
+    world.job.sent(&name("a"), AttemptKey { first: 1, attempt: 1 }, 7);
+    world.take_in(&world.manifest_of(&name("a"), |_| Err(Reason::Exit)));
+    let phases = |job: &Job| job.out().map(|(_, task)| (task.key(), task.phase)).collect::<Vec<_>>();
+    let key = |first| AttemptKey { first, attempt: 1 };
+    let submission = world.job.submission().clone();
+    let before = std::mem::replace(&mut world.job, Job::new(submission));
+    world.reload();
+    let unknown = [0, 1, 2].map(|first| (key(first), TaskPhase::Unknown));
+    assert_eq!(phases(&world.job), unknown);
+    world.job.meta.round = 1;
+    world.job.remember(&before);
+    assert_eq!(phases(&world.job), unknown, "another round");
+    world.job.meta.round = 0;
+    world.job.remember(&before);
+    let known = [(key(0), TaskPhase::Unknown), (key(1), TaskPhase::Sent { at_ms: 7 }), (key(2), TaskPhase::Due)];
+    assert_eq!(phases(&world.job), known, "attempt 2 of item 0 was in no row");
+}
