@@ -78,7 +78,7 @@ impl Quotes {
             }
             self.step(c);
             if !self.after_backslash {
-                self.in_name = (self.in_name || self.dollars == 1) && (c == '_' || c.is_ascii_alphanumeric());
+                self.in_name = (self.in_name || self.dollars == 1) && is_of_name(c);
                 self.dollars = if c == '$' { self.dollars % 2 + 1 } else { 0 };
                 self.previous = Some(c);
             }
@@ -149,10 +149,8 @@ impl Quotes {
     /// Whether the word is one like `a[..`: if it is assigned to, bash evaluates what stands there.
     fn is_in_subscript(&self) -> bool {
         let is_it = |word: &str| {
-            word.split_once('[').is_some_and(|(name, rest)| {
-                let is_of_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
-                !name.is_empty() && name.chars().all(is_of_name) && !rest.contains(']')
-            })
+            word.split_once('[')
+                .is_some_and(|(name, rest)| !name.is_empty() && name.chars().all(is_of_name) && !rest.contains(']'))
         };
         let here = self.open.iter().rev().take_while(|opened| !matches!(opened.frame, Frame::Substitution(_)));
         is_it(&self.word) || here.into_iter().any(|opened| is_it(&opened.word))
@@ -177,13 +175,13 @@ impl Quotes {
                 self.word.clear();
             }
             Some(Frame::Single | Frame::Comment) => {}
+            _ if matches!(c, '\'' | '"') && self.is_in(|frame| matches!(frame, Frame::Brace | Frame::Backtick)) => {
+                self.lose("after quotes inside `${..}` or backticks");
+            }
             Some(Frame::Double) => self.step_expansion(c),
             Some(Frame::Arithmetic(open)) => self.step_arithmetic(c, open),
-            Some(Frame::Brace) if matches!(c, '\'' | '"') => self.lose("after quotes inside `${..}`"),
-            Some(Frame::Brace) => self.step_expansion(c),
-            Some(Frame::Backtick) if matches!(c, '\'' | '"') => self.lose("after quotes inside backticks"),
             Some(Frame::Backtick) if c == '#' => self.lose("after `#` inside backticks"),
-            Some(Frame::Backtick) => self.step_expansion(c),
+            Some(Frame::Brace | Frame::Backtick) => self.step_expansion(c),
             None | Some(Frame::Substitution(_)) => self.step_bare(c),
         }
     }
@@ -214,9 +212,6 @@ impl Quotes {
 
     fn step_bare(&mut self, c: char) {
         match c {
-            '\'' | '"' if self.is_in(|frame| matches!(frame, Frame::Brace | Frame::Backtick)) => {
-                self.lose("after quotes inside `${..}` or backticks");
-            }
             '\'' if self.dollars == 1 => self.lose("after a `$'..'` string"),
             '\'' => self.push(Frame::Single),
             '"' => self.push(Frame::Double),
@@ -286,6 +281,10 @@ impl Quotes {
     fn lose(&mut self, place: &'static str) {
         self.lost.get_or_insert(place);
     }
+}
+
+fn is_of_name(c: char) -> bool {
+    c == '_' || c.is_ascii_alphanumeric()
 }
 
 /// A number as arithmetic reads it, whatever stands before it.
@@ -399,9 +398,12 @@ mod tests {
             ("cat <\\\n<E\n@", HERE_DOCUMENT),
             ("`a @", "inside backticks"),
             ("\"`a @", "inside backticks"),
+            ("\"`a \"b\"` @", "after quotes inside `${..}` or backticks"),
+            ("${x:-`a 'b'`}@", "after quotes inside `${..}` or backticks"),
+            ("${x:-$(a 'b')}@", "after quotes inside `${..}` or backticks"),
             ("`a # b` @", "after `#` inside backticks"),
             ("${x:-@", "inside `${..}`"),
-            ("\"${x:-'a'}@", "after quotes inside `${..}`"),
+            ("\"${x:-'a'}@", "after quotes inside `${..}` or backticks"),
             (r"\@", "after a backslash"),
             ("$@", "after `$`"),
             ("$\\\n@", "after `$`"),

@@ -1,7 +1,6 @@
 //! What a POSIX shell reads in a text, as far as that can be told without executing it (IEEE 1003.1-2024, 2.2, 2.3 and 2.6).
 //! An opinion that knows nothing of how gridmill quotes.
 
-use std::iter::Peekable;
 use std::str::Chars;
 
 /// Words that mean something where a command may stand, when no part of them is quoted.
@@ -67,11 +66,11 @@ impl Item {
 
 /// What a text says; nothing when something in it is not closed.
 pub(super) fn read(text: &str) -> Option<Vec<Item>> {
-    Reader { chars: text.chars().peekable() }.items(None)
+    Reader { chars: text.chars() }.items(None)
 }
 
 struct Reader<'a> {
-    chars: Peekable<Chars<'a>>,
+    chars: Chars<'a>,
 }
 
 /// A word that is being read.
@@ -111,21 +110,41 @@ impl Word {
 }
 
 impl Reader<'_> {
+    /// The character after the lines that go on here.
+    fn peek(&mut self) -> Option<char> {
+        while let Some(rest) = self.chars.as_str().strip_prefix("\\\n") {
+            self.chars = rest.chars();
+        }
+        self.chars.clone().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        self.peek();
+        self.chars.next()
+    }
+
+    fn next_if(&mut self, is_wanted: impl FnOnce(char) -> bool) -> Option<char> {
+        let next = self.peek().filter(|&c| is_wanted(c))?;
+        self.chars.next();
+        Some(next)
+    }
+
     /// Up to `end`, which is taken, or to the end of the text.
     fn items(&mut self, end: Option<char>) -> Option<Vec<Item>> {
         let (mut items, mut word, mut open) = (Vec::new(), None::<Word>, 0_u32);
         loop {
-            let next = self.chars.peek().copied();
+            let next = self.peek();
             let ends_word = next.is_none_or(|c| c == ' ' || c == '\t' || c == '\n' || ";&|<>()".contains(c));
             if ends_word && let Some(word) = word.take() {
                 items.push(word.item(next));
             }
-            let Some(c) = self.chars.next() else { return end.is_none().then_some(items) };
+            let Some(c) = self.next() else { return end.is_none().then_some(items) };
             match c {
                 ' ' | '\t' => {}
-                // The line goes on.
-                '\\' if self.chars.next_if_eq(&'\n').is_some() => {}
-                '#' if word.is_none() => while self.chars.next_if(|c| *c != '\n').is_some() {},
+                '#' if word.is_none() => {
+                    let line = self.chars.as_str();
+                    self.chars = line.find('\n').map_or("", |end| &line[end..]).chars();
+                }
                 _ if ends_word => {
                     if Some(c) == end && open == 0 {
                         return Some(items);
@@ -152,11 +171,7 @@ impl Reader<'_> {
                 word.push(&quoted);
             }
             '"' => self.double(word)?,
-            '\\' => match self.chars.next()? {
-                // The line goes on.
-                '\n' => return Some(()),
-                escaped => word.push(escaped.encode_utf8(&mut [0; 4])),
-            },
+            '\\' => word.push(self.chars.next()?.encode_utf8(&mut [0; 4])),
             '$' | '`' => return self.expansion(c, word, true),
             _ => {
                 word.bare(c);
@@ -170,10 +185,9 @@ impl Reader<'_> {
     fn double(&mut self, word: &mut Word) -> Option<()> {
         word.push("");
         loop {
-            match self.chars.next()? {
+            match self.next()? {
                 '"' => return Some(()),
                 '\\' => match self.chars.next()? {
-                    '\n' => {}
                     escaped @ ('$' | '`' | '"' | '\\') => word.push(escaped.encode_utf8(&mut [0; 4])),
                     other => word.push(&format!("\\{other}")),
                 },
@@ -184,11 +198,11 @@ impl Reader<'_> {
     }
 
     fn expansion(&mut self, c: char, word: &mut Word, is_bare: bool) -> Option<()> {
-        let piece = match (c, self.chars.peek().copied()) {
+        let piece = match (c, self.peek()) {
             ('`', _) => Piece::Expansion(format!("`{}`", self.backticks()?)),
             (_, Some('(')) => {
                 self.chars.next();
-                match self.chars.next_if_eq(&'(') {
+                match self.next_if(|c| c == '(') {
                     Some(_) => Piece::Arithmetic(self.arithmetic()?),
                     None => Piece::Command(self.items(Some(')'))?),
                 }
@@ -196,7 +210,7 @@ impl Reader<'_> {
             (_, Some('{')) => Piece::Expansion(format!("${}", self.until('}')?)),
             (_, Some(first)) if first == '_' || first.is_ascii_alphabetic() => {
                 let mut name = String::from('$');
-                while let Some(c) = self.chars.next_if(|c| *c == '_' || c.is_ascii_alphanumeric()) {
+                while let Some(c) = self.next_if(|c| c == '_' || c.is_ascii_alphanumeric()) {
                     name.push(c);
                 }
                 Piece::Expansion(name)
@@ -223,13 +237,10 @@ impl Reader<'_> {
     fn arithmetic(&mut self) -> Option<Vec<Piece>> {
         let (mut word, mut open) = (Word::default(), 0_u32);
         loop {
-            match self.chars.next()? {
-                ')' if open == 0 => return (self.chars.next()? == ')').then_some(word.pieces),
+            match self.next()? {
+                ')' if open == 0 => return (self.next()? == ')').then_some(word.pieces),
                 '\'' | '"' => return None,
-                '\\' => match self.chars.next()? {
-                    '\n' => {}
-                    escaped => word.push(&format!("\\{escaped}")),
-                },
+                '\\' => word.push(&format!("\\{}", self.chars.next()?)),
                 c @ ('$' | '`') => self.expansion(c, &mut word, false)?,
                 c => {
                     open = match c {
@@ -312,6 +323,7 @@ mod tests {
         told("$x1y\"$x z\" $1a ${x:-b} `c d`", &["<$x1y><$x> z", "<$1>a", "<${x:-b>", "<`c d`>"]);
         told("a$(b (c) \"$(d)\")e $", &["a<5>e", "$"]);
         told("$((1 + (2)*$x)) a", &["<<2>>", "a"]);
+        told("$\\\n(\\\n(1)\\\n) $x\\\ny i\\\nf 2\\\n>a", &["<<1>>", "<$xy>", "<if>", "<2>", "<>>", "a"]);
         assert_ne!(words("*"), words("'*'"));
         for text in ["$((1)", "$((1) )", "$(('1'))", "'a", "\"a", "$(a", "`a", "${a", "a\\"] {
             assert_eq!(read(text), None, "{text}");
