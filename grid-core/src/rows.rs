@@ -23,6 +23,11 @@ pub fn job_partition(job: &JobId) -> String {
     format!("JOB#{job}")
 }
 
+/// The job whose own rows a partition holds; nothing of any other.
+pub fn job_of_partition(partition: &str) -> Option<JobId> {
+    partition.strip_prefix("JOB#").map(JobId::new)
+}
+
 /// The partition of the row that finds a job by what was submitted.
 pub fn submission_partition(digest: &str) -> String {
     format!("SUBMISSION#{digest}")

@@ -76,7 +76,7 @@ impl Job {
     }
 
     /// How many items of every stage are given up on.
-    pub(super) fn dead_of_stages(&self) -> BTreeMap<StageName, u64> {
+    fn dead_of_stages(&self) -> BTreeMap<StageName, u64> {
         let dead =
             (0..self.stages.len()).map(|index| (self.spec(index).name.clone(), self.stages[index].outcomes.dead.len()));
         dead.filter(|(_, dead)| *dead > 0).collect()

@@ -27,21 +27,16 @@ impl Desk {
     ) -> Result<(), ManagerError> {
         self.give_up_poison(grid, random).await?;
         let job = self.job().submission().job.clone();
-        let is_silent = |phase: TaskPhase| match phase {
-            TaskPhase::Unknown => true,
-            TaskPhase::Sent { at_ms } => at_ms < around.silent_before_ms,
-            TaskPhase::Waiting { .. } | TaskPhase::Due => false,
+        let silent_since = |phase: TaskPhase| match phase {
+            TaskPhase::Unknown => Some(self.taken_on_ms),
+            TaskPhase::Sent { at_ms } => Some(at_ms).filter(|at_ms| *at_ms < around.silent_before_ms),
+            TaskPhase::Waiting { .. } | TaskPhase::Due => None,
         };
         let silent: Vec<_> = (self.job().out())
-            .filter(|(_, task)| is_silent(task.phase))
-            .map(|(stage, task)| (stage.clone(), task.key(), task.phase))
-            .filter(|(stage, key, _)| !around.running.contains(&(job.clone(), stage.clone(), *key)))
+            .filter_map(|(stage, task)| Some((stage.clone(), task.key(), task.phase, silent_since(task.phase)?)))
+            .filter(|(stage, key, ..)| !around.running.contains(&(job.clone(), stage.clone(), *key)))
             .collect();
-        for (stage, key, phase) in silent {
-            let sent_ms = match phase {
-                TaskPhase::Sent { at_ms } => at_ms,
-                TaskPhase::Unknown | TaskPhase::Waiting { .. } | TaskPhase::Due => self.taken_on_ms,
-            };
+        for (stage, key, phase, sent_ms) in silent {
             let is_lost = around.is_caught_up || sent_ms < around.overtaken_before_ms;
             if let Some(manifest) = read_manifest(grid, &job, &stage, key).await? {
                 self.hear_manifest(&manifest, None, grid.clock.now_ms(), random);

@@ -5,7 +5,7 @@ use grid_core::ids::{ItemIndex, JobId, StageName};
 use grid_core::job::{Ending, Job, JobState, StoredRow};
 use grid_core::layout;
 use grid_core::pipeline::OnFailure;
-use grid_core::rows::{ACTIVE, JOBS, JobRow, LEADER, LeaderRow, SubmissionRow};
+use grid_core::rows::{ACTIVE, JOBS, JobRow, LEADER, LeaderRow, SubmissionRow, job_of_partition, job_partition};
 use grid_core::wire::Manifest;
 use infra::state::{RowKey, Write};
 use infra::{ErrorKind, Result};
@@ -22,7 +22,9 @@ impl Watch {
         let mut jobs: Vec<JobId> = Vec::new();
         for (write, answer) in writes.iter().zip(answers) {
             self.saw_write(actor, write, answer);
-            if let Some(job) = job_of(&write.key).filter(|job| answer.is_ok() && !jobs.contains(job)) {
+            if let Some(job) =
+                job_of_partition(&write.key.partition).filter(|job| answer.is_ok() && !jobs.contains(job))
+            {
                 jobs.push(job);
             }
         }
@@ -46,7 +48,7 @@ impl Watch {
         match answer {
             Err(error) if error.kind == ErrorKind::Conflict => {
                 self.tally.note(Event::RowRefused);
-                self.refused.extend(job_of(&write.key));
+                self.refused.extend(job_of_partition(&write.key.partition));
             }
             Err(_) => {}
             Ok(version) => {
@@ -171,7 +173,7 @@ impl Watch {
     }
 
     fn rows_of(&self, id: &JobId) -> Vec<StoredRow> {
-        let partition = grid_core::rows::job_partition(id);
+        let partition = job_partition(id);
         let from = RowKey { partition: partition.clone(), sort: String::new() };
         let rows = self.rows.range(from..).take_while(|(key, _)| key.partition == partition);
         rows.map(|(key, row)| StoredRow { sort: key.sort.clone(), body: row.body.clone() }).collect()
@@ -386,9 +388,4 @@ impl Watch {
         (0..counts.0).for_each(|_| self.tally.note(Event::ItemDead));
         (0..counts.1).for_each(|_| self.tally.note(Event::ItemSkipped));
     }
-}
-
-/// The job of whose own rows it is one.
-fn job_of(key: &RowKey) -> Option<JobId> {
-    key.partition.strip_prefix("JOB#").map(JobId::new)
 }
