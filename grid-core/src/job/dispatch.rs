@@ -129,12 +129,16 @@ impl Job {
         if self.meta.round != before.meta.round {
             return;
         }
-        for (book, before) in self.stages.iter_mut().zip(&before.stages) {
-            for task in book.out.values_mut().filter(|task| task.phase == TaskPhase::Unknown) {
+        for (index, before) in before.stages.iter().enumerate() {
+            // The rows may lack the news that opened the stage, for which nothing that is due waits in a later round.
+            let is_due_known = self.meta.round == 0 || self.is_open(index);
+            for task in self.stages[index].out.values_mut().filter(|task| task.phase == TaskPhase::Unknown) {
                 let known =
                     before.out.get(&task.first).filter(|known| (known.key(), known.count) == (task.key(), task.count));
-                if let Some(phase @ (TaskPhase::Due | TaskPhase::Sent { .. })) = known.map(|known| known.phase) {
-                    task.phase = phase;
+                match known.map(|known| known.phase) {
+                    Some(phase @ TaskPhase::Sent { .. }) => task.phase = phase,
+                    Some(TaskPhase::Due) if is_due_known => task.phase = TaskPhase::Due,
+                    Some(TaskPhase::Due | TaskPhase::Unknown | TaskPhase::Waiting { .. }) | None => {}
                 }
             }
         }

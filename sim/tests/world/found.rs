@@ -248,3 +248,10 @@ fn a_leader_whose_row_was_refused_tells_others_again() {
     let seed = 43_161_441_218_020;
     assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
 }
+
+/// A job ran again. Of the rows that say that a stage is done, and that the next one has begun, the table took the second alone.
+#[test]
+fn what_a_refused_row_has_opened_waits_in_a_later_round() {
+    let seed = 155_982_398_490_316;
+    assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+}

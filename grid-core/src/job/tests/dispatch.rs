@@ -7,6 +7,7 @@ use super::world::{World, all, each, files, name, numbers, stage};
 use crate::ids::{AttemptKey, StageItems};
 use crate::items::Key;
 use crate::limits::{MAX_INLINE_REFS, MAX_STAGED_INPUT_BYTES, SHARD_ITEMS};
+use crate::pipeline::Stage;
 use crate::reason::Reason;
 use crate::wire::{KeySource, TaskInputs};
 
@@ -280,4 +281,27 @@ fn what_was_sent_and_what_was_not_is_remembered_within_a_round() {
     world.job.remember(&before);
     let known = [(key(0), TaskPhase::Unknown), (key(1), TaskPhase::Sent { at_ms: 7 }), (key(2), TaskPhase::Due)];
     assert_eq!(phases(&world.job), known, "attempt 2 of item 0 was in no row");
+}
+
+/// The row was refused that says that the stage before is done, and the one of the stage that it opened was not.
+#[test]
+fn what_was_due_in_a_later_round_is_looked_for_when_the_rows_do_not_say_that_its_stage_is_open() {
+    let mut first = stage("a", numbers(1));
+    first.retry.attempts = 1;
+    let second = Stage { after: vec![name("a")], ..stage("b", numbers(2)) };
+    let mut world = World::of(vec![first, second]);
+    world.run(|_| Err(Reason::Exit));
+    world.redrive(Redrive::default());
+    world.dispatch(1);
+    world.run_one(&name("a"), |_| Ok(()));
+    world.job.dispatch(world.now_ms, &Tuning { slots: 2, ..Tuning::default() }, 2);
+    assert_eq!(world.job.due().len(), 2);
+    world.save_only("STAGE#b");
+    let submission = world.job.submission().clone();
+    let before = std::mem::replace(&mut world.job, Job::new(submission));
+    world.reload();
+    world.job.remember(&before);
+    assert_eq!(world.job.due(), []);
+    let phases: Vec<_> = world.job.out().map(|(stage, task)| (stage.to_string(), task.phase)).collect();
+    assert_eq!(phases, ["a", "b", "b"].map(|stage| (stage.to_owned(), TaskPhase::Unknown)));
 }
