@@ -49,7 +49,8 @@ impl Job {
                 && let Some((first, count)) = self.next_bundle(index, tuning, not_handed_out)
             {
                 not_handed_out = not_handed_out.saturating_sub(u64::from(count));
-                self.stages[index].put_out(OutTask::due(first, count, 1));
+                let round = self.meta.round;
+                self.stages[index].put_out(OutTask { round, ..OutTask::due(first, count, 1) });
                 left -= 1;
                 probes -= 1;
             }
@@ -129,16 +130,12 @@ impl Job {
         if self.meta.round != before.meta.round {
             return;
         }
-        for (index, before) in before.stages.iter().enumerate() {
-            // The rows may lack the news that opened the stage, for which nothing that is due waits in a later round.
-            let is_due_known = self.meta.round == 0 || self.is_open(index);
-            for task in self.stages[index].out.values_mut().filter(|task| task.phase == TaskPhase::Unknown) {
+        for (book, before) in self.stages.iter_mut().zip(&before.stages) {
+            for task in book.out.values_mut().filter(|task| task.phase == TaskPhase::Unknown) {
                 let known =
                     before.out.get(&task.first).filter(|known| (known.key(), known.count) == (task.key(), task.count));
-                match known.map(|known| known.phase) {
-                    Some(phase @ TaskPhase::Sent { .. }) => task.phase = phase,
-                    Some(TaskPhase::Due) if is_due_known => task.phase = TaskPhase::Due,
-                    Some(TaskPhase::Due | TaskPhase::Unknown | TaskPhase::Waiting { .. }) | None => {}
+                if let Some(phase @ (TaskPhase::Due | TaskPhase::Sent { .. })) = known.map(|known| known.phase) {
+                    task.phase = phase;
                 }
             }
         }
@@ -194,7 +191,7 @@ impl Job {
         let mut woken = 0;
         for task in book.out.values_mut() {
             if woken < room && matches!(task.phase, TaskPhase::Waiting { until_ms } if until_ms <= now_ms) {
-                task.phase = TaskPhase::Due;
+                (task.phase, task.round) = (TaskPhase::Due, self.meta.round);
                 book.dirty_shards.insert(task.first / SHARD_ITEMS);
                 woken += 1;
             }
@@ -208,7 +205,7 @@ impl Job {
     }
 
     /// Whether nothing runs of the stages that this one comes `after`: items of both may run again.
-    fn is_in_turn(&self, index: usize) -> bool {
+    pub(super) fn is_in_turn(&self, index: usize) -> bool {
         self.before(index).all(|before| self.stages[before].is_complete())
     }
 

@@ -22,8 +22,8 @@ pub struct Message {
 impl Job {
     /// The messages of all tasks that are due. Rows are written one by one: after a failed write a task may be on record
     /// and the news that made it ready may not. Such a task waits until the news has come again, or it would run without
-    /// a part of its input, or before what it comes after. In a later round what it comes after may run again in part, which says
-    /// nothing of what had begun before: if that waited, it would take the room of what it waits for.
+    /// a part of its input, or before what it comes after. What had begun in an earlier round goes on, though what it comes after runs
+    /// again in part: if it waited, it would take the room of what it waits for.
     pub fn due(&self) -> Vec<Message> {
         let mut messages = Vec::new();
         if self.meta.state == JobState::Paused {
@@ -31,8 +31,9 @@ impl Job {
         }
         for (index, book) in self.stages.iter().enumerate() {
             let due = book.out.values().filter(|task| task.phase == TaskPhase::Due);
-            let may_go_on = self.meta.round > 0 || self.is_open(index);
-            let sendable = due.filter(|task| may_go_on && self.has_inputs(index, task));
+            let is_in_turn = self.is_in_turn(index);
+            let may_go_on = |task: &&OutTask| is_in_turn || task.round < self.meta.round;
+            let sendable = due.filter(may_go_on).filter(|task| self.has_inputs(index, task));
             messages.extend(sendable.map(|task| self.message_of(index, task)));
         }
         messages

@@ -105,6 +105,8 @@ struct OutRow {
     died: BTreeSet<WorkerId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     set: Option<u32>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    round: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     memory_factor: Option<f64>,
     /// Set while the task waits: it was never sent.
@@ -238,6 +240,7 @@ fn out_row(task: &OutTask) -> OutRow {
         copies: task.copies,
         died: task.died.clone(),
         set: task.set,
+        round: task.round,
         memory_factor: (task.spent.memory_factor != 1.0).then_some(task.spent.memory_factor),
         until_ms: match task.phase {
             TaskPhase::Waiting { until_ms } => Some(until_ms),
@@ -258,6 +261,7 @@ fn out_task(row: OutRow) -> OutTask {
         is_copy_due: false,
         died: row.died,
         set: row.set,
+        round: row.round,
         phase: row.until_ms.map_or(TaskPhase::Unknown, |until_ms| TaskPhase::Waiting { until_ms }),
     }
 }

@@ -37,6 +37,8 @@ pub struct OutTask {
     pub died: BTreeSet<WorkerId>,
     /// The place of the parameters that a redrive has set for it, if one has.
     pub set: Option<u32>,
+    /// The round in which it was handed out; 0 while it waits for that. What was out before a round began goes on in it.
+    pub round: u32,
     /// Where it stands.
     pub phase: TaskPhase,
 }
@@ -64,8 +66,8 @@ impl OutTask {
     /// A task that is to be sent, and on which nothing was spent yet.
     pub fn due(first: ItemIndex, count: u32, attempt: u32) -> Self {
         let (spent, died) = (Spent::default(), BTreeSet::new());
-        let (resends, copies, is_copy_due, set) = (0, 0, false, None);
-        Self { first, count, attempt, spent, resends, copies, is_copy_due, died, set, phase: TaskPhase::Due }
+        let (resends, copies, is_copy_due, set, round) = (0, 0, false, None, 0);
+        Self { first, count, attempt, spent, resends, copies, is_copy_due, died, set, round, phase: TaskPhase::Due }
     }
 
     /// Whether its message was sent, as far as is known: somebody may execute it.

@@ -14,6 +14,9 @@ use super::{Sent, Watch, ended};
 use crate::net::{ActorId, QueueName};
 use crate::tally::Event;
 
+/// When so many heartbeats in a row were refused, the next comes as its leader's patience ends: six seconds and two intervals of two.
+const SILENT_HEARTBEATS: u32 = 4;
+
 impl Watch {
     /// Messages were sent.
     pub fn saw_send(&mut self, actor: ActorId, queue: QueueName, bodies: &[String], done: &Result<Vec<Result<()>>>) {
@@ -24,6 +27,7 @@ impl Watch {
             let answers = done.iter().flatten();
             let sent = bodies.iter().zip(answers).filter(|(_, answer)| answer.is_ok());
             sent.for_each(|(body, _)| self.reported(actor, body));
+            self.beats(actor, bodies, done);
         }
         if queue == QueueName::Tasks && done.is_ok() {
             for body in bodies {
@@ -244,6 +248,18 @@ impl Watch {
     fn is_named(&self, job: &JobId, stage: &StageName, item: ItemIndex, refs: &[grid_core::wire::OutputRef]) -> bool {
         let committed = self.jobs.get(job).and_then(|job| job.stages.get(stage)?.committed.get(&item));
         refs.iter().any(|at| at.stage == *stage && committed == Some(&at.key))
+    }
+
+    /// A worker whose heartbeats are refused for so long that its leader has to hold it dead.
+    fn beats(&mut self, actor: ActorId, bodies: &[String], done: &Result<Vec<Result<()>>>) {
+        for (body, answer) in bodies.iter().zip(done.iter().flatten()) {
+            if !matches!(serde_json::from_str(body), Ok(Report::Heartbeat(_))) {
+                continue;
+            }
+            let refused = self.refused_heartbeats.entry(actor).or_default();
+            *refused = if answer.is_ok() { 0 } else { *refused + 1 };
+            self.has_fallen_silent |= *refused >= SILENT_HEARTBEATS;
+        }
     }
 
     fn reported(&mut self, actor: ActorId, body: &str) {

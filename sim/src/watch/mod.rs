@@ -71,6 +71,10 @@ pub struct Watch {
     too_few_deaths: Option<String>,
     /// When actors died last.
     died_at: BTreeMap<ActorId, Instant>,
+    /// How many heartbeats of a worker were refused since one was not.
+    refused_heartbeats: BTreeMap<ActorId, u32>,
+    /// A worker lived of which nothing could be heard.
+    has_fallen_silent: bool,
     /// Executions under way: worker, attempt, and when they began by the worker's clock.
     running: BTreeSet<Execution>,
     /// Executions that ever began, and of which copy.
@@ -231,6 +235,8 @@ impl Watch {
             too_soon: None,
             too_few_deaths: None,
             died_at: BTreeMap::new(),
+            refused_heartbeats: BTreeMap::new(),
+            has_fallen_silent: false,
             running: BTreeSet::new(),
             begun: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -272,7 +278,7 @@ impl Watch {
     }
 
     /// Good repair hides faults: where nothing went wrong, nothing is done twice (E1), and where nothing was lost without
-    /// its sender being told, nothing is sent again for want of news (E2).
+    /// its sender being told, and nobody fell silent, nothing is sent again for want of news (E2).
     pub fn check_thrift(&mut self, weather: &Weather) {
         if weather.skew.is_zero()
             && let Some(what) = self.too_soon.take()
@@ -300,7 +306,8 @@ impl Watch {
         if let Some((stage, key)) = self.taken_and_executed() {
             self.violated("E1", format!("{stage} {key} was executed, and was taken from an earlier job"));
         }
-        if self.tally.of(Event::SentAgain) > 0 || (weather.is_calm() && self.tally.of(Event::Resend) > 0) {
+        let is_sent_again = self.tally.of(Event::SentAgain) > 0 && !self.has_fallen_silent;
+        if is_sent_again || (weather.is_calm() && self.tally.of(Event::Resend) > 0) {
             self.violated("E2", "a task was sent again, and nothing was lost");
         }
         if weather.is_calm() && self.tally.of(Event::Failover) > 0 {

@@ -254,4 +254,11 @@ fn a_leader_whose_row_was_refused_tells_others_again() {
 fn what_a_refused_row_has_opened_waits_in_a_later_round() {
     let seed = 155_982_398_490_316;
     assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+    [61_000_174, 61_003_427, 61_006_517].into_iter().for_each(|seed| holds_in(Some(Climate::TornRows), seed));
+}
+
+/// Four and more heartbeats of a worker in a row were refused, and the tasks that were sent with its own had long ended.
+#[test]
+fn what_a_worker_has_of_which_nothing_is_heard_is_sent_again() {
+    [61_007_485, 61_008_678].into_iter().for_each(|seed| holds_in(Some(Climate::Refusals), seed));
 }

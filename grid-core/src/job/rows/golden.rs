@@ -23,6 +23,7 @@ fn waiting(first: ItemIndex, until_ms: u64) -> OutTask {
         is_copy_due: false,
         died: BTreeSet::from([WorkerId::new("w-1"), WorkerId::new("w-2")]),
         set: Some(2),
+        round: 0,
         phase: TaskPhase::Waiting { until_ms },
     }
 }
@@ -108,6 +109,10 @@ fn the_rows_of_shards() {
     let mut own = waiting(104, 5);
     own.spent.own = 1;
     golden!("state-shard-own.json").holds(&out_row(&own), &[""]);
+    let again = OutTask { round: 2, ..out(112, TaskPhase::Due) };
+    golden!("state-shard-round.json").holds(&out_row(&again), &[""]);
+    let read = out_task(serde_json::from_str(golden!("state-shard-round.json").text).expect("it was read just now"));
+    assert_eq!(read, OutTask { phase: TaskPhase::Unknown, ..again });
 }
 
 #[test]
