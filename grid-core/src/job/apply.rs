@@ -113,7 +113,9 @@ impl Job {
         let run = u64::from(manifest.count) - unrun;
         let is_reused = manifest.reused_from.is_some();
         let book = &mut self.stages[index];
-        if !is_reused {
+        // What was given up on, or could not be executed, took no time that anybody has measured.
+        let is_measured = !is_reused && (manifest.busy_us > 0 || manifest.failed.is_empty());
+        if is_measured {
             book.pace.learn(run, Duration::from_micros(manifest.busy_us));
         }
         let tally = book.tally_mut(manifest.first);

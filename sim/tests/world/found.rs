@@ -262,3 +262,9 @@ fn what_a_refused_row_has_opened_waits_in_a_later_round() {
 fn what_a_worker_has_of_which_nothing_is_heard_is_sent_again() {
     [61_007_485, 61_008_678].into_iter().for_each(|seed| holds_in(Some(Climate::Refusals), seed));
 }
+
+/// The first items of a stage killed every worker, and the others take minutes.
+#[test]
+fn what_is_left_of_a_stage_is_not_one_task_since_its_first_items_were_given_up_on() {
+    holds_in(Some(Climate::Stragglers), 62_003_386);
+}

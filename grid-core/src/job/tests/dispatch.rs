@@ -42,6 +42,17 @@ fn no_more_is_handed_out_than_there_is_room_for() {
     assert_eq!(out(&world, "a"), [(0, 1), (1, 1), (2, 1), (3, 7)]);
 }
 
+/// Nobody knows how long it took, and the others may take hours.
+#[test]
+fn what_was_given_up_on_says_nothing_of_how_long_items_take() {
+    let mut world = World::of(vec![stage("a", numbers(40))]);
+    assert_eq!(world.dispatch(1).len(), 1);
+    let key = AttemptKey { first: 0, attempt: 1 };
+    world.take_in(&world.job.lost_manifest(&name("a"), key, 0, "its workers died").unwrap());
+    world.dispatch(2);
+    assert_eq!(out(&world, "a"), [(1, 1), (2, 1)]);
+}
+
 /// Half of what each of two slots can still get.
 #[test]
 fn tasks_shrink_towards_the_end_of_a_stage() {
