@@ -17,8 +17,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use grid_core::ids::{AttemptKey, ItemIndex, JobId, StageName, WorkerId};
 use grid_core::job::Job;
+use grid_core::reason::Reason;
 use grid_core::submission::Submission;
-use grid_core::wire::Manifest;
+use grid_core::wire::{ItemFailure, Manifest};
 use infra::queue::{Depth, Receipt};
 use infra::state::RowKey;
 use infra::{Error, ErrorKind};
@@ -184,6 +185,14 @@ impl SeenStage {
         self.failures_before.insert(item, self.own_failures.get(&item).copied().unwrap_or(0));
         self.hungers.remove(&item);
         self.failed_at.remove(&item);
+    }
+
+    /// Whether an item failed by its own doing in one of its attempts, of this set.
+    fn has_failed_in(&self, item: ItemIndex, attempt: u32) -> bool {
+        let is_it =
+            |failed: &ItemFailure| (failed.first, failed.count, failed.failure.reason) == (item, 1, Reason::Exit);
+        let of_attempt = self.manifests.iter().filter(|(key, _)| key.attempt == attempt);
+        self.failures_of_last_set(item) > 0 && of_attempt.flat_map(|(_, manifest)| &manifest.failed).any(is_it)
     }
 
     fn failures_of_last_set(&self, item: ItemIndex) -> u32 {

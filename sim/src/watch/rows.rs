@@ -170,6 +170,15 @@ impl Watch {
                 seen.stages.entry(stage.name.clone()).or_default().begin_anew(item);
             }
         }
+        // What was given up on and runs again since the same write is dead in no row.
+        for (stage, task) in now.out().filter(|(_, task)| task.count == 1 && task.spent.failures == 0) {
+            let is_new = before.is_none_or(|before| before.out_task(stage, task.key()).is_none());
+            let seen_stage = seen.stages.entry(stage.clone()).or_default();
+            if is_new && seen_stage.has_failed_in(task.first, task.attempt - 1) {
+                seen.revived.insert((stage.clone(), task.first), wish.params.clone());
+                seen_stage.begin_anew(task.first);
+            }
+        }
     }
 
     fn rows_of(&self, id: &JobId) -> Vec<StoredRow> {

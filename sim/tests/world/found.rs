@@ -268,3 +268,10 @@ fn what_a_worker_has_of_which_nothing_is_heard_is_sent_again() {
 fn what_is_left_of_a_stage_is_not_one_task_since_its_first_items_were_given_up_on() {
     holds_in(Some(Climate::Stragglers), 62_003_386);
 }
+
+/// An item failed for the last time after its round had ended, and the write that says so says already that it runs again.
+#[test]
+fn what_runs_again_when_it_is_known_to_have_failed_has_another_set_of_attempts() {
+    let seed = 206_064_058_408_584;
+    assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+}
