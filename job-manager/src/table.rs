@@ -71,19 +71,23 @@ impl JobTable {
         Self::of_rows(submission, grid.state.get(&key).await?.into_iter().collect()).map(Some)
     }
 
-    /// Takes over the job's own row, if somebody else has written it.
-    pub async fn adopt_meta(&mut self, grid: &Grid) -> Result<(), ManagerError> {
+    /// Takes over the job's own row, if somebody else has written it. [`Saved::Unsure`] where it was to be changed here as well: what
+    /// follows from that change, a redrive that begins, say, must not stand beside what somebody else has written.
+    pub async fn adopt_meta(&mut self, grid: &Grid) -> Result<Saved, ManagerError> {
         let id = &self.job.submission().job;
         let key = RowKey { partition: job_partition(id), sort: META.to_owned() };
-        let Some(row) = grid.state.get(&key).await? else { return Ok(()) };
+        let Some(row) = grid.state.get(&key).await? else { return Ok(Saved::All) };
         if self.versions.get(META) != Some(&row.version) {
+            if self.job.is_meta_dirty() {
+                return Ok(Saved::Unsure);
+            }
             let meta = Meta::read(&row.body).map_err(|error| ManagerError::damaged(format!("job {id}"), error))?;
             tracing::info!(job = %id, state = meta.state.as_str(), "somebody wishes a job to be in another state");
             self.versions.insert(META.to_owned(), row.version);
             self.unclaimed = Some(row.body);
             self.job.adopt(meta);
         }
-        Ok(())
+        Ok(Saved::All)
     }
 
     /// Writes what changed. A store keeps no order among rows, so two things have to wait until others are in the table: a shard's

@@ -139,6 +139,11 @@ impl Job {
         self.dirty || self.stages.iter().any(|book| book.dirty || !book.dirty_shards.is_empty())
     }
 
+    /// Whether the job's own row is to be written.
+    pub fn is_meta_dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// Every row that can still change is to be written, whether or not it has, and whether or not it is there.
     pub(super) fn write_unfinished(&mut self) {
         for book in &mut self.stages {

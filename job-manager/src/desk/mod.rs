@@ -25,7 +25,7 @@ use crate::objects::{create_once, read_manifest};
 use crate::redrive::redrive;
 use crate::reuse::Reuse;
 use crate::submit::encode;
-use crate::table::JobTable;
+use crate::table::{JobTable, Saved};
 use crate::turns::Bill;
 
 /// News of a stage's plan.
@@ -133,7 +133,9 @@ impl Desk {
     /// be something.
     pub async fn hear_wish(&mut self, grid: &Grid, listed: u64) -> Result<(), ManagerError> {
         if self.listed != listed {
-            self.table.adopt_meta(grid).await?;
+            if self.table.adopt_meta(grid).await? == Saved::Unsure {
+                self.reload(grid).await?;
+            }
             self.listed = listed;
         }
         Ok(())

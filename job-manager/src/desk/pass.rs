@@ -109,7 +109,7 @@ impl Desk {
     }
 
     /// Reads the job again: what it holds beyond its rows is not to be relied on.
-    async fn reload(&mut self, grid: &Grid) -> Result<(), ManagerError> {
+    pub(super) async fn reload(&mut self, grid: &Grid) -> Result<(), ManagerError> {
         let id = self.job().submission().job.clone();
         let before = std::mem::replace(&mut self.table, JobTable::load(grid, &id).await?);
         self.table.job.remember(&before.job);

@@ -150,3 +150,21 @@ async fn a_job_whose_row_could_not_be_claimed_is_claimed_once_there_is_room() {
     assert_eq!(table.save(&grid, 2).await.unwrap(), Saved::All);
     assert_eq!(table.versions[META], 2);
 }
+
+/// A redrive has begun here, and no row says so, when somebody cancels the job.
+#[tokio::test]
+async fn what_somebody_has_written_does_not_stand_beside_what_was_to_be_written_here() {
+    let grid = infra::memory::grid();
+    let job = submit(&grid).await;
+    JobTable::load(&grid, &job).await.unwrap().save(&grid, 1).await.unwrap();
+    let (mut clean, mut changed) =
+        (JobTable::load(&grid, &job).await.unwrap(), JobTable::load(&grid, &job).await.unwrap());
+    clean.save(&grid, 1).await.unwrap();
+    changed.job.fail("as the test wants it".into(), 1);
+    crate::control::pause(&grid, &job).await.unwrap();
+
+    assert_eq!(changed.adopt_meta(&grid).await.unwrap(), Saved::Unsure);
+    assert_eq!(changed.job.state(), JobState::Failed, "it has to be read again");
+    assert_eq!(clean.adopt_meta(&grid).await.unwrap(), Saved::All);
+    assert_eq!(clean.job.state(), JobState::Paused);
+}

@@ -275,3 +275,10 @@ fn what_runs_again_when_it_is_known_to_have_failed_has_another_set_of_attempts()
     let seed = 206_064_058_408_584;
     assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
 }
+
+/// A job was cancelled while its leader knew, and no row said, what runs again in the round that had just begun.
+#[test]
+fn what_was_to_run_again_is_read_again_when_somebody_cancels_the_job() {
+    let seed = 4_033_959;
+    assert_eq!(run(Setup::of(seed)).violations, Vec::<String>::new(), "seed {seed}");
+}
